@@ -1,0 +1,1 @@
+"""What a loss is: hyper-parameters, the input contract, traits, reduction, registry."""

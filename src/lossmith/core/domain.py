@@ -1,0 +1,129 @@
+"""Which targets and predictions a loss accepts."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+class Domain(ABC):
+    """A set of numbers with a description for error messages."""
+
+    @abstractmethod
+    def contains(self, values: Array) -> npt.NDArray[np.bool_]:
+        """Tell for each value whether it belongs; NaN never does."""
+
+    @abstractmethod
+    def __str__(self) -> str: ...
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a value outside."""
+        return ""
+
+
+@dataclass(frozen=True)
+class Interval(Domain):
+    """The numbers between two ends.
+
+    Attributes
+    ----------
+    low, high : float
+        The ends.
+    closed : str
+        Which ends belong: "both", "low", "high" or "neither".
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    closed: str = "neither"
+
+    def contains(self, values: Array) -> npt.NDArray[np.bool_]:
+        above = values >= self.low if self.closed in ("both", "low") else values > self.low
+        below = values <= self.high if self.closed in ("both", "high") else values < self.high
+        return np.asarray(above & below)
+
+    def __str__(self) -> str:
+        if self.low == -math.inf and self.high == math.inf:
+            return "finite numbers" if self.closed == "neither" else "numbers"
+        if self.high == math.inf:
+            return f"{'finite ' if self.closed != 'both' else ''}numbers {self._low_sign} {self.low:g}"
+        left = "[" if self.closed in ("both", "low") else "("
+        right = "]" if self.closed in ("both", "high") else ")"
+        return f"numbers in {left}{self.low:g}, {self.high:g}{right}"
+
+    @property
+    def _low_sign(self) -> str:
+        return ">=" if self.closed in ("both", "low") else ">"
+
+
+@dataclass(frozen=True)
+class Labels(Domain):
+    """A short list of codes.
+
+    Attributes
+    ----------
+    codes : tuple of float
+        The accepted values.
+    hint : str
+        How to recode the usual other coding.
+    """
+
+    codes: tuple[float, ...]
+    hint: str = ""
+
+    def contains(self, values: Array) -> npt.NDArray[np.bool_]:
+        found = np.zeros(values.shape, bool)
+        for code in self.codes:
+            found |= values == code
+        return found
+
+    def __str__(self) -> str:
+        return "labels " + " or ".join(f"{code:g}" for code in self.codes)
+
+    @property
+    def remedy(self) -> str:
+        return self.hint
+
+
+REAL = Interval()
+EXTENDED_REAL = Interval(closed="both")
+UNIT = Interval(0.0, 1.0, "both")
+NON_NEGATIVE = Interval(0.0, math.inf, "low")
+POSITIVE = Interval(0.0, math.inf, "neither")
+SIGNS = Labels((-1.0, 1.0), "labels 0/1 become -1/+1 by 2 * y - 1")
+
+
+def check(values: Array, domain: Domain, argument: str, loss: str, *, nan_allowed: bool) -> None:
+    """Raise a ValueError that names the first value outside a domain.
+
+    Parameters
+    ----------
+    values : ndarray
+        What was given.
+    domain : Domain
+        What is accepted.
+    argument, loss : str
+        Names for the message.
+    nan_allowed : bool
+        Whether NaN passes (predictions) or not (targets).
+    """
+    inside = domain.contains(values)
+    if nan_allowed:
+        inside |= np.isnan(values)
+    if inside.all():
+        return
+    place = tuple(int(i) for i in np.argwhere(~inside)[0])
+    where = place[0] if len(place) == 1 else place
+    remedy = f"; {domain.remedy}" if domain.remedy else ""
+    raise ValueError(
+        f"{loss}: {argument} holds {values[place]:g} at index {where} "
+        f"({int((~inside).sum())} of {values.size} values outside); accepted are {domain}{remedy}"
+    )

@@ -1,0 +1,204 @@
+"""The elementwise tier: one number against one number, with value, gradient and Hessian."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from ..engine import fused
+from ..ops import is_numpy
+from . import contract
+from .attach import attach, finite
+from .domain import EXTENDED_REAL, REAL, Domain, check
+from .loss import Loss
+from .parameters import choice, encoded
+
+Array = Any
+
+
+class Form(Protocol):
+    """The three formulas of a loss, plain functions of ``(y, f, *parameters)`` in the words of ``ops``."""
+
+    value: Callable[..., Array]
+    slope: Callable[..., Array]
+    curvature: Callable[..., Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class ElementwiseLoss(Loss):
+    """Base of the elementwise tier; authors derive from Elementwise or LinkedElementwise."""
+
+    tier: ClassVar[str] = "elementwise"
+    domain: ClassVar[Domain] = REAL
+    curvature_kind: ClassVar[str] = "exact"
+
+    @property
+    @abstractmethod
+    def form(self) -> Form:
+        """The formulas in force."""
+
+    @property
+    @abstractmethod
+    def prediction_domain(self) -> Domain:
+        """Which predictions the formulas in force accept."""
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """The numbers the formulas receive after y and f."""
+        return encoded(self)
+
+    def hessian(self, y_true: Any, y_pred: Any) -> Array:
+        """Compute the second derivative by y_pred, exact almost everywhere (0 where the loss is linear).
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+            As in the call.
+
+        Returns
+        -------
+        array of y_pred's shape and dtype
+            The diagonal of the Hessian; elements do not interact.
+        """
+        return self._evaluate(("curvature",), y_true, y_pred, None)[0]
+
+    def gradient(self, y_true: Any, y_pred: Any) -> Array:
+        return self._evaluate(("slope",), y_true, y_pred, None)[0]
+
+    def value_and_gradient(self, y_true: Any, y_pred: Any, out: Any = None) -> tuple[Array, Array]:
+        """Compute per-sample values and gradient in one pass.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+            As in the call.
+        out : tuple of two ndarrays, optional
+            Arrays to fill (NumPy only).
+
+        Returns
+        -------
+        tuple of arrays
+            Values and gradient, of y_pred's shape and dtype.
+
+        Examples
+        --------
+        >>> import lossmith as lm
+        >>> lm.Huber()([0.0, 0.0], [0.5, 3.0], reduction="none").tolist()
+        [0.125, 2.5]
+        """
+        value, slope = self._evaluate(("value", "slope"), y_true, y_pred, out)
+        return value, slope
+
+    def value_gradient_hessian(self, y_true: Any, y_pred: Any, out: Any = None) -> tuple[Array, Array, Array]:
+        """Compute per-sample values, gradient and Hessian in one pass.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+            As in the call.
+        out : tuple of three ndarrays, optional
+            Arrays to fill (NumPy only).
+
+        Returns
+        -------
+        tuple of arrays
+            Values, gradient and Hessian, of y_pred's shape and dtype.
+        """
+        value, slope, curvature = self._evaluate(("value", "slope", "curvature"), y_true, y_pred, out)
+        return value, slope, curvature
+
+    def _evaluate(self, orders: tuple[str, ...], y_true: Any, y_pred: Any, out: Any) -> tuple[Array, ...]:
+        y, f, _ = self._accept(y_true, y_pred, None, False)
+        functions = tuple(getattr(self.form, order) for order in orders)
+        if is_numpy(f):
+            return fused.evaluate(functions, y, f, self.parameters, contract.check_out(out, len(orders), f))
+        contract.check_out(out, len(orders), f)
+        return tuple(function(y, f, *self.parameters) for function in functions)
+
+    def _accept(
+        self, y_true: Any, y_pred: Any, sample_weight: Any, broadcast: bool
+    ) -> tuple[Array, Array, Array | None]:
+        f = contract.predictions(y_pred)
+        y, f = contract.same_shape(contract.targets(y_true, f), f, broadcast=broadcast)
+        weight = contract.weights(sample_weight, tuple(f.shape), f)
+        if is_numpy(f):
+            kept = (y, f) if weight is None else (y[weight != 0], f[weight != 0])
+            check(kept[0], self.domain, "y_true", type(self).__name__, nan_allowed=False)
+            check(kept[1], self.prediction_domain, "y_pred", type(self).__name__, nan_allowed=True)
+        return y, f, weight
+
+    def _values(self, y: Array, f: Array) -> Array:
+        form, parameters = self.form, self.parameters
+        if is_numpy(f):
+            return fused.evaluate((form.value,), np.asarray(y), np.asarray(f), parameters)[0]
+
+        def rise(a: Array, d: Array) -> Array:
+            slope, curvature = form.slope(y, a, *parameters), form.curvature(y, a, *parameters)
+            return d * (finite(slope) + 0.5 * d * finite(curvature))
+
+        return attach(f, lambda a: form.value(y, a, *parameters), rise)
+
+
+class Elementwise(ElementwiseLoss):
+    """An elementwise loss with one form: the class itself holds value, slope and curvature.
+
+    Subclasses are frozen dataclasses with three static methods of ``(y, f, *parameters)``.
+    """
+
+    @staticmethod
+    @abstractmethod
+    def value(y: Array, f: Array, *parameters: Any) -> Array:
+        """Per-sample value."""
+
+    @staticmethod
+    @abstractmethod
+    def slope(y: Array, f: Array, *parameters: Any) -> Array:
+        """Derivative of the value by f."""
+
+    @staticmethod
+    @abstractmethod
+    def curvature(y: Array, f: Array, *parameters: Any) -> Array:
+        """Second derivative of the value by f."""
+
+    @property
+    def form(self) -> Form:
+        """The class itself."""
+        return type(self)
+
+    @property
+    def prediction_domain(self) -> Domain:
+        """Every number, infinities included."""
+        return EXTENDED_REAL
+
+
+@dataclasses.dataclass(frozen=True)
+class LinkedElementwise(ElementwiseLoss):
+    """An elementwise loss with one form for each kind of prediction: raw scores or mean-scale values.
+
+    The form on raw scores is the merged, stable one; the link is said by ``inputs``, never guessed.
+    Subclasses give ``forms`` and ``prediction_domains``, and declare ``inputs`` with :func:`inputs_among`.
+    """
+
+    forms: ClassVar[Mapping[str, Any]]
+    prediction_domains: ClassVar[Mapping[str, Domain]]
+    inputs: str = "raw"
+
+    @property
+    def form(self) -> Form:
+        """The form for the declared inputs."""
+        found: Form = self.forms[self.inputs]
+        return found
+
+    @property
+    def prediction_domain(self) -> Domain:
+        """What the declared inputs may be."""
+        return self.prediction_domains[self.inputs]
+
+
+def inputs_among(*options: str) -> Any:
+    """Declare the kinds of prediction a linked loss accepts; the first is the default."""
+    return choice(options[0], options)

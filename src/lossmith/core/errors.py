@@ -1,0 +1,10 @@
+"""Errors that a person can act on."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message is one line that says what, and what to do.
+
+    The command line prints the message and exits with code 2.
+    """

@@ -1,0 +1,101 @@
+"""Evaluate several formulas on NumPy arrays in one pass: a compiled kernel if it pays, NumPy otherwise.
+
+Which of the two runs depends on the number of elements only, never on what ran before, so that the same
+call always gives the same bits.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import jit
+
+Array = npt.NDArray[Any]
+Function = Callable[..., Any]
+
+# Below this many elements NumPy takes about a millisecond or less: nobody should wait for a compiler.
+KERNEL_FROM = 32_768
+# Elements a thread must have to be worth starting, and elements of a NumPy block (fits the L2 cache).
+_PER_THREAD = 65_536
+_BLOCK = 16_384
+
+
+def evaluate(
+    functions: Sequence[Function],
+    y: Array,
+    f: Array,
+    parameters: tuple[float, ...] = (),
+    out: Sequence[Array] | None = None,
+) -> tuple[Array, ...]:
+    """Fill one array for each formula.
+
+    Parameters
+    ----------
+    functions : sequence of callables
+        Formulas of ``(y, f, *parameters)``.
+    y, f : ndarray of one shape and a floating dtype
+        Targets and predictions. The computation is in float64 whatever the dtype.
+    parameters : tuple of float
+        Scalars handed to each formula.
+    out : sequence of ndarray, optional
+        Arrays to fill, one a formula, of f's shape.
+
+    Returns
+    -------
+    tuple of ndarray
+        One array of f's shape and dtype for each formula.
+    """
+    targets = tuple(out) if out is not None else tuple(np.empty_like(f, order="C") for _ in functions)
+    flat = [t.reshape(-1) if t.flags.c_contiguous else np.empty(t.size, t.dtype) for t in targets]
+    y_flat, f_flat = np.ascontiguousarray(y).reshape(-1), np.ascontiguousarray(f).reshape(-1)
+    run = _run_kernel if _worth_compiling(f_flat) else _run_numpy
+    run(tuple(functions), y_flat, f_flat, flat, parameters)
+    for target, filled in zip(targets, flat, strict=True):
+        if not target.flags.c_contiguous:
+            target[...] = filled.reshape(target.shape)
+    return targets
+
+
+def _worth_compiling(f: Array) -> bool:
+    return f.size >= KERNEL_FROM and f.dtype in (np.float32, np.float64) and jit.available()
+
+
+def _run_numpy(
+    functions: tuple[Function, ...], y: Array, f: Array, out: list[Array], parameters: tuple[float, ...]
+) -> None:
+    with np.errstate(all="ignore"):
+        for start in range(0, f.size, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            y_part, f_part = y[part].astype(np.float64), f[part].astype(np.float64)
+            for function, target in zip(functions, out, strict=True):
+                target[part] = function(y_part, f_part, *parameters)
+
+
+def _run_kernel(
+    functions: tuple[Function, ...], y: Array, f: Array, out: list[Array], parameters: tuple[float, ...]
+) -> None:
+    import numba
+
+    run = jit.kernel(functions, len(parameters))
+    workers = max(1, min(numba.get_num_threads(), f.size // _PER_THREAD))
+    edges = [f.size * i // workers for i in range(workers + 1)]
+    parts = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+    def work(part: slice) -> None:
+        run(y[part], f[part], *(target[part] for target in out), *parameters)
+
+    if workers == 1:
+        work(parts[0])
+    else:
+        list(_pool(workers).map(work, parts))
+
+
+@functools.cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="lossmith")

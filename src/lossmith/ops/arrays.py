@@ -1,0 +1,84 @@
+"""Words for arrays only: reductions along the last axis, one-hot rows, shared softmax pieces."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .elementwise import exp, full_like, indicator, log1p, where
+from .namespaces import namespace
+
+Array = Any
+
+
+def row_sum(x: Array) -> Array:
+    """Sum over the last axis."""
+    return namespace(x).sum(x, axis=-1)
+
+
+def row_max(x: Array) -> Array:
+    """Maximum over the last axis, which stays as an axis of length 1."""
+    return namespace(x).max(x, axis=-1, keepdims=True)
+
+
+def column(x: Array) -> Array:
+    """Turn (...,) into (..., 1)."""
+    return x[..., None]
+
+
+def one_hot(index: Array, like: Array) -> Array:
+    """Rows of zeros with a 1 at ``index``: (...,) against ``like`` (..., k), in the dtype of ``like``."""
+    columns = namespace(like).arange(like.shape[-1])
+    return indicator(column(index) == columns, like)
+
+
+def first_maximum(x: Array) -> Array:
+    """Return True at the first maximum of each row, False elsewhere."""
+    xp = namespace(x)
+    return column(xp.argmax(x, axis=-1)) == xp.arange(x.shape[-1])
+
+
+class Softmax(NamedTuple):
+    """What the losses on a row of logits share; every part keeps its relative accuracy.
+
+    Attributes
+    ----------
+    probability : array, shape (..., k)
+        p = softmax(z).
+    complement : array, shape (..., k)
+        1 - p without cancellation.
+    surprise : array, shape (..., k)
+        -log p >= 0; +inf where the logit is -inf.
+    """
+
+    probability: Array
+    complement: Array
+    surprise: Array
+
+
+def softmax(z: Array) -> Softmax:
+    """Probabilities, their complements and their surprises for rows of logits.
+
+    The largest logit is left out of the sum and added as an exact 1, so that neither log p nor 1 - p of a
+    confident prediction cancels (torch, Keras and optax lose it beyond a margin of about 17 in float32).
+    A row that holds +inf has its whole mass there (its limit); several share it.
+    """
+    top = row_max(z)
+    gap = where(z == top, full_like(z, 0.0), top - z)
+    leader = first_maximum(z)
+    e = exp(-gap)
+    rest = column(row_sum(where(leader, full_like(z, 0.0), e)))
+    total = 1.0 + rest
+    p = e / total
+    return Softmax(p, where(leader, rest / total, 1.0 - p), gap + log1p(rest))
+
+
+def outer(x: Array, y: Array) -> Array:
+    """Row-wise outer product: (..., k) and (..., k) give (..., k, k)."""
+    return x[..., :, None] * y[..., None, :]
+
+
+def diagonal(x: Array) -> Array:
+    """Put rows (..., k) on the diagonals of (..., k, k)."""
+    columns = namespace(x).arange(x.shape[-1])
+    square = x[..., :, None] + 0.0 * x[..., None, :]
+    return where(columns[:, None] == columns[None, :], square, full_like(square, 0.0))

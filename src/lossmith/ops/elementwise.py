@@ -1,0 +1,183 @@
+"""The vocabulary a formula is written in: words on arrays of any library, and on scalars inside kernels.
+
+Two kinds of words exist. A *primitive* asks the array's own library; kernels replace it by a scalar
+function. A *derived word* is written in other words, so its one text serves everywhere.
+
+Rules for a formula: no ``if`` on data, no assignment into arrays, at least one array argument a word.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .namespaces import namespace
+
+Array = Any
+F = TypeVar("F", bound=Callable[..., Any])
+
+PRIMITIVES: list[Callable[..., Any]] = []
+DERIVED: list[Callable[..., Any]] = []
+LOG2 = math.log(2.0)
+
+
+def primitive(function: F) -> F:
+    """Mark a word that every array library brings along."""
+    PRIMITIVES.append(function)
+    return function
+
+
+def word(function: F) -> F:
+    """Mark a function written in other words, so that kernels can compile the same text.
+
+    Authors of losses use it for helpers that several formulas share.
+    """
+    DERIVED.append(function)
+    return function
+
+
+# --- primitives ---------------------------------------------------------------------------------------
+
+
+@primitive
+def exp(x: Array) -> Array:
+    """e to the power x."""
+    return namespace(x).exp(x)
+
+
+@primitive
+def log(x: Array) -> Array:
+    """Natural logarithm."""
+    return namespace(x).log(x)
+
+
+@primitive
+def log1p(x: Array) -> Array:
+    """log(1 + x), accurate near 0."""
+    return namespace(x).log1p(x)
+
+
+@primitive
+def expm1(x: Array) -> Array:
+    """exp(x) - 1, accurate near 0."""
+    return namespace(x).expm1(x)
+
+
+@primitive
+def tanh(x: Array) -> Array:
+    """Hyperbolic tangent."""
+    return namespace(x).tanh(x)
+
+
+@primitive
+def sqrt(x: Array) -> Array:
+    """Square root."""
+    return namespace(x).sqrt(x)
+
+
+@primitive
+def absolute(x: Array) -> Array:
+    """Absolute value."""
+    return namespace(x).abs(x)
+
+
+@primitive
+def power(x: Array, exponent: Any) -> Array:
+    """X to a power, for x >= 0."""
+    return namespace(x, exponent).pow(x, exponent)
+
+
+@primitive
+def where(condition: Array, x: Any, y: Any) -> Array:
+    """X where the condition holds, else y; at least one of x and y must be an array."""
+    return namespace(x, y).where(condition, x, y)
+
+
+@primitive
+def full_like(x: Array, value: Any) -> Array:
+    """Return a constant array of the shape, dtype and device of x."""
+    return namespace(x).full_like(x, value)
+
+
+# --- derived words ------------------------------------------------------------------------------------
+
+
+@word
+def square(x: Array) -> Array:
+    """X times x."""
+    return x * x
+
+
+@word
+def positive_part(x: Array) -> Array:
+    """max(x, 0); NaN stays NaN."""
+    return where(x < 0.0, full_like(x, 0.0), x)
+
+
+@word
+def indicator(condition: Array, like: Array) -> Array:
+    """1.0 where the condition holds, else 0.0, in the dtype of ``like``."""
+    return where(condition, full_like(like, 1.0), full_like(like, 0.0))
+
+
+@word
+def sign(x: Array) -> Array:
+    """-1, 0 or 1; NaN stays NaN."""
+    return where(x > 0.0, full_like(x, 1.0), where(x < 0.0, full_like(x, -1.0), x))
+
+
+@word
+def clip(x: Array, low: Any, high: Any) -> Array:
+    """X limited to [low, high] (plain numbers); NaN stays NaN."""
+    return where(x < low, full_like(x, low), where(x > high, full_like(x, high), x))
+
+
+@word
+def times(weight: Array, x: Array) -> Array:
+    """Weight times x, where weight 0 means 'not there': 0 even against infinity."""
+    return where(weight == 0.0, full_like(x, 0.0), weight * x)
+
+
+@word
+def xlogy(x: Array, y: Array) -> Array:
+    """X log y with 0 log 0 = 0."""
+    return where(x == 0.0, full_like(x, 0.0), x * log(where(x == 0.0, full_like(y, 1.0), y)))
+
+
+@word
+def log1p_exp_neg(x: Array) -> Array:
+    """log(1 + exp(-abs(x))): the part of the softplus that both signs share."""
+    return log1p(exp(-absolute(x)))
+
+
+@word
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)) without overflow or cancellation."""
+    return positive_part(x) + log1p_exp_neg(x)
+
+
+@word
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)) with full relative accuracy on both sides."""
+    q = exp(-absolute(x))
+    return where(x >= 0.0, full_like(x, 1.0), q) / (1.0 + q)
+
+
+@word
+def log_cosh(x: Array) -> Array:
+    """log(cosh(x)), accurate to a few ulp from 0 to overflow.
+
+    Below 1 it is log1p(2 sinh(x/2)^2), which has no cancellation; above, |x| - log 2 + log1p(exp(-2|x|)).
+    """
+    a = absolute(x)
+    u = expm1(0.5 * where(a > 1.0, full_like(a, 1.0), a))
+    t = u + u / (1.0 + u)
+    return where(a < 1.0, log1p(0.5 * t * t), (a - LOG2) + log1p(exp(-2.0 * a)))
+
+
+@word
+def sech_squared(x: Array) -> Array:
+    """1 / cosh(x)^2, the derivative of tanh, without cancellation in the tails."""
+    q = exp(-2.0 * absolute(x))
+    return 4.0 * q / square(1.0 + q)

@@ -1,0 +1,39 @@
+"""The primitive words for Keras tensors, symbolic ones included, through ``keras.ops``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any
+
+
+class KerasNamespace:
+    """The words of the vocabulary on ``KerasTensor`` and ``keras.Variable``."""
+
+    exp = staticmethod(ops.exp)
+    log = staticmethod(ops.log)
+    log1p = staticmethod(ops.log1p)
+    expm1 = staticmethod(ops.expm1)
+    tanh = staticmethod(ops.tanh)
+    sqrt = staticmethod(ops.sqrt)
+    abs = staticmethod(ops.abs)
+    pow = staticmethod(ops.power)
+    where = staticmethod(ops.where)
+    isfinite = staticmethod(ops.isfinite)
+    isnan = staticmethod(ops.isnan)
+    reshape = staticmethod(ops.reshape)
+    expand_dims = staticmethod(ops.expand_dims)
+    argmax = staticmethod(ops.argmax)
+    sum = staticmethod(ops.sum)
+    max = staticmethod(ops.max)
+    arange = staticmethod(ops.arange)
+    matmul = staticmethod(ops.matmul)
+    astype = staticmethod(ops.cast)
+
+    @staticmethod
+    def full_like(x: Tensor, value: float) -> Tensor:
+        """Return a constant of the shape and dtype of x."""
+        return ops.full_like(x, value, dtype=keras.backend.standardize_dtype(x.dtype))

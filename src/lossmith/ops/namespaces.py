@@ -1,0 +1,84 @@
+"""Which array library is this?
+
+A *namespace* is an object with the primitive words (``exp``, ``where``, ...) for one array library. Most
+libraries already are such an object; TensorFlow gets a small adapter, and plain Python numbers use NumPy.
+Nothing is imported here that the caller has not imported already.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+Namespace = Any
+
+_known: dict[type, Namespace] = {np.ndarray: np, float: np, int: np, bool: np}
+
+
+def namespace(*values: Any) -> Namespace:
+    """Return the namespace of the first value that is an array of a library (NumPy for plain numbers).
+
+    Parameters
+    ----------
+    *values : array or float
+        At least one; the first one that is not a plain number decides.
+
+    Returns
+    -------
+    module or object
+        Something with the primitive words of the vocabulary.
+
+    Raises
+    ------
+    TypeError
+        When a value is of no supported array library.
+    """
+    for value in values:
+        if not isinstance(value, (bool, int, float)):
+            return _of_type(type(value))
+    return np
+
+
+def _of_type(kind: type) -> Namespace:
+    if kind in _known:
+        return _known[kind]
+    found = _find(kind)
+    _known[kind] = found
+    return found
+
+
+def _find(kind: type) -> Namespace:
+    """Identify a library by the modules of the type's ancestors."""
+    roots = {ancestor.__module__.partition(".")[0] for ancestor in kind.__mro__}
+    if "numpy" in roots:
+        return np
+    if "torch" in roots:
+        import array_api_compat.torch as xp
+
+        return xp
+    if roots & {"jax", "jaxlib"}:
+        import jax.numpy as jnp
+
+        return jnp
+    if "tensorflow" in roots:
+        from .tensorflow import TensorFlowNamespace
+
+        return TensorFlowNamespace()
+    if "keras" in roots:
+        from .keras import KerasNamespace
+
+        return KerasNamespace()
+    for name in ("mparray", "array_api_strict"):
+        if name in roots:
+            return sys.modules[name]
+    raise TypeError(
+        f"cannot compute on {kind.__module__}.{kind.__qualname__}; "
+        "give NumPy, PyTorch, JAX, TensorFlow or Keras arrays (pandas: call .to_numpy())"
+    )
+
+
+def is_numpy(value: Any) -> bool:
+    """Tell whether a value is a NumPy array or a plain number."""
+    return namespace(value) is np

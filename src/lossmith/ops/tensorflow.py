@@ -1,0 +1,70 @@
+"""The primitive words for TensorFlow, which is no array-API library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+Tensor = Any
+
+
+class TensorFlowNamespace:
+    """The words of the vocabulary on ``tf.Tensor``; everything traces under ``jit_compile=True``."""
+
+    exp = staticmethod(tf.math.exp)
+    log = staticmethod(tf.math.log)
+    log1p = staticmethod(tf.math.log1p)
+    expm1 = staticmethod(tf.math.expm1)
+    tanh = staticmethod(tf.math.tanh)
+    sqrt = staticmethod(tf.math.sqrt)
+    abs = staticmethod(tf.math.abs)
+    sin = staticmethod(tf.math.sin)
+    cos = staticmethod(tf.math.cos)
+    atan = staticmethod(tf.math.atan)
+    isfinite = staticmethod(tf.math.is_finite)
+    isnan = staticmethod(tf.math.is_nan)
+    reshape = staticmethod(tf.reshape)
+    expand_dims = staticmethod(tf.expand_dims)
+    argmax = staticmethod(tf.argmax)
+
+    @staticmethod
+    def pow(x: Tensor, exponent: Any) -> Tensor:
+        """X to a power."""
+        return tf.math.pow(x, tf.cast(exponent, x.dtype))
+
+    @staticmethod
+    def where(condition: Tensor, x: Any, y: Any) -> Tensor:
+        """Choose by condition; a plain number takes the dtype of the other side."""
+        dtype = x.dtype if tf.is_tensor(x) else y.dtype
+        return tf.where(condition, tf.cast(x, dtype), tf.cast(y, dtype))
+
+    @staticmethod
+    def full_like(x: Tensor, value: float) -> Tensor:
+        """Return a constant of the shape and dtype of x."""
+        return tf.fill(tf.shape(x), tf.cast(value, x.dtype))
+
+    @staticmethod
+    def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Sum over axes."""
+        return tf.reduce_sum(x, axis=axis, keepdims=keepdims)
+
+    @staticmethod
+    def max(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+        """Return the maximum over axes."""
+        return tf.reduce_max(x, axis=axis, keepdims=keepdims)
+
+    @staticmethod
+    def astype(x: Tensor, dtype: Any) -> Tensor:
+        """Convert to a dtype."""
+        return tf.cast(x, dtype)
+
+    @staticmethod
+    def arange(n: int) -> Tensor:
+        """Return 0 ... n-1."""
+        return tf.range(n)
+
+    @staticmethod
+    def matmul(x: Tensor, y: Tensor) -> Tensor:
+        """Matrix product over the last two axes."""
+        return tf.linalg.matmul(x, y)
