@@ -1,14 +1,14 @@
-"""The records of a run. ``run.json`` is exactly ``dataclasses.asdict(RunRecord)``; the report is drawn from it.
+"""The records of a run: ``run.json`` is exactly ``dataclasses.asdict(RunRecord)``.
 
-Numbers that are not finite are written as null. ``timing`` (and ``seconds`` of trials) are the only values that
-differ between two runs with the same data, settings and seed, as long as the budget cut neither short
-(``budget.cut`` says whether it did).
+The report is drawn from it. Numbers that are not finite are written as null. ``timing``, ``seconds`` and
+``reused`` of trials are the only values that differ between two runs with the same data, settings and seed, as
+long as the budget cut neither short (``budget.cut`` says whether it did).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 SCHEMA = 1
 
@@ -167,10 +167,10 @@ class Score:
     mean, standard_error : float
         Over folds.
     train_mean : float or None
-        The metric on the rows trained on, mean over folds (the gap to ``mean`` shows overfitting).
+        The metric on the rows trained on, mean over folds; the gap to ``mean`` shows overfitting.
     behind, behind_error : float
-        How much worse than the best, mean and standard error of the paired differences over folds; 0 and 0 for
-        the best. Always >= 0 means worse, whether the metric is to be large or small.
+        How much worse than the best: mean and standard error of the paired differences over folds, 0 and 0
+        for the best. Positive means worse, whether the metric is to be large or small.
     tied : bool
         Within one standard error of the paired difference from the best (the best itself is tied).
     reference : bool
@@ -205,8 +205,8 @@ class Calibration:
     ----------
     kind : str
         "probability" (binary), "confidence" (multi-class, probability of the predicted class), "mean"
-        (regression and counts: mean target in bins of the prediction) or "quantile" (share of targets at or below
-        the prediction in bins of the prediction).
+        (regression and counts: mean target in bins of the prediction) or "quantile" (share of targets at or
+        below the prediction in bins of the prediction).
     predicted, observed : tuple of float
         Mean prediction and mean outcome of each bin.
     observed_error : tuple of float
@@ -243,7 +243,8 @@ class Evaluation:
     Attributes
     ----------
     best, chosen, reference : int or None
-        Indices into ``scores``: lowest error; the one chosen by the rule; the chosen learner with the default loss.
+        Indices into ``scores``: the best mean; the one chosen by the rule; the chosen learner with the
+        default loss.
     rule : str
         The rule in words with the numbers of this choice.
     incomplete : tuple of str
@@ -381,10 +382,11 @@ class RunRecord:
         Step 1: ``asdict`` of :class:`lossmith.select.records.Facts`.
     selection : dict
         Step 2: ``asdict`` of :class:`lossmith.select.rules.Selection`: keys ``functional``, ``metric``,
-        ``admissible`` (config, label, reason, risk, elicits, source, reference) and ``excluded`` (loss, reason).
+        ``admissible`` (config, label, reason, risk, elicits, source, reference) and ``excluded`` (loss,
+        reason).
     implementation, trials, evaluation, findings, attempts, final
-        Steps 3 to 8; ``findings`` are ``asdict`` of :class:`lossmith.diagnose.evidence.Finding`: keys ``name``,
-        ``seen`` (true, false or null), ``evidence``, ``cause``, ``remedy``, ``could_not_run``, ``article``.
+        Steps 3 to 8; ``findings`` are ``asdict`` of :class:`lossmith.diagnose.evidence.Finding`: keys
+        ``name``, ``seen`` (true, false or null), ``evidence``, ``cause``, ``remedy``, ``could_not_run``, ``article``.
     calibration
         Of the chosen model on held-out rows, remedies included; None for tasks without one.
     curves, predictions
@@ -419,51 +421,3 @@ class RunRecord:
     interrupted: bool
     notes: tuple[str, ...]
     timing: dict[str, float] = field(default_factory=dict)
-
-
-STEPS = (
-    "Problem analysis",
-    "Selection",
-    "Implementation",
-    "Training",
-    "Evaluation",
-    "Diagnosis",
-    "Iteration",
-    "Final model",
-)
-
-
-class Progress(Protocol):
-    """What a run tells while it goes on; the command line draws it. ``step`` counts from 1 to 8."""
-
-    def step_started(self, step: int, name: str) -> None:
-        """Tell that a step begins."""
-
-    def step_finished(self, step: int, name: str, record: Any) -> None:
-        """Give the step's result.
-
-        1 Facts, 2 Selection, 3 tuple of LossCard, 4 tuple of TrialRecord, 5 Evaluation, 6 tuple of Finding,
-        7 tuple of Attempt, 8 FinalModel.
-        """
-
-    def trial_finished(self, trial: TrialRecord, done: int, planned: int, seconds_left: float | None) -> None:
-        """Tell that a trial ended; ``seconds_left`` until the planned trials are done or the budget is spent."""
-
-    def note(self, text: str) -> None:
-        """Say one line, such as that the budget was spent or the user interrupted."""
-
-
-class Silent:
-    """A Progress that says nothing."""
-
-    def step_started(self, step: int, name: str) -> None:
-        """Ignore."""
-
-    def step_finished(self, step: int, name: str, record: Any) -> None:
-        """Ignore."""
-
-    def trial_finished(self, trial: TrialRecord, done: int, planned: int, seconds_left: float | None) -> None:
-        """Ignore."""
-
-    def note(self, text: str) -> None:
-        """Ignore."""
