@@ -16,7 +16,6 @@ from ..ops import (
     log1p_exp_neg,
     positive_part,
     sigmoid,
-    square,
     times,
     where,
     word,
@@ -62,7 +61,8 @@ class _OnProbabilities:
 
     @staticmethod
     def curvature(y: Array, f: Array) -> Array:
-        return share_of(1.0 - y, square(1.0 - f)) + share_of(y, square(f))
+        # Dividing twice: the square of a tiny probability is no number.
+        return share_of(share_of(1.0 - y, 1.0 - f), 1.0 - f) + share_of(share_of(y, f), f)
 
 
 @register("bce", aliases=("binary_cross_entropy", "binary_crossentropy", "log_loss", "logistic"))

@@ -9,7 +9,21 @@ from ..core.elementwise import Elementwise
 from ..core.parameters import positive
 from ..core.registry import register
 from ..core.traits import About, Traits
-from ..ops import absolute, clip, full_like, indicator, log_cosh, sech_squared, square, tanh, where
+from ..ops import (
+    absolute,
+    clip,
+    indicator,
+    log_cosh,
+    positive_part,
+    room,
+    rounding,
+    sech_squared,
+    sign,
+    square,
+    tanh,
+    where,
+    word,
+)
 
 Array = Any
 
@@ -67,7 +81,7 @@ class Huber(Elementwise):
 
     @staticmethod
     def curvature(y: Array, f: Array, delta: Any) -> Array:
-        return indicator(absolute(f - y) <= delta, f)
+        return indicator(room(f, y, delta) >= 0.0, f)
 
 
 @register("log_cosh", aliases=("logcosh",))
@@ -106,7 +120,16 @@ class LogCosh(Elementwise):
 
     @staticmethod
     def curvature(y: Array, f: Array) -> Array:
-        return sech_squared(f - y)
+        # In the tail the relative error is twice the absolute error of the residual, so its rounding counts.
+        r = f - y
+        return sech_squared(r) * (1.0 - 2.0 * sign(r) * rounding(f, y))
+
+
+@word
+def _below_one(y: Array, f: Array, c: Any) -> Array:
+    """1 - (r/c)^2 as g (2 - g) with g = 1 - |r|/c, which does not cancel at the edge; 0 beyond."""
+    g = positive_part(room(f, y, c)) / c
+    return g * (2.0 - g)
 
 
 @register("tukey", aliases=("biweight", "bisquare", "tukey_biweight"))
@@ -158,10 +181,9 @@ class Tukey(Elementwise):
     @staticmethod
     def slope(y: Array, f: Array, c: Any) -> Array:
         r = clip(f - y, -c, c)
-        return r * square((1.0 - r / c) * (1.0 + r / c))
+        return r * square(_below_one(y, f, c))
 
     @staticmethod
     def curvature(y: Array, f: Array, c: Any) -> Array:
-        u = square((f - y) / c)
-        inside = (1.0 - u) * (1.0 - 5.0 * u)
-        return where(u < 1.0, inside, full_like(f, 0.0))
+        u = square(clip((f - y) / c, -1.0, 1.0))
+        return _below_one(y, f, c) * (1.0 - 5.0 * u)

@@ -177,6 +177,25 @@ def log_cosh(x: Array) -> Array:
 
 
 @word
+def rounding(f: Array, y: Array) -> Array:
+    """What rounding takes from f - y: the difference is exactly (f - y) + rounding(f, y); 0 beside infinity.
+
+    Moller's and Knuth's two-sum. It matters where a small change of the residual is a large one of the result.
+    """
+    r = f - y
+    back = r - f
+    lost = (f - (r - back)) - (y + back)
+    return where(absolute(r) < float("inf"), lost, full_like(r, 0.0))
+
+
+@word
+def room(f: Array, y: Array, edge: Any) -> Array:
+    """Edge - abs(f - y) to a rounding of its own size, although f - y has been rounded; negative beyond."""
+    r = f - y
+    return (edge - absolute(r)) - sign(r) * rounding(f, y)
+
+
+@word
 def sech_squared(x: Array) -> Array:
     """1 / cosh(x)^2, the derivative of tanh, without cancellation in the tails."""
     q = exp(-2.0 * absolute(x))
