@@ -87,9 +87,9 @@ def kernel(functions: tuple[Function, ...], parameters: int) -> Kernel:
     names = [f"formula_{i}" for i in range(len(functions))]
     text = _kernel_text(names, parameters)
     path = _kernel_file(functions, text)
-    scope: dict[str, Any] = {
-        name: numba.njit(**_OPTIONS)(function) for name, function in zip(names, functions, strict=True)
-    }
+    # numba's float() would leave float32 as it is
+    scope: dict[str, Any] = {"float64": numba.float64}
+    scope.update({n: numba.njit(**_OPTIONS)(function) for n, function in zip(names, functions, strict=True)})
     exec(compile(text, str(path or "<lossmith kernel>"), "exec"), scope)  # noqa: S102 - our own text
     return numba.njit(cache=path is not None, **_OPTIONS)(scope["kernel"])  # type: ignore[no-any-return]
 
@@ -98,7 +98,7 @@ def _kernel_text(names: list[str], parameters: int) -> str:
     given = "".join(f", p{i}" for i in range(parameters))
     outputs = ", ".join(f"out_{name}" for name in names)
     lines = [f"        out_{name}[i] = {name}(y_i, f_i{given})" for name in names]
-    body = ["    for i in range(f.size):", "        y_i = float(y[i])", "        f_i = float(f[i])", *lines]
+    body = ["    for i in range(f.size):", "        y_i = float64(y[i])", "        f_i = float64(f[i])", *lines]
     return "\n".join([f"def kernel(y, f, {outputs}{given}):", *body, ""])
 
 
