@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -23,9 +23,14 @@ Array = Any
 class Form(Protocol):
     """The three formulas of a loss, plain functions of ``(y, f, *parameters)`` in the words of ``ops``."""
 
-    value: Callable[..., Array]
-    slope: Callable[..., Array]
-    curvature: Callable[..., Array]
+    def value(self, y: Array, f: Array, *parameters: Any) -> Array:
+        """Per-sample value."""
+
+    def slope(self, y: Array, f: Array, *parameters: Any) -> Array:
+        """Derivative of the value by f."""
+
+    def curvature(self, y: Array, f: Array, *parameters: Any) -> Array:
+        """Second derivative of the value by f."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,6 +63,11 @@ def _field(default: Any, check: Check) -> Any:
     return dataclasses.field(default=default, metadata={"check": check})
 
 
+def custom(default: Any, check: Check) -> Any:
+    """Declare a field with a check of its own."""
+    return _field(default, check)
+
+
 def _number(accept: Callable[[float], bool]) -> Callable[[Any], float]:
     def convert(value: Any) -> float:
         if isinstance(value, (bool, str)) or not accept(number := float(value)):

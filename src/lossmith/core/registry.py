@@ -33,7 +33,7 @@ def register(name: str, aliases: tuple[str, ...] = ()) -> Callable[[C], C]:
         cls.name = name
         cls.aliases = aliases
         _classes[name] = cls
-        _aliases.update({alias: name for alias in aliases})
+        _aliases.update(dict.fromkeys(aliases, name))
         return cls
 
     return enter

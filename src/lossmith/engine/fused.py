@@ -7,6 +7,7 @@ call always gives the same bits.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -85,7 +86,7 @@ def _run_kernel(
     run = jit.kernel(functions, len(parameters))
     workers = max(1, min(numba.get_num_threads(), f.size // _PER_THREAD))
     edges = [f.size * i // workers for i in range(workers + 1)]
-    parts = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [slice(a, b) for a, b in itertools.pairwise(edges)]
 
     def work(part: slice) -> None:
         run(y[part], f[part], *(target[part] for target in out), *parameters)

@@ -90,7 +90,7 @@ def kernel(functions: tuple[Function, ...], parameters: int) -> Kernel:
     # numba's float() would leave float32 as it is
     scope: dict[str, Any] = {"float64": numba.float64}
     scope.update({n: numba.njit(**_OPTIONS)(function) for n, function in zip(names, functions, strict=True)})
-    exec(compile(text, str(path or "<lossmith kernel>"), "exec"), scope)  # noqa: S102 - our own text
+    exec(compile(text, str(path or "<lossmith kernel>"), "exec"), scope)  # our own text, compiled above
     return numba.njit(cache=path is not None, **_OPTIONS)(scope["kernel"])  # type: ignore[no-any-return]
 
 

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from .binary import BinaryCrossEntropy
+from .compose import MultiTask, WeightedSum
+from .counts import PoissonNLL
+from .divergence import KLDivergence
+from .imbalance import BinaryFocal
+from .likelihood import GaussianNLL, NegativeLogLikelihood
+from .margin import Hinge, SquaredHinge
+from .multiclass import CategoricalCrossEntropy, CategoricalFocal
 from .quantile import Quantile
 from .robust import Huber, LogCosh, Tukey
 from .squared import MeanAbsoluteError, MeanSquaredError
 
 __all__ = [
     "BinaryCrossEntropy",
+    "BinaryFocal",
+    "CategoricalCrossEntropy",
+    "CategoricalFocal",
+    "GaussianNLL",
+    "Hinge",
     "Huber",
+    "KLDivergence",
     "LogCosh",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "MultiTask",
+    "NegativeLogLikelihood",
+    "PoissonNLL",
     "Quantile",
+    "SquaredHinge",
     "Tukey",
+    "WeightedSum",
 ]

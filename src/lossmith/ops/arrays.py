@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .elementwise import exp, full_like, indicator, log1p, where
@@ -25,16 +26,30 @@ def column(x: Array) -> Array:
     return x[..., None]
 
 
+def positions(like: Array) -> Array:
+    """Return 0 ... k-1 for rows (..., k), on the same device."""
+    xp = namespace(like)
+    on_device = {"device": like.device} if xp.__name__.endswith("torch") else {}
+    return xp.arange(like.shape[-1], **on_device)
+
+
 def one_hot(index: Array, like: Array) -> Array:
     """Rows of zeros with a 1 at ``index``: (...,) against ``like`` (..., k), in the dtype of ``like``."""
-    columns = namespace(like).arange(like.shape[-1])
-    return indicator(column(index) == columns, like)
+    return indicator(column(index) == positions(like), like)
+
+
+def constant_row(values: Sequence[float], like: Array) -> Array:
+    """Plain numbers as a row (1, ..., k) in the library, dtype and device of ``like`` (..., k)."""
+    row = full_like(like[:1], 0.0)
+    for i, value in enumerate(values):
+        row = where(positions(like) == i, full_like(row, value), row)
+    return row
 
 
 def first_maximum(x: Array) -> Array:
     """Return True at the first maximum of each row, False elsewhere."""
     xp = namespace(x)
-    return column(xp.argmax(x, axis=-1)) == xp.arange(x.shape[-1])
+    return column(xp.argmax(x, axis=-1)) == positions(x)
 
 
 class Softmax(NamedTuple):
@@ -79,6 +94,11 @@ def outer(x: Array, y: Array) -> Array:
 
 def diagonal(x: Array) -> Array:
     """Put rows (..., k) on the diagonals of (..., k, k)."""
-    columns = namespace(x).arange(x.shape[-1])
+    columns = positions(x)
     square = x[..., :, None] + 0.0 * x[..., None, :]
     return where(columns[:, None] == columns[None, :], square, full_like(square, 0.0))
+
+
+def stack(*columns: Array) -> Array:
+    """Put arrays (...,) side by side as (..., k)."""
+    return namespace(columns[0]).stack(columns, axis=-1)

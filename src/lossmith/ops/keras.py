@@ -13,6 +13,7 @@ Tensor = Any
 class KerasNamespace:
     """The words of the vocabulary on ``KerasTensor`` and ``keras.Variable``."""
 
+    __name__ = "keras"
     exp = staticmethod(ops.exp)
     log = staticmethod(ops.log)
     log1p = staticmethod(ops.log1p)
@@ -30,6 +31,7 @@ class KerasNamespace:
     sum = staticmethod(ops.sum)
     max = staticmethod(ops.max)
     arange = staticmethod(ops.arange)
+    stack = staticmethod(ops.stack)
     matmul = staticmethod(ops.matmul)
     astype = staticmethod(ops.cast)
 

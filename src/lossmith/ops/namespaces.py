@@ -1,4 +1,4 @@
-"""Which array library is this?
+"""The array library of a value.
 
 A *namespace* is an object with the primitive words (``exp``, ``where``, ...) for one array library. Most
 libraries already are such an object; TensorFlow gets a small adapter, and plain Python numbers use NumPy.

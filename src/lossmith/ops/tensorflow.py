@@ -12,6 +12,7 @@ Tensor = Any
 class TensorFlowNamespace:
     """The words of the vocabulary on ``tf.Tensor``; everything traces under ``jit_compile=True``."""
 
+    __name__ = "tensorflow"
     exp = staticmethod(tf.math.exp)
     log = staticmethod(tf.math.log)
     log1p = staticmethod(tf.math.log1p)
@@ -58,6 +59,11 @@ class TensorFlowNamespace:
     def astype(x: Tensor, dtype: Any) -> Tensor:
         """Convert to a dtype."""
         return tf.cast(x, dtype)
+
+    @staticmethod
+    def stack(arrays: Any, axis: int = 0) -> Tensor:
+        """Join along a new axis."""
+        return tf.stack(list(arrays), axis=axis)
 
     @staticmethod
     def arange(n: int) -> Tensor:

@@ -1,0 +1,127 @@
+"""Divergences between a target distribution and a predicted one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..core import contract
+from ..core.domain import UNIT, Domain, Interval
+from ..core.elementwise import inputs_among
+from ..core.registry import register
+from ..core.rowwise import LOGITS, RowWiseLoss, probability_rows
+from ..core.traits import About, Traits
+from ..ops import full_like, log, times, where, xlogy
+from ..ops.arrays import diagonal, row_sum, softmax
+from .binary import share_of
+from .multiclass import _CrossEntropyOnLogits, _CrossEntropyOnProbabilities
+
+Array = Any
+
+
+class _OnLogits:
+    """Cross-entropy of the logits less the target's entropy, term by term."""
+
+    @staticmethod
+    def value(y: Array, z: Array) -> Array:
+        return row_sum(times(y, log(where(y == 0.0, full_like(y, 1.0), y)) + softmax(z).surprise))
+
+    slope = _CrossEntropyOnLogits.slope
+    curvature = _CrossEntropyOnLogits.curvature
+    product = _CrossEntropyOnLogits.product
+
+
+class _OnLogProbabilities:
+    @staticmethod
+    def value(y: Array, f: Array) -> Array:
+        return row_sum(times(y, log(where(y == 0.0, full_like(y, 1.0), y)) - f))
+
+    @staticmethod
+    def slope(y: Array, f: Array) -> Array:
+        return -y + 0.0 * full_like(f, 0.0)
+
+    @staticmethod
+    def curvature(y: Array, f: Array) -> Array:
+        return diagonal(full_like(f, 0.0))
+
+    @staticmethod
+    def product(y: Array, f: Array, v: Array) -> Array:
+        return full_like(v, 0.0)
+
+
+class _OnProbabilities:
+    """y log(y / p) - y + p in each class: the same sum for distributions, and no term is negative."""
+
+    @staticmethod
+    def value(y: Array, p: Array) -> Array:
+        return row_sum(xlogy(y, share_of(y, p)) - y + p)
+
+    slope = _CrossEntropyOnProbabilities.slope
+    curvature = _CrossEntropyOnProbabilities.curvature
+    product = _CrossEntropyOnProbabilities.product
+
+
+@register("kl_divergence", aliases=("kl", "kullback_leibler", "kld"))
+@dataclass(frozen=True)
+class KLDivergence(RowWiseLoss):
+    """Kullback-Leibler divergence KL(P || Q) = sum_i P(i) log(P(i) / Q(i)) of target P and prediction Q.
+
+    Parameters
+    ----------
+    inputs : {"logits", "log_probabilities", "probabilities"}
+        What the rows of y_pred (n, k) say about Q. y_true always holds probabilities. Q = 0 where P > 0
+        costs infinity; P = 0 costs nothing.
+
+    References
+    ----------
+    Kullback and Leibler (1951), On Information and Sufficiency, Ann. Math. Stat. 22.
+
+    Examples
+    --------
+    >>> import lossmith as lm
+    >>> round(float(lm.KLDivergence(inputs="probabilities")([[0.7, 0.3]], [[0.5, 0.5]])), 7)
+    0.0822829
+    """
+
+    inputs: str = inputs_among("logits", "log_probabilities", "probabilities")
+    forms: ClassVar[Mapping[str, Any]] = {
+        "logits": _OnLogits,
+        "log_probabilities": _OnLogProbabilities,
+        "probabilities": _OnProbabilities,
+    }
+    prediction_domains: ClassVar[Mapping[str, tuple[Domain, ...]]] = {
+        "logits": LOGITS,
+        "log_probabilities": (Interval(float("-inf"), 0.0, "both"),),
+        "probabilities": (UNIT,),
+    }
+    claims = Traits(
+        "distribution",
+        convex=True,
+        lipschitz=lambda loss: {"logits": 2.0**0.5, "log_probabilities": 1.0}.get(loss.inputs, float("inf")),
+        smooth=lambda loss: {"logits": 0.5, "log_probabilities": 0.0}.get(loss.inputs, float("inf")),
+        robust="bounded",
+        proper=True,
+        calibrated=True,
+        elicits="mean",
+    )
+    about = About(
+        formula=r"\ell(P, Q) = \sum_i P(i) \log \frac{P(i)}{Q(i)}",
+        gradient=r"Q - P \text{ by the logits; } -P/Q \text{ by the probabilities}",
+        pros="measures information lost when Q stands for P",
+        cons="infinite where Q misses mass of P; not symmetric",
+        best_for="soft targets, distillation, variational autoencoders",
+        reference="Kullback and Leibler (1951), Ann. Math. Stat. 22",
+        note="torch's kl_div takes (log Q, P) in the other order and its 'mean' also divides by k",
+    )
+
+    def read_targets(self, y_true: Any, f: Array) -> Array:
+        """Check the target distributions."""
+        y = probability_rows(contract.targets(y_true, f), f, "y_true", "KLDivergence")
+        if self.inputs == "probabilities":
+            probability_rows(f, f, "y_pred", "KLDivergence")
+        return y
+
+    def parameters(self, f: Array) -> tuple[Any, ...]:
+        """Return nothing."""
+        return ()
