@@ -1,0 +1,1 @@
+"""Why training goes wrong: symptoms, causes, remedies."""
