@@ -1,0 +1,11 @@
+"""Fit a linear model under any loss of the catalogue and any of the penalties, and find best constants."""
+
+from __future__ import annotations
+
+from .constant import best_constant
+from .objective import Objective
+from .penalties import L1, L2, ElasticNet, Penalty
+from .result import Solution
+from .solve import solve
+
+__all__ = ["L1", "L2", "ElasticNet", "Objective", "Penalty", "Solution", "best_constant", "solve"]

@@ -1,0 +1,128 @@
+"""Curvature for learners that divide by it: positive, and named for what it is.
+
+Newton steps and boosted trees need a positive second-order number for each sample. The Hessian of many
+losses is not that: it is 0 in the tails of Huber's loss, negative for Tukey's, 0 everywhere for the
+absolute error. What stands in for it is never called a Hessian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..ops import sigmoid
+from ..ops.arrays import softmax
+from .smoothing import is_piecewise_linear
+
+Array = npt.NDArray[np.float64]
+Kind = Literal["exact", "majoriser", "gauss_newton", "surrogate"]
+
+# Longest upward step of a raw score for which a convex loss of unbounded curvature is majorised. LightGBM's
+# Poisson objective has the same number under the name poisson_max_delta_step.
+_REACH = 0.7
+# Elements of a block of Hessian matrices.
+_BLOCK = 4_000_000
+
+
+@dataclass(frozen=True)
+class WorkingCurvature:
+    """A positive curvature for each sample.
+
+    Attributes
+    ----------
+    kind : str
+        "exact": the Hessian (its diagonal for several outputs). "majoriser": the curvature of a parabola that
+        touches the loss at f and lies above it (everywhere, or within 0.7 of f where the loss's curvature has no
+        bound). "gauss_newton": the loss's slope is a weight times that of the cross-entropy; the weight is
+        frozen. "surrogate": the constant 1 for losses made of straight lines; steps built on it have no
+        meaning until leaf values are renewed.
+    compute : callable
+        ``compute(y, f, slope)`` returns an array of f's shape.
+    """
+
+    kind: Kind
+    compute: Callable[[Any, Array, Array], Array]
+
+
+def working_curvature(loss: Any) -> WorkingCurvature:
+    """Choose the curvature a second-order learner should use for a loss on raw scores.
+
+    Parameters
+    ----------
+    loss : Loss
+        Elementwise or row-wise.
+
+    Returns
+    -------
+    WorkingCurvature
+        Its numbers are >= 0; the caller adds a floor where it divides.
+
+    Examples
+    --------
+    >>> import lossmith as lm
+    >>> [working_curvature(lm.get(name)).kind for name in ("mse", "bce", "huber", "tukey", "mae")]
+    ['exact', 'exact', 'majoriser', 'majoriser', 'surrogate']
+    """
+    traits = loss.traits
+    if loss.tier == "row-wise":
+        return _row_wise(loss)
+    if is_piecewise_linear(loss):
+        return WorkingCurvature("surrogate", lambda y, f, slope: np.ones_like(f))
+    if traits.task == "regression" and not traits.strong > 0:
+        return WorkingCurvature("majoriser", lambda y, f, slope: _slope_over_residual(loss, y, f, slope))
+    if not traits.convex:
+        return WorkingCurvature("gauss_newton", _frozen_weight)
+    if traits.smooth == np.inf:
+        return WorkingCurvature(
+            "majoriser", lambda y, f, slope: np.maximum(loss.hessian(y, f + _REACH), loss.hessian(y, f))
+        )
+    return WorkingCurvature("exact", lambda y, f, slope: loss.hessian(y, f))
+
+
+def _slope_over_residual(loss: Any, y: Array, f: Array, slope: Array) -> Array:
+    """Curvature of the parabola through (r, l(r)) that is symmetric in the residual r (as in IRLS)."""
+    r = f - y
+    near = np.abs(r) < 1e-8
+    ratio = np.where(near, 0.0, slope) / np.where(near, 1.0, r)
+    if near.any():
+        ratio[near] = loss.hessian(y[near], y[near])
+    return np.asarray(np.maximum(ratio, 0.0))
+
+
+def _frozen_weight(y: Array, f: Array, slope: Array) -> Array:
+    p = sigmoid(f)
+    target = np.where(y > 0, 1.0, 0.0)
+    return _ratio(slope, p - target) * p * sigmoid(-f)
+
+
+def _ratio(slope: Array, plain: Array) -> Array:
+    gone = plain == 0.0
+    return np.maximum(np.where(gone, 0.0, slope) / np.where(gone, 1.0, plain), 0.0)
+
+
+def _row_wise(loss: Any) -> WorkingCurvature:
+    if loss.traits.convex:
+        return WorkingCurvature("exact", lambda y, f, slope: _diagonal(loss, y, f))
+
+    def compute(y: Any, f: Array, slope: Array) -> Array:
+        parts = softmax(f)
+        own = (np.arange(f.shape[0]), np.asarray(y).astype(np.intp))
+        weight = _ratio(slope[own], -parts.complement[own])
+        return np.asarray(weight[:, None] * parts.probability * parts.complement)
+
+    return WorkingCurvature("gauss_newton", compute)
+
+
+def _diagonal(loss: Any, y: Any, f: Array) -> Array:
+    """Diagonal of each sample's Hessian, a block of samples at a time."""
+    n, k = f.shape
+    rows = max(1, _BLOCK // (k * k))
+    out = np.empty_like(f)
+    for start in range(0, n, rows):
+        part = slice(start, start + rows)
+        out[part] = np.diagonal(loss.hessian(y[part], f[part]), axis1=1, axis2=2)
+    return out

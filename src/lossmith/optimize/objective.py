@@ -1,0 +1,201 @@
+"""The penalised linear model's objective: the mean loss of X @ w + b, plus a penalty on w."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core.loss import Loss
+from .penalties import Penalty
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Mean loss over samples plus penalty, as a function of one flat vector of parameters.
+
+    The vector holds the coefficients, row after row for several outputs, then the intercepts.
+
+    Attributes
+    ----------
+    loss : Loss or smoothed loss
+        Elementwise (one output) or row-wise (``outputs`` columns), on raw scores.
+    X : ndarray or SciPy sparse matrix, shape (n, d)
+        Features.
+    y : ndarray, shape (n,)
+        Targets in the loss's coding.
+    share : ndarray, shape (n,)
+        Weight of each sample divided by their sum.
+    penalty : Penalty or None
+        Acts on the coefficients.
+    intercept : bool
+        Whether there is one.
+    outputs : int or None
+        Columns of raw scores for a row-wise loss; None for an elementwise one.
+    """
+
+    loss: Any
+    X: Any
+    y: Any
+    share: Array
+    penalty: Penalty | None = None
+    intercept: bool = True
+    outputs: int | None = None
+
+    @classmethod
+    def build(
+        cls,
+        loss: Loss,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        penalty: Penalty | None = None,
+        intercept: bool = True,
+        outputs: int | None = None,
+    ) -> Objective:
+        """Check the data and make the objective.
+
+        Parameters
+        ----------
+        loss : Loss
+            Elementwise or row-wise.
+        X : array_like or sparse matrix, shape (n, d)
+            Finite features.
+        y : array_like, shape (n,)
+            Targets in the loss's coding.
+        sample_weight : array_like, shape (n,), optional
+            Numbers >= 0, not all 0.
+        penalty : Penalty, optional
+            Acts on the coefficients only.
+        intercept : bool
+            Whether to fit one.
+        outputs : int, optional
+            Columns of raw scores; required for row-wise losses, refused for others.
+
+        Raises
+        ------
+        ValueError
+            Names the argument, what was given and what is accepted.
+        """
+        matrix, targets = _matrix(X), np.asarray(y)
+        if targets.shape != matrix.shape[:1]:
+            raise ValueError(f"y has shape {targets.shape}; X of shape {matrix.shape} needs {matrix.shape[:1]}")
+        if loss.tier not in ("elementwise", "row-wise"):
+            raise ValueError(f"{type(loss).__name__} is of the {loss.tier} tier; a linear model takes the others")
+        if (outputs is None) != (loss.tier == "elementwise"):
+            raise ValueError(
+                f"outputs={outputs} does not fit the {loss.tier} loss {type(loss).__name__}; "
+                "row-wise losses need a number of columns, elementwise ones None"
+            )
+        share = _shares(sample_weight, matrix.shape[0])
+        objective = cls(loss, matrix, targets, share, penalty, intercept, outputs)
+        loss.value_and_gradient(targets, objective.raw(np.zeros(objective.size)))
+        return objective
+
+    @property
+    def size(self) -> int:
+        """How many parameters there are."""
+        return (self.X.shape[1] + int(self.intercept)) * (self.outputs or 1)
+
+    def with_loss(self, loss: Any) -> Objective:
+        """Return the same objective under another loss."""
+        return replace(self, loss=loss)
+
+    def split(self, theta: Array) -> tuple[Array, Any]:
+        """Return coefficients, (d,) or (d, outputs), and the intercept, a float or (outputs,)."""
+        k, d = self.outputs or 1, self.X.shape[1]
+        coefficients, rest = theta[: d * k], theta[d * k :]
+        if self.outputs is None:
+            return coefficients, float(rest[0]) if self.intercept else 0.0
+        return coefficients.reshape(d, k), rest if self.intercept else np.zeros(k)
+
+    def raw(self, theta: Array) -> Array:
+        """Return raw scores, (n,) or (n, outputs)."""
+        coefficients, intercept = self.split(theta)
+        return np.asarray(self.X @ coefficients + intercept)
+
+    def value(self, theta: Array) -> float:
+        """Return the objective."""
+        return self.value_and_gradient(theta)[0]
+
+    def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
+        """Return the objective and its gradient, of the vector's shape."""
+        return self.value_and_gradient_at(theta, self.raw(theta))
+
+    def value_and_gradient_at(self, theta: Array, raw: Array) -> tuple[float, Array]:
+        """Do the same for raw scores that are already there."""
+        values, slopes = self.loss.value_and_gradient(self.y, raw)
+        coefficients, _ = self.split(theta)
+        weighted = slopes * (self.share if self.outputs is None else self.share[:, None])
+        gradient = np.asarray(self.X.T @ weighted)
+        value = float(self.share @ values)
+        if self.penalty is not None:
+            value += self.penalty.value(coefficients)
+            gradient = gradient + self.penalty.gradient(coefficients)
+        return value, np.concatenate([gradient.reshape(-1), np.atleast_1d(weighted.sum(axis=0))[: self._tail]])
+
+    @property
+    def _tail(self) -> int:
+        return (self.outputs or 1) if self.intercept else 0
+
+    def hessian(self, curvature: Array) -> Array:
+        """Return the matrix of second derivatives for given per-sample curvatures (one output).
+
+        Parameters
+        ----------
+        curvature : ndarray, shape (n,)
+            Of the loss at the present raw scores; a majoriser's serves as well.
+
+        Returns
+        -------
+        ndarray, shape (size, size)
+            X' diag(share * curvature) X, bordered by the intercept, plus the penalty's part.
+        """
+        weight = self.share * curvature
+        used = np.flatnonzero(weight)
+        X, w = (self.X, weight) if used.size > 0.5 * weight.size else (self.X[used], weight[used])
+        d = X.shape[1]
+        scaled = X.multiply(w[:, None]).tocsr() if _is_sparse(X) else X * w[:, None]
+        product = X.T @ scaled
+        matrix = np.zeros((self.size, self.size))
+        matrix[:d, :d] = product.toarray() if _is_sparse(product) else product
+        if self.intercept:
+            matrix[d, :d] = matrix[:d, d] = np.asarray(X.T @ w)
+            matrix[d, d] = w.sum()
+        if self.penalty is not None:
+            matrix[np.arange(d), np.arange(d)] += 2.0 * self.penalty.parts[1]
+        return matrix
+
+
+def _is_sparse(X: Any) -> bool:
+    from scipy.sparse import issparse
+
+    return bool(issparse(X))
+
+
+def _matrix(X: Any) -> Any:
+    if _is_sparse(X):
+        matrix, values = X.tocsr(), X.data
+    else:
+        values = matrix = np.asarray(X, np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] == 0:
+        raise ValueError(f"X has shape {matrix.shape}; give a table (n, d) with at least one row")
+    if not np.isfinite(values).all():
+        raise ValueError("X holds NaN or infinite numbers; impute or drop them first")
+    return matrix
+
+
+def _shares(sample_weight: Any, n: int) -> Array:
+    if sample_weight is None:
+        return np.full(n, 1.0 / n)
+    weight = np.asarray(sample_weight, np.float64)
+    if weight.shape != (n,) or not (weight.min() >= 0 and weight.max() < np.inf):
+        raise ValueError(f"sample_weight must hold {n} finite numbers >= 0; its shape is {weight.shape}")
+    total = weight.sum()
+    if total == 0:
+        raise ValueError("sample_weight is 0 for every sample; at least one must count")
+    return np.asarray(weight / total)

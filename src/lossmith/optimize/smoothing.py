@@ -1,0 +1,103 @@
+"""A loss with kinks, rounded off: each kink is replaced by a parabola over a short interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core.elementwise import ElementwiseLoss
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Kink:
+    """Where each sample's loss bends, as a function of its prediction.
+
+    Attributes
+    ----------
+    place : ndarray, shape (n,)
+        The prediction at which the slope jumps.
+    left : ndarray, shape (n,)
+        Slope just below.
+    jump : ndarray, shape (n,)
+        Slope just above minus slope just below.
+    """
+
+    place: Array
+    left: Array
+    jump: Array
+
+
+def kinks(loss: ElementwiseLoss, y: Array) -> tuple[Kink, ...]:
+    """Find the kinks of a loss for given targets from its claim where they are.
+
+    Parameters
+    ----------
+    loss : ElementwiseLoss
+        Its trait ``kinks`` lists values of f - y (regression) or of y * f (labels -1/+1).
+    y : ndarray, shape (n,)
+        Targets.
+
+    Returns
+    -------
+    tuple of Kink
+        One for each listed value; empty for a smooth loss.
+    """
+    traits = loss.traits
+    found = []
+    for value in traits.kinks:  # type: ignore[union-attr]
+        place = y + value if traits.task == "regression" else value * y
+        step = 1e-6 * (1.0 + np.abs(place))
+        left, right = loss.gradient(y, place - step), loss.gradient(y, place + step)
+        found.append(Kink(place, left, right - left))
+    return tuple(found)
+
+
+def is_piecewise_linear(loss: Any) -> bool:
+    """Tell whether a loss is made of straight lines: kinks, and no curvature between them."""
+    traits = loss.traits
+    if not traits.kinks or not traits.constant_hessian:
+        return False
+    return bool(loss.hessian(np.ones(1), np.full(1, 0.5))[0] == 0.0)
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """The average of a loss over predictions within ``width``, as far as its kinks are concerned.
+
+    With t the distance to a kink, jump * (width - |t|)^2 / (4 width) is added where |t| < width. So it is
+    between the loss and the loss + jump * width / 4, and convex if the loss is.
+    """
+
+    loss: Any
+    kinks: tuple[Kink, ...]
+    width: float
+
+    @property
+    def error(self) -> float:
+        """The most by which a sample's value exceeds that of the loss."""
+        return sum((float(kink.jump.max()) for kink in self.kinks), 0.0) * self.width / 4.0
+
+    def value_and_gradient(self, y: Array, f: Array) -> tuple[Array, Array]:
+        """Per-sample values and slopes."""
+        value, slope = self.loss.value_and_gradient(y, f)
+        for kink in self.kinks:
+            t = f - kink.place
+            inside = np.maximum(self.width - np.abs(t), 0.0)
+            value = value + kink.jump * inside * inside / (4.0 * self.width)
+            # On the kink itself the loss gives one subgradient; the parabola's slope there is the middle.
+            slope = np.where(t == 0.0, kink.left + 0.5 * kink.jump, slope)
+            slope = slope - kink.jump * np.sign(t) * inside / (2.0 * self.width)
+        return value, slope
+
+    def hessian(self, y: Array, f: Array) -> Array:
+        """Per-sample curvatures."""
+        curvature: Array = self.loss.hessian(y, f)
+        for kink in self.kinks:
+            inside = np.abs(f - kink.place) < self.width
+            curvature = curvature + np.where(inside, kink.jump / (2.0 * self.width), 0.0)
+        return curvature

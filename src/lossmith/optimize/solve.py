@@ -1,0 +1,201 @@
+"""Fit the penalised linear model: choose a method that suits the loss and the penalty, and run it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core.loss import Loss
+from .constant import best_constant
+from .curvature import working_curvature
+from .descents import Curvature, Descent, Progress, lbfgs, newton
+from .objective import Objective
+from .penalties import Penalty
+from .result import Solution
+from .smoothing import Smoothed, kinks
+
+Array = npt.NDArray[np.float64]
+
+# Newton's matrix costs n d^2 a step; beyond this L-BFGS is quicker.
+_NEWTON_UP_TO = 500
+# Width of the last smoothing relative to the typical distance from the kinks at the start.
+_FINEST = 1e-7
+
+
+def solve(
+    loss: Loss,
+    X: Any,
+    y: Any,
+    *,
+    penalty: Penalty | None = None,
+    sample_weight: Any = None,
+    intercept: bool = True,
+    outputs: int | None = None,
+    start: tuple[Any, Any] | None = None,
+    tolerance: float = 1e-8,
+    max_iterations: int = 1000,
+    max_seconds: float = float("inf"),
+    watch: Callable[[Any, Any, float], None] | None = None,
+) -> Solution:
+    """Minimise the mean loss of X @ w + b plus a penalty on w.
+
+    Smooth convex losses: Newton with an exact line search up to 500 features, beyond them, for rows of scores
+    and under an L1 penalty L-BFGS. Losses with kinks: the same on a smoothed loss whose width shrinks in
+    stages to 1e-7 of the typical residual, each stage starting from the one before. Losses that are not convex:
+    reweighting (each step minimises a parabola above the loss) from the given start, or from the best
+    constant; regression losses start from the least absolute error, which is what makes a redescending
+    loss find the bulk of the data.
+
+    Parameters
+    ----------
+    loss : Loss
+        Elementwise or row-wise, on raw scores. Robust losses have the target's unit: scale y first.
+    X : array_like or SciPy sparse matrix, shape (n, d)
+        Features, best of similar scale.
+    y : array_like, shape (n,)
+        Targets in the loss's coding.
+    penalty : Penalty, optional
+        L1, L2 or ElasticNet; none by default.
+    sample_weight : array_like, shape (n,), optional
+        Numbers >= 0; only their ratios matter.
+    intercept : bool, default True
+        Whether to fit an unpenalised constant.
+    outputs : int, optional
+        Number of classes for row-wise losses.
+    start : (coefficients, intercept), optional
+        Where to start.
+    tolerance : float
+        On the largest component of the gradient, relative to that at the start (if greater than 1).
+    max_iterations : int
+        Steps over all stages.
+    max_seconds : float
+        Wall time after which the best iterate so far is returned.
+    watch : callable, optional
+        ``watch(coefficients, intercept, objective)`` after each step.
+
+    Returns
+    -------
+    Solution
+        Coefficients, status and history.
+
+    Raises
+    ------
+    ValueError
+        For data or arguments that do not fit.
+
+    Examples
+    --------
+    >>> import lossmith as lm
+    >>> found = solve(lm.MeanAbsoluteError(), [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 70.0])
+    >>> found.status, found.coefficients.round(6).tolist(), round(found.intercept, 6)
+    ('converged', [2.0], 1.0)
+    """
+    began = time.perf_counter()
+    objective = Objective.build(loss, X, y, sample_weight, penalty, intercept, outputs)
+
+    def tell(theta: Array, value: float) -> None:
+        if watch is not None:
+            watch(*objective.split(theta), value)
+
+    progress = Progress(tolerance, max_iterations, began + max_seconds, tell)
+    theta = _start(objective, start, progress)
+    gradient = objective.value_and_gradient(theta)[1]
+    progress.unit = max(1.0, float(np.abs(gradient).max(initial=0.0)))
+    descent, method, error = _descend(objective, theta, progress)
+    return _solution(objective, descent, method, error, progress, began)
+
+
+def _start(objective: Objective, start: tuple[Any, Any] | None, progress: Progress) -> Array:
+    """Flatten the given start, or take the best constant."""
+    if start is not None:
+        coefficients, intercept = (np.asarray(part, np.float64).reshape(-1) for part in start)
+        theta = np.concatenate([coefficients, intercept if objective.intercept else intercept[:0]])
+        if theta.shape != (objective.size,):
+            raise ValueError(f"start holds {theta.size} numbers; this problem has {objective.size}")
+        return theta
+    theta = np.zeros(objective.size)
+    if objective.intercept:
+        k = objective.outputs or 1
+        theta[-k:] = best_constant(objective.loss, objective.y, objective.share, objective.outputs)
+    if objective.loss.traits.task == "regression" and not objective.loss.traits.convex:
+        from ..losses import MeanAbsoluteError
+
+        theta, _, _ = _smoothed(objective.with_loss(MeanAbsoluteError()), theta, progress, 1e-4)
+    return theta
+
+
+def _descend(objective: Objective, theta: Array, progress: Progress) -> tuple[Descent, str, float]:
+    loss = objective.loss
+    if loss.tier == "elementwise" and loss.traits.kinks:
+        theta, descent, error = _smoothed(objective, theta, progress, _FINEST)
+        return descent, "smoothing+" + _method(objective), error
+    return _smooth(objective, theta, progress), _method(objective), 0.0
+
+
+def _method(objective: Objective) -> str:
+    l1 = objective.penalty is not None and objective.penalty.parts[0] > 0
+    if objective.outputs is not None or l1 or objective.size > _NEWTON_UP_TO:
+        return "lbfgs"
+    return "newton" if objective.loss.traits.convex else "irls"
+
+
+def _smooth(objective: Objective, theta: Array, progress: Progress) -> Descent:
+    method = _method(objective)
+    if method == "lbfgs":
+        return lbfgs(objective, theta, progress)
+    loss = objective.loss
+    exact: Curvature = lambda y, raw, slope: loss.hessian(y, raw)  # noqa: E731
+    return newton(objective, theta, exact if method == "newton" else working_curvature(loss).compute, progress)
+
+
+def _smoothed(
+    objective: Objective, theta: Array, progress: Progress, finest: float
+) -> tuple[Array, Descent, float]:
+    """Follow the minimiser while the smoothing shrinks, from the typical distance to ``finest`` of it."""
+    loss, y = objective.loss, objective.y.astype(np.float64)
+    found = kinks(loss, y)
+    raw = objective.raw(theta)
+    distances = np.concatenate([np.abs(raw - kink.place) for kink in found])
+    unit = float(np.median(distances[distances > 0])) if (distances > 0).any() else 1.0
+    method = _method(objective)
+    width = unit
+    while True:
+        smoothed = Smoothed(loss, found, width)
+        problem = objective.with_loss(smoothed)
+        if method == "lbfgs":
+            descent = lbfgs(problem, theta, progress)
+        else:
+            descent = newton(problem, theta, lambda y, raw, _, s=smoothed: s.hessian(y, raw), progress)  # type: ignore[misc]
+        theta = descent.theta
+        if width <= unit * finest or progress.exhausted() is not None:
+            return theta, descent, smoothed.error
+        width *= 0.1
+
+
+def _solution(
+    objective: Objective, descent: Descent, method: str, error: float, progress: Progress, began: float
+) -> Solution:
+    coefficients, intercept = objective.split(descent.theta)
+    messages = {
+        "converged": "",
+        "stalled": f"no further descent in floating point; optimality {descent.optimality:.1e}",
+        "iteration_limit": f"stopped after {len(progress.history)} steps; optimality {descent.optimality:.1e}",
+        "time_limit": f"stopped by the clock; optimality {descent.optimality:.1e}",
+    }
+    return Solution(
+        coefficients,
+        intercept,
+        descent.status,
+        objective.value(descent.theta),
+        descent.optimality,
+        error,
+        len(progress.history),
+        time.perf_counter() - began,
+        tuple(progress.history),
+        method,
+        messages[descent.status],
+    )
