@@ -10,7 +10,7 @@ LAYERS = [
     ("engine", "a formula becomes fast", "one fused pass, threads, numba kernels, NumPy fallback", "#e3eef9"),
     ("core", "what a loss is", "contract  domain  traits and their verifiers  reduction  registry", "#d6e6f6"),
     ("losses", "the catalogue: mathematics only", "elementwise  row-wise  structured  composed", "#c8def3"),
-    ("optimize · frameworks", "losses at work", "objective  penalties  solvers  adapters", "#fdf0dd"),
+    ("optimize", "losses at work", "objective  penalties  solvers", "#fdf0dd"),
     ("select · diagnose", "which loss, and what went wrong", "facts  rules  symptoms  causes  remedies", "#fbe5c4"),
     ("plots · report", "draw, never compute", "curves  calibration  one HTML file", "#f8d9aa"),
     ("workflow", "the eight steps as one resumable run", "data  prepare  trials  evaluate  iterate", "#f5cc8d"),
@@ -28,13 +28,14 @@ def draw() -> str:
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
     ]
     for i, (name, what, holds, colour) in enumerate(LAYERS):
+        listed = holds.replace("  ", " · ")
         y = 20 + i * (ROW + GAP)
         parts += [
             f'<rect x="{LEFT}" y="{y}" width="{WIDTH - LEFT - 20}" height="{ROW}" rx="7" fill="{colour}" '
             'stroke="#5b6b7c" stroke-width="1"/>',
             f'<text x="{LEFT + 16}" y="{y + 33}" font-size="17" font-weight="bold" fill="#17212b">{escape(name)}</text>',
             f'<text x="{LEFT + 235}" y="{y + 23}" font-size="15" fill="#17212b">{escape(what)}</text>',
-            f'<text x="{LEFT + 235}" y="{y + 43}" font-size="13" fill="#3d4b59">{escape(holds)}</text>',
+            f'<text x="{LEFT + 235}" y="{y + 43}" font-size="13" fill="#3d4b59">{escape(listed)}</text>',
         ]
     end = 20 + len(LAYERS) * (ROW + GAP) - GAP
     parts += [

@@ -46,6 +46,8 @@ class Interval(Domain):
     closed: str = "neither"
 
     def contains(self, values: Array) -> npt.NDArray[np.bool_]:
+        if self.low == -math.inf and self.high == math.inf and self.closed == "neither":
+            return np.asarray(np.isfinite(values))
         above = values >= self.low if self.closed in ("both", "low") else values > self.low
         below = values <= self.high if self.closed in ("both", "high") else values < self.high
         return np.asarray(above & below)
@@ -115,6 +117,8 @@ def check(values: Array, domain: Domain, argument: str, loss: str, *, nan_allowe
     nan_allowed : bool
         Whether NaN passes (predictions) or not (targets).
     """
+    if nan_allowed and domain == EXTENDED_REAL:
+        return
     inside = domain.contains(values)
     if nan_allowed:
         inside |= np.isnan(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
@@ -51,7 +52,7 @@ class ElementwiseLoss(Loss):
     def prediction_domain(self) -> Domain:
         """Which predictions the formulas in force accept."""
 
-    @property
+    @functools.cached_property
     def parameters(self) -> tuple[float, ...]:
         """The numbers the formulas receive after y and f."""
         return encoded(self)
