@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 Kind = Literal["number", "boolean", "date", "text", "empty"]
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
-_ID_NAME = re.compile(
-    r"(^|[_\s.:-])(id|ids|index|idx|uuid|guid|key|rownames?|row|unnamed)($|[_\s.:0-9-])", re.I
-)
+_ID_NAME = re.compile(r"(^|[_\s.:-])(id|ids|index|idx|uuid|guid|key|rownames?|row|unnamed)($|[_\s.:0-9-])", re.I)
 _NS_PER_DAY = 86_400 * 10**9
 _FEW = 20  # below this many values "all different" is what chance gives
+HIGH_CARDINALITY = 50  # levels of a text above which it is called so
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,7 @@ def _float64(column: pd.Series) -> np.ndarray[Any, Any]:
         return _days(pd.to_datetime(column, utc=True))
     if column.dtype.kind == "m":
         return np.asarray(column.dt.total_seconds(), dtype=np.float64)
-    return np.asarray(
-        pd.to_numeric(column, errors="coerce").astype("Float64").to_numpy(np.float64, na_value=np.nan)
-    )
+    return np.asarray(pd.to_numeric(column, errors="coerce").astype("Float64").to_numpy(np.float64, na_value=np.nan))
 
 
 def _days(times: pd.Series) -> np.ndarray[Any, Any]:
@@ -207,9 +204,7 @@ def _iso_dates(values: np.ndarray[Any, Any]) -> bool:
     if not all(isinstance(v, str) and _ISO_DATE.fullmatch(v) for v in distinct):
         return False
     return (
-        not pd.to_datetime(pd.Series(distinct, dtype=object), format="ISO8601", utc=True, errors="coerce")
-        .isna()
-        .any()
+        not pd.to_datetime(pd.Series(distinct, dtype=object), format="ISO8601", utc=True, errors="coerce").isna().any()
     )
 
 
@@ -241,9 +236,7 @@ def describe_column(column: pd.Series) -> ColumnFacts:
         infinite=int(np.isinf(raw).sum()),
         distinct=distinct,
         constant=distinct <= 1 and missing in (0, raw.size),
-        identifying=kind == "number"
-        and missing == 0
-        and _whole_identifiers(str(column.name), finite, distinct),
+        identifying=kind == "number" and missing == 0 and _whole_identifiers(str(column.name), finite, distinct),
         numeric_share=None,
     )
 

@@ -201,6 +201,10 @@ class Facts:
         For regression and count.
     label_noise : RowSuspects or None
         For class tasks: rows whose label a cross-validated learner confidently disputes.
+    label_error, label_noise_floor : float or None
+        For class tasks: share of labels that differ from the quick learner's out-of-fold prediction, over all
+        rows and over the fifth where it is surest. The floor is near 0 if classes merely overlap; if labels are
+        wrong it is near their share, and not far below `label_error`.
     leaks : tuple of Leak
         Columns that predict the target nearly perfectly on their own.
     checks : tuple of Check
@@ -228,6 +232,8 @@ class Facts:
     target_outliers: RowSuspects | None
     residual_outliers: RowSuspects | None
     label_noise: RowSuspects | None
+    label_error: float | None
+    label_noise_floor: float | None
     leaks: tuple[Leak, ...]
     checks: tuple[Check, ...]
     warnings: tuple[str, ...]

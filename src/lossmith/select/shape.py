@@ -1,4 +1,4 @@
-"""Robust measures of a sample's shape: how skewed, how heavy in the tails, how variance grows with the mean.
+"""Robust measures of a sample's shape: its skew, its tails, how its variance grows with its mean.
 
 Each is a plain function of an array. They are chosen so that a few wild values cannot move them at will, because
 they decide between "a heavy tail" and "a few errors", which moments cannot tell apart.
@@ -64,11 +64,11 @@ def medcouple(values: Array) -> float:
 def _tied_kernel(count: int) -> Array:
     """Give the pairs of values that equal the median the signs of the definition, which cancel."""
     ranks = np.arange(count)
-    return np.sign(ranks[:, None] + ranks[None, :] - (count - 1.0))
+    return np.asarray(np.sign(ranks[:, None] + ranks[None, :] - (count - 1.0)))
 
 
 def tail_weights(values: Array) -> tuple[float | None, float | None, float | None]:
-    """Compare tails with the normal's: central 95 % range over central 50 % range, and the same for each side.
+    """Compare tails with the normal's: central 95 % over central 50 % range, and the same for each side.
 
     Parameters
     ----------
@@ -154,15 +154,17 @@ def target_shape(y: Array) -> TargetShape:
     -------
     TargetShape
     """
-    mean, std = float(y.mean()), float(y.std())
-    z = (y - mean) / std
+    unit = float(np.abs(y).max())  # squares of 1e200 overflow; those of y over its largest do not
+    scaled = y / unit
+    mean, std = float(scaled.mean()), float(scaled.std())
+    z = (scaled - mean) / std
     both, left, right = tail_weights(y)
     return TargetShape(
         minimum=float(y.min()),
         maximum=float(y.max()),
-        mean=mean,
+        mean=mean * unit,
         median=float(np.median(y)),
-        std=std,
+        std=std * unit,
         mad=mad(y),
         distinct=int(np.unique(y).size),
         zero_share=float(np.mean(y == 0)),
@@ -176,5 +178,5 @@ def target_shape(y: Array) -> TargetShape:
         tail_weight=both,
         left_tail_weight=left,
         right_tail_weight=right,
-        dispersion_ratio=float(y.var() / mean) if (y >= 0).all() else None,
+        dispersion_ratio=unit * std**2 / mean if (y >= 0).all() else None,
     )

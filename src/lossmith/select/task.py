@@ -34,20 +34,14 @@ def check_target(y: pd.Series) -> None:
     """
     name = quoted(y.name)
     if len(y) < 2:
-        raise InputError(
-            f"the data has {len(y)} row; a loss cannot be chosen from fewer than two: give more rows"
-        )
+        raise InputError(f"the data has {len(y)} row; a loss cannot be chosen from fewer than two: give more rows")
     kind = kind_of(y)
     if kind == "date":
-        raise InputError(
-            f"target {name} holds dates; give a number or a class (for example the days since a start)"
-        )
+        raise InputError(f"target {name} holds dates; give a number or a class (for example the days since a start)")
     _refuse_gaps(y, name)
     values = as_numbers(y) if kind in ("number", "boolean") else as_text(y)
     if (values == values[0]).all():
-        raise InputError(
-            f"target {name} is constant: every row holds {quoted(y.iloc[0])}; choose a column that varies"
-        )
+        raise InputError(f"target {name} is constant: every row holds {quoted(y.iloc[0])}; choose a column that varies")
 
 
 def _refuse_gaps(y: pd.Series, name: str) -> None:
@@ -179,9 +173,7 @@ def _first_text(labels: np.ndarray[Any, Any], kind: Kind) -> str:
     numbers = pd.to_numeric(pd.Series(labels, dtype=object), errors="coerce").isna().to_numpy()
     row = int(numbers.argmax())
     return (
-        f" (text, such as {quoted(labels[row])} in data row {row + 1})"
-        if numbers.any()
-        else " (numbers kept as text)"
+        f" (text, such as {quoted(labels[row])} in data row {row + 1})" if numbers.any() else " (numbers kept as text)"
     )
 
 
@@ -238,23 +230,28 @@ def encode_target(y: pd.Series, facts: Facts) -> np.ndarray[Any, Any]:
     >>> encode_target(y, analyse(pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]}), y))
     array([0, 1, 0, 1])
     """
-    if facts.task in ("regression", "count"):
-        values = as_numbers(y)
-        if np.isnan(values).any():
-            row = int(np.isnan(values).argmax())
-            value = quoted(y.iloc[row])
-            raise InputError(
-                f"target {quoted(y.name)} is no number in data row {row + 1}: {value}; correct it"
-            )
-        return values
+    return encode_numbers(y) if facts.task in ("regression", "count") else encode_labels(y, facts.classes)
+
+
+def encode_numbers(y: pd.Series) -> np.ndarray[Any, Any]:
+    """Turn a numeric target into float64, refusing what is no number (see `encode_target`)."""
+    values = as_numbers(y)
+    if np.isnan(values).any():
+        row = int(np.isnan(values).argmax())
+        value = quoted(y.iloc[row])
+        raise InputError(f"target {quoted(y.name)} is no number in data row {row + 1}: {value}; correct it")
+    return values
+
+
+def encode_labels(y: pd.Series, classes: tuple[Label, ...]) -> np.ndarray[Any, Any]:
+    """Turn labels into codes 0..k-1, refusing labels that are none of the classes (see `encode_target`)."""
     words = as_text(y)
-    codes = {str(label): code for code, label in enumerate(facts.classes)}
+    codes = {str(label): code for code, label in enumerate(classes)}
     unknown = np.array([word not in codes for word in words], dtype=bool)
     if unknown.any():
         row = int(unknown.argmax())
-        known = ", ".join(quoted(label, 20) for label in facts.classes[:5])
+        known = ", ".join(quoted(label, 20) for label in classes[:5])
         raise InputError(
-            f"label {quoted(words[row])} in data row {row + 1} is none of the classes ({known} ...); "
-            "correct it"
+            f"label {quoted(words[row])} in data row {row + 1} is no known class ({known} ...); correct it"
         )
     return np.array([codes[word] for word in words], dtype=np.int64)
