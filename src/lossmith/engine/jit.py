@@ -87,8 +87,8 @@ def kernel(functions: tuple[Function, ...], parameters: int) -> Kernel:
     names = [f"formula_{i}" for i in range(len(functions))]
     text = _kernel_text(names, parameters)
     path = _kernel_file(functions, text)
-    # numba's float() would leave float32 as it is
-    scope: dict[str, Any] = {"float64": numba.float64}
+    # numba's float() would leave float32 as it is; a cached kernel is loaded again through its module's name.
+    scope: dict[str, Any] = {"__name__": __name__, "float64": numba.float64}
     scope.update({n: numba.njit(**_OPTIONS)(function) for n, function in zip(names, functions, strict=True)})
     exec(compile(text, str(path or "<lossmith kernel>"), "exec"), scope)  # our own text, compiled above
     return numba.njit(cache=path is not None, **_OPTIONS)(scope["kernel"])  # type: ignore[no-any-return]

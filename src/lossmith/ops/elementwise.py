@@ -168,12 +168,12 @@ def sigmoid(x: Array) -> Array:
 def log_cosh(x: Array) -> Array:
     """log(cosh(x)), accurate to a few ulp from 0 to overflow.
 
-    Below 1 it is log1p(2 sinh(x/2)^2), which has no cancellation; above, |x| - log 2 + log1p(exp(-2|x|)).
+    Below 1 it is log1p(cosh(x) - 1) with cosh(x) - 1 = u^2 / (2 (1 + u)), u = exp(|x|) - 1, which does not
+    cancel; above, |x| - log 2 + log1p(exp(-2|x|)).
     """
     a = absolute(x)
-    u = expm1(0.5 * where(a > 1.0, full_like(a, 1.0), a))
-    t = u + u / (1.0 + u)
-    return where(a < 1.0, log1p(0.5 * t * t), (a - LOG2) + log1p(exp(-2.0 * a)))
+    u = expm1(where(a > 1.0, full_like(a, 1.0), a))
+    return where(a < 1.0, log1p(0.5 * u * u / (1.0 + u)), (a - LOG2) + log1p(exp(-2.0 * a)))
 
 
 @word
