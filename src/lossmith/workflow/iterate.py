@@ -1,0 +1,214 @@
+"""Step 7: try the remedies that apply, and keep only what wins on held-out folds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossmith.core.registry import names
+from lossmith.diagnose.evidence import Finding
+from lossmith.select.rules import label_of, residual_scale
+from lossmith.workflow.evaluate import paired
+from lossmith.workflow.heldout import Model, adjusted, thresholded
+from lossmith.workflow.records import Attempt, Evaluation
+from lossmith.workflow.trials import Plan, Problem
+
+Train = Callable[[Plan], Model | None]
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Something to try.
+
+    Attributes
+    ----------
+    what, because : str
+        In words.
+    make : callable
+        Builds the remedied model from the present one; None when it could not be trained.
+    """
+
+    what: str
+    because: str
+    make: Callable[[Model], Model | None]
+
+
+def iterate(
+    problem: Problem,
+    start: Model,
+    evaluation: Evaluation,
+    findings: Sequence[Finding],
+    models: Sequence[Model],
+    train: Train,
+) -> tuple[Model, tuple[Attempt, ...]]:
+    """Try remedies one after the other, each on top of what was kept before.
+
+    Parameters
+    ----------
+    problem : Problem
+        Data and question.
+    start : Model
+        What step 5 chose.
+    evaluation : Evaluation
+        Step 5.
+    findings : sequence of Finding
+        Step 6.
+    models : sequence of Model
+        All that were trained, with their held-out predictions.
+    train : callable
+        Trains a plan on all folds; None when time is up or it failed.
+
+    Returns
+    -------
+    tuple
+        The model that is left, and every attempt with its numbers. A remedy is kept only if it gains more than
+        one standard error of the paired difference.
+    """
+    current, attempts = start, []
+    for remedy in _remedies(problem, start, findings, models, train):
+        changed = remedy.make(current)
+        attempt = _judge(problem, current, changed, remedy)
+        attempts.append(attempt)
+        if attempt.kept and changed is not None:
+            current = changed
+    return current, tuple(attempts)
+
+
+def _judge(problem: Problem, before: Model, after: Model | None, remedy: Remedy) -> Attempt:
+    plan = (after or before).plan
+    blank = Attempt(
+        remedy.what, remedy.because, plan.label, plan.learner, plan.settings, None, None, None, None, False, ""
+    )
+    before_mean = float(np.mean(before.folds))
+    if after is None:
+        return dataclasses.replace(blank, before=before_mean, note="not tried: no time left, or training failed")
+    gain, spread = paired(problem.metric, before.folds, after.folds)
+    kept = gain > spread and gain > 0.0
+    return dataclasses.replace(
+        blank,
+        before=before_mean,
+        after=float(np.mean(after.folds)),
+        gain=gain,
+        gain_error=spread,
+        kept=kept,
+        note="kept" if kept else "not kept: it does not win by more than one standard error",
+    )
+
+
+def _remedies(
+    problem: Problem, start: Model, findings: Sequence[Finding], models: Sequence[Model], train: Train
+) -> Iterator[Remedy]:
+    seen = {finding.name: finding.evidence for finding in findings if finding.seen}
+    yield from _strength(start, seen, train)
+    yield from _robust(problem, start, seen, models, train)
+    yield from _weights(problem, start, seen, train)
+    yield from _recalibration(problem, models)
+    if problem.metric.functional == "class" and problem.facts.task == "binary":
+        because = seen.get("class imbalance", "a decision needs a threshold; 1/2 is best only for equal costs")
+        yield Remedy("decision threshold tuned on held-out rows", because, lambda m: thresholded(problem, m))
+
+
+# --- other settings of the same learner ---------------------------------------------------------------------
+
+
+def _with(model: Model, train: Train, **changes: float | str) -> Model | None:
+    plan = dataclasses.replace(model.plan, settings={**model.plan.settings, **changes})
+    return train(plan)
+
+
+def _strength(start: Model, seen: dict[str, str], train: Train) -> Iterator[Remedy]:
+    default = "its strength was a default so far"
+    over = seen.get("overfitting", "")
+    yield Remedy("regularisation 10 times stronger", over or default, lambda m: _with(m, train, regularisation=10.0))
+    if not over:
+        yield Remedy("regularisation 10 times weaker", default, lambda m: _with(m, train, regularisation=0.1))
+    if "slow convergence" in seen:
+        yield Remedy("3 times more rounds", seen["slow convergence"], lambda m: _with(m, train, rounds=3.0))
+    elif over and start.plan.learner == "boosted":
+        yield Remedy("a third of the rounds", over, lambda m: _with(m, train, rounds=1.0 / 3.0))
+
+
+# --- robust losses ------------------------------------------------------------------------------------------
+
+
+def _robust(
+    problem: Problem, start: Model, seen: dict[str, str], models: Sequence[Model], train: Train
+) -> Iterator[Remedy]:
+    """Robust losses with the mean restored; a robust fit alone is biased under skewed noise."""
+    if problem.metric.functional != "mean" or problem.facts.task not in ("regression", "count"):
+        return
+    kind = _mean_kind(problem)
+    for model in models:
+        if model.plan.config["loss"] in ("mae", "huber", "log_cosh", "tukey") and model.plan != start.plan:
+            yield Remedy(
+                f"{model.plan.name} with its mean restored ({kind})",
+                "robust losses estimate another centre; restored, they estimate the mean",
+                lambda _, model=model: adjusted(problem, model, kind),  # type: ignore[misc]
+            )
+    trained = {model.plan.config["loss"] for model in models}
+    scale = residual_scale(problem.facts)
+    if "outlier sensitivity" in seen and "huber" not in trained and "huber" in names() and scale:
+        config = {"loss": "huber", "params": {"delta": float(f"{1.345 * scale:.4g}")}}
+        plan = dataclasses.replace(start.plan, label=label_of(config), config=config, settings={})
+        yield Remedy(
+            f"{plan.name} (scale from the MAD) with its mean restored",
+            seen["outlier sensitivity"],
+            lambda _: (model := train(plan)) and adjusted(problem, model, kind),
+        )
+
+
+def _mean_kind(problem: Problem) -> str:
+    return "scale" if problem.facts.shape is not None and problem.facts.shape.nonnegative else "shift_mean"
+
+
+# --- classes ------------------------------------------------------------------------------------------------
+
+
+def _weights(problem: Problem, start: Model, seen: dict[str, str], train: Train) -> Iterator[Remedy]:
+    if "class imbalance" not in seen or problem.facts.task not in ("binary", "multiclass", "ordinal"):
+        return
+    kind = "platt" if problem.facts.task == "binary" else "temperature"
+
+    def weighted(model: Model) -> Model | None:
+        trained = _with(model, train, class_weights="balanced")
+        if trained is None or problem.metric.functional != "probability":
+            return trained
+        return adjusted(problem, trained, kind)
+
+    what = "classes weighted equally"
+    if problem.metric.functional == "probability":
+        what += ", probabilities recalibrated"
+    yield Remedy(what, seen["class imbalance"], weighted)
+
+
+# --- after the model ----------------------------------------------------------------------------------------
+
+
+def _recalibration(problem: Problem, models: Sequence[Model]) -> Iterator[Remedy]:
+    functional, task = problem.metric.functional, problem.facts.task
+    kinds = {
+        "mean": _mean_kind(problem),
+        "median": "shift_median",
+        "quantile": "shift_quantile",
+        "probability": "platt" if task == "binary" else "temperature",
+    }
+    if functional not in kinds:
+        return
+    kind = kinds[functional]
+    yield Remedy(
+        f"recalibration of the {functional} ({kind})",
+        f"held-out predictions tell how far the {functional} is off",
+        lambda model: adjusted(problem, model, kind),
+    )
+    if functional != "probability":
+        return
+    for model in models:
+        if "focal" in model.plan.config["loss"]:
+            yield Remedy(
+                f"{model.plan.name} with recalibrated probabilities ({kind})",
+                "focal loss is not proper: its probabilities are off by a known kind of curve",
+                lambda _, model=model: adjusted(problem, model, kind),  # type: ignore[misc]
+            )
