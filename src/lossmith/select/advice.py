@@ -9,6 +9,7 @@ from lossmith.select.records import Facts, RowSuspects
 
 _IMBALANCED = 4.0
 _NOISY = 0.03
+_LEAST_WRONG = 3  # one wrong label among a few sure rows is chance
 _GAPS = 0.3
 
 
@@ -57,7 +58,8 @@ def _labels_look_wrong(facts: Facts) -> bool:
     if error is None or floor is None:
         return False
     guessing = 1 - max(facts.class_counts) / facts.rows
-    return floor > _NOISY and floor > error / 2 and error < 0.7 * guessing
+    enough = floor * facts.rows / 5 >= _LEAST_WRONG
+    return enough and floor > _NOISY and floor > error / 2 and error < 0.7 * guessing
 
 
 def _some(found: RowSuspects) -> str:
