@@ -17,7 +17,6 @@ Kind = Literal["number", "boolean", "date", "text", "empty"]
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
 _ID_NAME = re.compile(r"(^|[_\s.:-])(id|ids|index|idx|uuid|guid|key|rownames?|row|unnamed)($|[_\s.:0-9-])", re.I)
-_NS_PER_DAY = 86_400 * 10**9
 _FEW = 20  # below this many values "all different" is what chance gives
 HIGH_CARDINALITY = 50  # levels of a text above which it is called so
 
@@ -118,9 +117,8 @@ def _float64(column: pd.Series) -> np.ndarray[Any, Any]:
 
 
 def _days(times: pd.Series) -> np.ndarray[Any, Any]:
-    stamps = times.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
-    days = stamps.astype(np.int64) / _NS_PER_DAY
-    return np.where(np.isnat(stamps), np.nan, days)
+    stamps = np.asarray(times.dt.tz_localize(None).to_numpy())
+    return np.asarray((stamps - np.datetime64(0, "D")) / np.timedelta64(1, "D"), dtype=np.float64)
 
 
 def as_dates(column: pd.Series) -> pd.Series:
