@@ -47,7 +47,7 @@ class Evidence:
     raw : ndarray, shape (n,) or (n, k)
         Held-out raw scores.
     fitted : ndarray, shape (n,), optional
-        Held-out predictions in the target's unit, where they differ from raw scores (log links).
+        Held-out predictions in the unit of ``y``, where they differ from raw scores (log links).
     decided : ndarray of int, shape (n,), optional
         Held-out decisions, class codes; None for numeric targets.
     codes : ndarray of int, shape (n,), optional

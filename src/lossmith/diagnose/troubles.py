@@ -66,20 +66,24 @@ def _finding(row: Row, seen: bool | None, text: str) -> Finding:
 
 
 def _slow(evidence: Evidence) -> tuple[bool | None, str]:
-    shares = [_late_share(training) for training in evidence.trainings if len(training.train) >= 5]
-    if not shares:
-        return None, "no training curve of five iterations or more"
-    late = float(np.mean(shares))
-    limited = sum(training.hit_limit for training in evidence.trainings)
+    trainings = [training for training in evidence.trainings if training.train]
+    if not trainings:
+        return None, "no training curve"
+    late = float(np.mean([_late_share(training) for training in trainings]))
+    limited = sum(training.hit_limit for training in trainings)
+    longest = max(len(training.train) for training in trainings)
     text = (
-        f"{late:.2%} of the whole decrease came in the last fifth of the iterations (threshold {LATE_SHARE:.0%}); "
-        f"{limited} of {len(evidence.trainings)} trainings ended at the iteration limit (threshold: half)"
+        f"{late:.2%} of the whole decrease came in the last fifth of at most {longest} iterations (threshold "
+        f"{LATE_SHARE:.0%}), and {limited} of {len(trainings)} trainings ended at the iteration limit (threshold: "
+        "half); both are needed"
     )
-    return late > LATE_SHARE and 2 * limited >= len(evidence.trainings), text
+    return late > LATE_SHARE and 2 * limited >= len(trainings), text
 
 
 def _late_share(training: Training) -> float:
     """Share of the decrease that came late, on held-out rows if there are any: there it is worth something."""
+    if len(training.train) < 5:
+        return 0.0
     curve = np.asarray(training.valid or training.train)
     whole = curve[0] - curve.min()
     late = curve[int(0.8 * (len(curve) - 1))] - curve[-1]

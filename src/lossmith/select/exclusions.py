@@ -56,9 +56,7 @@ def reason_against(name: str, facts: Facts, metric: Metric) -> str:
 
 def _numbers_for_classes(name: str) -> str:
     if name == "mse":
-        return (
-            "on class labels it saturates with a logit and leaves [0, 1] without; cross-entropy does neither"
-        )
+        return "on class labels it saturates with a logit and leaves [0, 1] without; cross-entropy does neither"
     return "for numeric targets; the target is a class"
 
 
@@ -73,9 +71,7 @@ def _numeric(name: str, metric: Metric) -> str:
         return f"estimates a quantile, {metric.name} wants the mean (for a quantile: --metric pinball@0.9)"
     if name == "poisson_nll":
         return "needs targets >= 0; this one has negative values"
-    if name == "log_cosh":
-        return "its unit of residual is fixed at 1, which does not suit the noise here; huber does"
-    if name in ("mae", "tukey", "huber"):
+    if name in ("mae", "tukey", "huber", "log_cosh"):
         return "changes what is estimated, and no outliers or heavy tails are seen that would pay for it"
     return _elicits(name, metric)
 

@@ -98,9 +98,7 @@ def metric_for(text: str, facts: Facts) -> Metric:
             f"choose {', '.join(fitting)}, or say --task"
         )
     if name == "poisson_deviance" and facts.shape is not None and not facts.shape.nonnegative:
-        raise InputError(
-            "--metric poisson_deviance needs a target >= 0; this one has negative values: use rmse"
-        )
+        raise InputError("--metric poisson_deviance needs a target >= 0; this one has negative values: use rmse")
     return _with_level(metric, text, level)
 
 

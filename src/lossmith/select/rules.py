@@ -162,9 +162,10 @@ def residual_scale(facts: Facts) -> float | None:
     float or None
         1.4826 MAD of the residuals, or of the target when no residuals could be had.
     """
-    for scale in (facts.residuals and facts.residuals.scale, facts.shape and facts.shape.mad):
+    residuals, shape = facts.residuals, facts.shape
+    for scale in (residuals.scale if residuals else None, shape.mad if shape else None):
         if scale is not None and scale > 0:
-            return float(f"{scale:.4g}")  # four digits: a label a person can read and type again
+            return float(scale)
     return None
 
 
@@ -230,33 +231,34 @@ def _robust(facts: Facts, metric: Metric) -> Iterator[Candidate]:
     scale, evidence = residual_scale(facts), contaminated(facts)
     if scale is None or (facts.task == "count" and metric.functional == "mean" and not evidence):
         return
-    moved = "a value between mean and median; under skewed noise it is neither"
-    reason = f"quadratic up to 1.345 robust standard deviations ({_HUBER * scale:.4g}), linear beyond"
+    moved = "it estimates a value between mean and median; under skewed noise it is neither"
+    unit = f"robust standard deviations of the residuals (here {scale:.4g}, measured again in each fit)"
+    insurance = evidence or "insurance that costs 5 % efficiency under normal noise"
     yield _make(
         "huber",
-        f"{reason}; {evidence or 'insurance: costs 5 % efficiency under normal noise'}",
-        f"it estimates {moved}",
+        f"quadratic up to {_HUBER} {unit}, linear beyond: {insurance}",
+        moved,
         "between mean and median",
         "Huber (1964), Ann. Math. Stat. 35",
-        delta=float(f"{_HUBER * scale:.4g}"),
+        delta=_HUBER,
     )
-    if 0.2 <= scale <= 5.0:
-        yield _make(
-            "log_cosh",
-            f"smooth relative of Huber's loss; its fixed unit 1 suits the noise here ({scale:.3g})",
-            f"it estimates {moved}",
-            "between mean and median",
-            "Green (1990), IEEE Trans. Med. Imaging 9",
-        )
-    if evidence:
-        yield _make(
-            "tukey",
-            f"residuals beyond 4.685 robust standard deviations have no pull: {evidence}",
-            "not convex; if the far values are real and not errors, it ignores them and the mean is wrong",
-            "mode-like centre",
-            "Beaton and Tukey (1974), Technometrics 16",
-            c=float(f"{_TUKEY * scale:.4g}"),
-        )
+    if not evidence:
+        return
+    yield _make(
+        "log_cosh",
+        f"a smooth relative of Huber's loss, in the same unit: {evidence}",
+        moved,
+        "between mean and median",
+        "Green (1990), IEEE Trans. Med. Imaging 9",
+    )
+    yield _make(
+        "tukey",
+        f"residuals beyond {_TUKEY} {unit} have no pull: {evidence}",
+        "not convex; if the far values are real and no errors, it ignores them and the mean is wrong",
+        "mode-like centre",
+        "Beaton and Tukey (1974), Technometrics 16",
+        c=_TUKEY,
+    )
 
 
 def _pinball(facts: Facts, metric: Metric) -> Iterator[Candidate]:

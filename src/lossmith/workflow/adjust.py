@@ -48,7 +48,7 @@ def fit_adjustment(kind: str, y: Array, prediction: Array, level: float | None =
     if kind == "shift_median":
         return {"kind": "shift", "by": float(np.median(y - prediction))}
     if kind == "shift_quantile":
-        return {"kind": "shift", "by": float(np.quantile(y - prediction, level, method="higher"))}
+        return {"kind": "shift", "by": float(np.quantile(y - prediction, 0.5 if level is None else level, method="higher"))}
     if kind == "scale":
         total = float(np.sum(prediction))
         return {"kind": "scale", "by": float(np.sum(y)) / total if total > 0 else 1.0}

@@ -12,8 +12,8 @@ import numpy as np
 from lossmith.core.loss import Loss
 from lossmith.core.registry import from_config
 from lossmith.select.facts import Facts
-from lossmith.select.rules import Candidate, residual_scale
-from lossmith.workflow.coding import coded
+from lossmith.select.rules import Candidate
+from lossmith.workflow.links import Affine, Exponential, Link, RowProbability, link_for
 from lossmith.workflow.records import LossCard
 
 Array = np.ndarray[Any, Any]
@@ -22,7 +22,7 @@ _AGREE = 1e-5  # central differences in double precision reach about 1e-7 on los
 
 
 def cards(candidates: Iterable[Candidate], y: Array, facts: Facts, seed: int) -> tuple[LossCard, ...]:
-    """Describe candidates and check their derivatives against finite differences.
+    """Describe candidates and check their derivatives against finite differences, in the unit of training.
 
     Parameters
     ----------
@@ -46,7 +46,9 @@ def cards(candidates: Iterable[Candidate], y: Array, facts: Facts, seed: int) ->
 
 def _card(candidate: Candidate, y: Array, facts: Facts, rng: np.random.Generator) -> LossCard:
     loss = from_config(candidate.config)
-    target, f = coded(loss, y), _predictions(loss, y, facts, rng)
+    link = link_for(loss, y)
+    target = link.encode(y)
+    f = _predictions(link, target, len(facts.classes), rng)
     gradient, skipped = _gradient_error(loss, target, f)
     hessian, more = _hessian_error(loss, target, f)
     worst = max(gradient, hessian if hessian is not None else 0.0)
@@ -69,14 +71,14 @@ def _readable(traits: dict[str, Any]) -> dict[str, Any]:
     return {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in traits.items()}
 
 
-def _predictions(loss: Loss, y: Array, facts: Facts, rng: np.random.Generator) -> Array:
-    """Scores such as training meets: around the targets, or around the log of their mean, or logits."""
-    if facts.task not in ("regression", "count"):
-        k = len(facts.classes)
-        return rng.normal(0.0, 2.0, (y.size,) if facts.task == "binary" else (y.size, k))
-    if loss.to_config()["params"].get("inputs") == "log_rate":
-        return math.log(max(float(y.mean()), 1e-3)) + rng.normal(0.0, 0.5, y.size)
-    return np.asarray(y + 2.0 * (residual_scale(facts) or 1.0) * rng.normal(size=y.size))
+def _predictions(link: Link, target: Array, classes: int, rng: np.random.Generator) -> Array:
+    """Scores such as training meets: around the targets, around the log of their mean, or logits."""
+    n = target.size
+    if isinstance(link, Affine):
+        return np.asarray(target + 2.0 * rng.normal(size=n))
+    if isinstance(link, Exponential):
+        return np.asarray(math.log(max(float(target.mean()), 1e-3)) + rng.normal(0.0, 0.5, n))
+    return rng.normal(0.0, 2.0, (n, classes) if isinstance(link, RowProbability) else n)
 
 
 def _gradient_error(loss: Loss, y: Array, f: Array) -> tuple[float, int]:

@@ -27,6 +27,10 @@ class Model:
         What was trained.
     raw : ndarray, shape (n,) or (n, k)
         Held-out raw scores of all rows.
+    target : ndarray, shape (n,)
+        Targets in the loss's coding and unit, to be held against ``raw``.
+    rounds : int
+        Iterations of the models that were kept, mean over the folds.
     base : ndarray, shape (n,) or (n, k)
         Held-out predictions before any adjustment.
     prediction : ndarray, shape (n,) or (n, k)
@@ -43,6 +47,8 @@ class Model:
 
     plan: Plan
     raw: Array
+    target: Array
+    rounds: int
     base: Array
     prediction: Array
     adjustment: str
@@ -72,10 +78,12 @@ def collect(problem: Problem, plan: Plan, trials: Iterable[Trial]) -> Model | No
     if len(own) < problem.folds:
         return None
     raw = _spread(problem, {fold: trial.raw for fold, trial in own.items()})
+    target = _spread(problem, {fold: trial.target for fold, trial in own.items()})
+    rounds = round(float(np.mean([trial.rounds for trial in own.values()])))
     prediction = _spread(problem, {fold: trial.prediction for fold, trial in own.items()})
     scores = tuple(float(own[fold].record.score or 0.0) for fold in range(problem.folds))
     half = np.full(problem.folds, 0.5)
-    return Model(plan, raw, prediction, prediction, "", half, False, scores)
+    return Model(plan, raw, target, rounds, prediction, prediction, "", half, False, scores)
 
 
 def _is_of(trial: Trial, plan: Plan) -> bool:

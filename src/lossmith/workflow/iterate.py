@@ -10,7 +10,7 @@ import numpy as np
 
 from lossmith.core.registry import names
 from lossmith.diagnose.evidence import Finding
-from lossmith.select.rules import label_of, residual_scale
+from lossmith.select.rules import label_of
 from lossmith.workflow.evaluate import paired
 from lossmith.workflow.heldout import Model, adjusted, thresholded
 from lossmith.workflow.records import Attempt, Evaluation
@@ -149,9 +149,8 @@ def _robust(
                 lambda _, model=model: adjusted(problem, model, kind),  # type: ignore[misc]
             )
     trained = {model.plan.config["loss"] for model in models}
-    scale = residual_scale(problem.facts)
-    if "outlier sensitivity" in seen and "huber" not in trained and "huber" in names() and scale:
-        config = {"loss": "huber", "params": {"delta": float(f"{1.345 * scale:.4g}")}}
+    if "outlier sensitivity" in seen and "huber" not in trained and "huber" in names():
+        config = {"loss": "huber", "params": {"delta": 1.345}}
         plan = dataclasses.replace(start.plan, label=label_of(config), config=config, settings={})
         yield Remedy(
             f"{plan.name} (scale from the MAD) with its mean restored",

@@ -12,7 +12,6 @@ from lossmith.diagnose.evidence import Evidence, Training
 from lossmith.select.facts import Facts
 from lossmith.select.metrics import Metric
 from lossmith.select.rules import Selection
-from lossmith.workflow.coding import coded
 from lossmith.workflow.evaluate import Entrant
 from lossmith.workflow.heldout import Model, decisions
 from lossmith.workflow.records import Curve, PredictionSample
@@ -105,9 +104,9 @@ def evidence_of(problem: Problem, model: Model, trials: Iterable[Trial], restart
     return Evidence(
         loss=loss,
         learner=plan.learner,
-        y=coded(loss, problem.y),
+        y=model.target if loss.tier == "elementwise" else problem.y,
         raw=model.raw,
-        fitted=None if classes else model.base,
+        fitted=model.base if plan.config["params"].get("inputs") == "log_rate" else None,
         decided=decisions(problem, model) if classes else None,
         codes=problem.y if classes else None,
         probability=_probability_of_truth(problem, model) if classes else None,

@@ -18,7 +18,6 @@ from lossmith.select.facts import Facts
 from lossmith.select.metrics import Metric
 from lossmith.workflow.clock import Clock, signals_interrupt
 from lossmith.workflow.fits import Fit, fit
-from lossmith.workflow.prepare import Preparation
 from lossmith.workflow.progress import Progress
 from lossmith.workflow.records import Curve, TrialRecord
 from lossmith.workflow.scoring import score
@@ -97,8 +96,10 @@ class Trial:
     ----------
     record : TrialRecord
         For ``run.json``.
-    raw, prediction : ndarray
-        Held-out raw scores and predictions, in the order of the held-out rows.
+    raw, prediction, target : ndarray
+        Of the held-out rows: raw scores, predictions, and targets in the loss's coding and unit.
+    rounds : int
+        Iterations of the model that was kept.
     curve : Curve or None
         How training went.
     """
@@ -106,6 +107,8 @@ class Trial:
     record: TrialRecord
     raw: Array
     prediction: Array
+    target: Array
+    rounds: int
     curve: Curve | None
 
 
@@ -211,8 +214,15 @@ def run_one(problem: Problem, plan: Plan, fold: int, folder: Path) -> str:
     key, started = key_of(problem, plan, fold), time.perf_counter()
     held = problem.fold == fold
     try:
-        prepared = Preparation.fit(problem.X[~held], problem.facts)
-        fitted = fit(plan, prepared, problem.X[~held], problem.y[~held], problem.facts, problem.seed)
+        fitted = fit(
+            plan,
+            problem.X[~held],
+            problem.y[~held],
+            problem.facts,
+            problem.metric,
+            problem.seed,
+            watch=(problem.X[held], problem.y[held]),
+        )
         body = _scored(problem, plan, fitted, held, fold)
     except (ValueError, FloatingPointError, ArithmeticError, np.linalg.LinAlgError) as failure:
         if isinstance(failure, InputError):
@@ -234,7 +244,9 @@ def _scored(problem: Problem, plan: Plan, fitted: Fit, held: Array, fold: int) -
         "train_score": score(problem.metric, problem.y[~held], train),
         "raw": pack(raw),
         "prediction": pack(prediction),
-        "curve": dataclasses.replace(fitted.curve, label=plan.label, learner=plan.learner, fold=fold),
+        "target": pack(fitted.encode(problem.y[held])),
+        "rounds": fitted.rounds,
+        "curve": None if fitted.curve is None else dataclasses.replace(fitted.curve, fold=fold),
     }
 
 
@@ -271,8 +283,15 @@ def load(folder: Path, key: str, reused: bool = True) -> Trial | None:
         names = [field.name for field in dataclasses.fields(TrialRecord)]
         record = TrialRecord(**{name: saved[name] for name in names if name != "reused"}, reused=reused)
         if record.failure:
-            return Trial(record, np.empty(0), np.empty(0), None)
-        curve = {name: tuple(v) if isinstance(v, list) else v for name, v in saved["curve"].items()}
-        return Trial(record, unpack(saved["raw"]), unpack(saved["prediction"]), Curve(**curve))
+            return Trial(record, np.empty(0), np.empty(0), np.empty(0), 0, None)
+        raw, prediction, target = (unpack(saved[name]) for name in ("raw", "prediction", "target"))
+        return Trial(record, raw, prediction, target, saved["rounds"], _curve(saved["curve"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _curve(saved: dict[str, Any] | None) -> Curve | None:
+    if saved is None:
+        return None
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in saved.items()}
+    return Curve(**fields)
