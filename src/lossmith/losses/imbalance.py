@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..core.domain import EXTENDED_REAL, UNIT, Domain
 from ..core.elementwise import LinkedElementwise, inputs_among
 from ..core.parameters import fraction, non_negative, optional
+from ..core.peaks import peak
 from ..core.registry import register
 from ..core.traits import About, Traits
-from ..ops import full_like, log, log1p, power, sigmoid, softplus, times, where, word
+from ..ops import (
+    absolute,
+    clip,
+    exp,
+    full_like,
+    log,
+    log1p,
+    power,
+    product_rounding,
+    softplus,
+    times,
+    where,
+    word,
+)
 
 Array = Any
 
 
 @word
-def focal_value(t: Array, surprise: Array, gamma: Any) -> Array:
-    """(1 - p)^gamma (-log p), from t = 1 - p and the surprise -log p."""
-    return times(power(t, gamma), surprise)
+def times_sigmoids(x: Array, f: Array, a: Any, b: Any) -> Array:
+    """X sigmoid(f)^a sigmoid(-f)^b, without making the rounding of the sigmoids a or b times as large.
+
+    With q = exp(-|f|) it is x exp(-b f) / (1 + q)^(a + b) for f > 0 and x exp(a f) / (1 + q)^(a + b) below.
+    What rounding takes from the product and the sum is put back to first order; what the exponential has
+    below exp(-700) is multiplied in last, so that x keeps its digits as the exponential underflows.
+    """
+    finite = clip(f, -3e38, 3e38)
+    factor = where(f < 0.0, full_like(f, a), full_like(f, -b))
+    scaled = factor * finite
+    missed = where(scaled > -1e3, product_rounding(finite, factor), full_like(f, 0.0))
+    q = exp(-absolute(f))
+    total = 1.0 + q
+    lost = (1.0 - total) + q
+    above = exp(clip(scaled, -700.0, 0.0))
+    below = power(total, a + b)
+    ratio = (above + above * missed) / (below + below * ((a + b) * lost / total))
+    return x * ratio * exp(clip(scaled + 700.0, -3e38, 0.0))
 
 
 @word
-def focal_logit_slope(s: Array, t: Array, surprise: Array, gamma: Any) -> Array:
-    """Derivative of the focal value by the logit of p = s, t = 1 - s; always <= 0."""
-    return -power(t, gamma) * (gamma * times(s, surprise) + t)
-
-
-@word
-def focal_logit_curvature(s: Array, t: Array, surprise: Array, gamma: Any) -> Array:
-    """Second derivative of the focal value by the logit; negative for badly wrong predictions."""
-    bend = gamma * times(s, surprise) * (gamma * s - t)
-    return power(t, gamma) * (bend + (2.0 * gamma + 1.0) * s * t)
+def complement_power(u: Array, p: Array, gamma: Any) -> Array:
+    """(1 - p)^gamma from u = 1 - p; what u lost in that subtraction is put back to first order."""
+    lost = (1.0 - u) - p
+    main = power(u, gamma)
+    return main + times(lost, main * gamma / where(u == 0.0, full_like(u, 1.0), u))
 
 
 @word
@@ -43,16 +70,51 @@ def surprise_ratio(u: Array, surprise: Array) -> Array:
 
 
 @word
+def focal_value(t: Array, surprise: Array, gamma: Any) -> Array:
+    """(1 - p)^gamma (-log p), from t = 1 - p and the surprise -log p."""
+    return times(power(t, gamma), surprise)
+
+
+@word
 def focal_slope(p: Array, u: Array, surprise: Array, gamma: Any) -> Array:
-    """Derivative of the focal value by p."""
-    return -power(u, gamma) * (gamma * surprise_ratio(u, surprise) + 1.0 / p)
+    """Derivative of the focal value by p, from u = 1 - p and the surprise -log p."""
+    inner = 1.0 + gamma * times(p, surprise_ratio(u, surprise))
+    return -complement_power(u, p, gamma) * inner / p
 
 
 @word
 def focal_curvature(p: Array, u: Array, surprise: Array, gamma: Any) -> Array:
     """Second derivative of the focal value by p."""
-    steep = gamma * ((gamma - 1.0) * surprise_ratio(u, surprise) + 2.0 / p)
-    return times(steep, power(u, gamma - 1.0)) + power(u, gamma) / p / p
+    steep = gamma * (2.0 * p + (gamma - 1.0) * p * times(p, surprise_ratio(u, surprise)))
+    return (times(steep, complement_power(u, p, gamma - 1.0)) + complement_power(u, p, gamma)) / p / p
+
+
+@word
+def focal_logit_value(f: Array, gamma: Any) -> Array:
+    """Focal value for the class with logit f."""
+    return times_sigmoids(softplus(-f), f, 0.0, gamma)
+
+
+@word
+def surprise_odds(f: Array) -> Array:
+    """P (-log p) / (1 - p) for the class with logit f: from 0 at -inf to 1 at +inf."""
+    q = exp(-absolute(f))
+    ratio = where(q == 0.0, full_like(f, 1.0), log1p(q) / where(q == 0.0, full_like(f, 1.0), q))
+    return where(f >= 0.0, ratio, times(q, log1p(q) - f))
+
+
+@word
+def focal_logit_slope(f: Array, gamma: Any) -> Array:
+    """Derivative of the focal value by the logit; always <= 0."""
+    return -times_sigmoids(1.0 + gamma * surprise_odds(f), f, 0.0, gamma + 1.0)
+
+
+@word
+def focal_logit_curvature(f: Array, gamma: Any) -> Array:
+    """Second derivative of the focal value by the logit; negative for badly wrong predictions."""
+    surprise = clip(softplus(-f), 0.0, 3e38)
+    bend = gamma * (gamma * surprise_odds(f) - surprise) + (2.0 * gamma + 1.0)
+    return times_sigmoids(bend, f, 1.0, gamma + 1.0)
 
 
 class _OnLogits:
@@ -60,22 +122,17 @@ class _OnLogits:
 
     @staticmethod
     def value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        one = focal_value(sigmoid(-f), softplus(-f), gamma)
-        zero = focal_value(sigmoid(f), softplus(f), gamma)
+        one, zero = focal_logit_value(f, gamma), focal_logit_value(-f, gamma)
         return times(w1 * y, one) + times(w0 * (1.0 - y), zero)
 
     @staticmethod
     def slope(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        s, t = sigmoid(f), sigmoid(-f)
-        one = focal_logit_slope(s, t, softplus(-f), gamma)
-        zero = focal_logit_slope(t, s, softplus(f), gamma)
+        one, zero = focal_logit_slope(f, gamma), focal_logit_slope(-f, gamma)
         return times(w1 * y, one) - times(w0 * (1.0 - y), zero)
 
     @staticmethod
     def curvature(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        s, t = sigmoid(f), sigmoid(-f)
-        one = focal_logit_curvature(s, t, softplus(-f), gamma)
-        zero = focal_logit_curvature(t, s, softplus(f), gamma)
+        one, zero = focal_logit_curvature(f, gamma), focal_logit_curvature(-f, gamma)
         return times(w1 * y, one) + times(w0 * (1.0 - y), zero)
 
 
@@ -84,8 +141,8 @@ class _OnProbabilities:
 
     @staticmethod
     def value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        one = focal_value(1.0 - f, -log(f), gamma)
-        zero = focal_value(f, -log1p(-f), gamma)
+        one = times(complement_power(1.0 - f, f, gamma), -log(f))
+        zero = times(power(f, gamma), -log1p(-f))
         return times(w1 * y, one) + times(w0 * (1.0 - y), zero)
 
     @staticmethod
@@ -136,7 +193,18 @@ class BinaryFocal(LinkedElementwise):
     domain = UNIT
     forms: ClassVar[Mapping[str, Any]] = {"logits": _OnLogits, "probabilities": _OnProbabilities}
     prediction_domains: ClassVar[Mapping[str, Domain]] = {"logits": EXTENDED_REAL, "probabilities": UNIT}
-    claims = Traits("binary", robust="bounded", calibrated=lambda loss: loss.alpha in (None, 0.5))
+    claims = Traits(
+        "binary",
+        convex=lambda loss: loss.gamma == 0 or loss.inputs == "probabilities",
+        lipschitz=lambda loss: _peak_on_logits(loss, 1),
+        smooth=lambda loss: _peak_on_logits(loss, 2),
+        strong=lambda loss: _least_curvature(loss),
+        symmetric=lambda loss: loss.alpha in (None, 0.5),
+        robust=lambda loss: "bounded" if loss.inputs == "logits" else "no",
+        proper=lambda loss: loss.gamma == 0 and loss.alpha in (None, 0.5),
+        calibrated=lambda loss: loss.alpha in (None, 0.5),
+        elicits=lambda loss: "mean" if loss.gamma == 0 and loss.alpha in (None, 0.5) else "",
+    )
     about = About(
         formula=r"\ell(y, p) = -\alpha_t (1 - p_t)^\gamma \log p_t,\quad p_t = p \text{ if } y = 1,\ 1 - p "
         r"\text{ else}",
@@ -148,3 +216,29 @@ class BinaryFocal(LinkedElementwise):
         reference="Lin et al. (2017), ICCV",
         note="both classes carry a term; a loss with the positive half alone is minimised by predicting 1",
     )
+
+
+# The derivatives are straight lines in y, so their extremes lie at the labels; both labels share a shape.
+_SCORES = (-60.0, 60.0)
+
+
+@functools.lru_cache(maxsize=256)
+def _peak_on_logits(loss: BinaryFocal, order: int) -> float:
+    """Supremum of |gradient| (order 1) or of the curvature (2); there is none on probabilities."""
+    if loss.inputs == "probabilities":
+        return float("inf")
+    weight, plain = max(_class_weights(loss.alpha)), BinaryFocal(gamma=loss.gamma)
+    if order == 1:
+        # The gradient tends to -1, which it may or may not pass before.
+        return weight * max(1.0, peak(lambda f: np.abs(plain.gradient(np.ones_like(f), f)), *_SCORES))
+    return weight * peak(lambda f: plain.hessian(np.ones_like(f), f), *_SCORES)
+
+
+@functools.lru_cache(maxsize=256)
+def _least_curvature(loss: BinaryFocal) -> float:
+    """Infimum of the curvature: below 0 on logits (0 is approached in the tails), at least 0 on probabilities."""
+    plain = BinaryFocal(inputs=loss.inputs, gamma=loss.gamma)
+    weights = _class_weights(loss.alpha)
+    if loss.inputs == "logits":
+        return -max(weights) * max(0.0, peak(lambda f: -plain.hessian(np.ones_like(f), f), *_SCORES)) + 0.0
+    return -min(weights) * peak(lambda p: -plain.hessian(np.ones_like(p), p), 1e-9, 1.0) + 0.0

@@ -189,6 +189,19 @@ def rounding(f: Array, y: Array) -> Array:
 
 
 @word
+def product_rounding(x: Array, factor: Any) -> Array:
+    """What rounding takes from x * factor, by Dekker's splitting (float64; about 0 in narrower dtypes)."""
+    product = x * factor
+    split = 134217729.0 * x
+    x_high = split - (split - x)
+    x_low = x - x_high
+    split_factor = 134217729.0 * factor
+    high = split_factor - (split_factor - factor)
+    low = factor - high
+    return ((x_high * high - product) + x_high * low + x_low * high) + x_low * low
+
+
+@word
 def room(f: Array, y: Array, edge: Any) -> Array:
     """Edge - abs(f - y) to a rounding of its own size, although f - y has been rounded; negative beyond."""
     r = f - y
