@@ -42,7 +42,7 @@ def word(function: F) -> F:
 
 @primitive
 def exp(x: Array) -> Array:
-    """e to the power x."""
+    """Exponential, e to the power x."""
     return namespace(x).exp(x)
 
 
