@@ -143,7 +143,7 @@ def refuse_repeats(names: list[str], path: Path) -> None:
 
 
 def _parse_delimited(text: str, path: Path, delimiter: str | None) -> tuple[pd.DataFrame, list[str]]:
-    first = next((line for line in io.StringIO(text) if line.strip()), "")
+    first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
     mark = delimiter or max(_DELIMITERS, key=lambda sign: len(next(csv.reader([first], delimiter=sign))))
     names, decimal = _check_rows(text, path, mark)
     notes = [] if mark in (",", delimiter) else [f"columns are separated by {mark!r}"]
@@ -262,11 +262,12 @@ def _parse_parquet(content: bytes, path: Path) -> tuple[pd.DataFrame, list[str]]
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(content))
+        file = pq.ParquetFile(io.BytesIO(content))
+        refuse_repeats(list(file.schema_arrow.names), path)
+        table = file.read()
     except (pa.ArrowException, OSError) as error:
         reason = quoted(str(error).split("\n")[0], 120)
         raise InputError(f"{quoted(path, 200)} is no readable Parquet file: {reason}; write it again") from error
-    refuse_repeats(list(table.column_names), path)
     if not table.num_rows or not table.num_columns:
         raise InputError(f"{quoted(path, 200)} has no rows; give at least two rows")
     nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
