@@ -87,7 +87,7 @@ def _late_share(training: Training) -> float:
     curve = np.asarray(training.valid or training.train)
     whole = curve[0] - curve.min()
     late = curve[int(0.8 * (len(curve) - 1))] - curve[-1]
-    return float(late / whole) if whole > 0 else 0.0
+    return max(0.0, float(late / whole)) if whole > 0 else 0.0
 
 
 def _vanishing(evidence: Evidence) -> tuple[bool | None, str]:

@@ -48,7 +48,10 @@ def fit_adjustment(kind: str, y: Array, prediction: Array, level: float | None =
     if kind == "shift_median":
         return {"kind": "shift", "by": float(np.median(y - prediction))}
     if kind == "shift_quantile":
-        return {"kind": "shift", "by": float(np.quantile(y - prediction, 0.5 if level is None else level, method="higher"))}
+        return {
+            "kind": "shift",
+            "by": float(np.quantile(y - prediction, 0.5 if level is None else level, method="higher")),
+        }
     if kind == "scale":
         total = float(np.sum(prediction))
         return {"kind": "scale", "by": float(np.sum(y)) / total if total > 0 else 1.0}
@@ -144,5 +147,5 @@ def _temperature(y: Array, rows: Array) -> Adjustment:
         chosen = _soften(rows, float(np.exp(log_temperature)))[index]
         return float(-np.log(np.maximum(chosen, _TINY)).mean())
 
-    found = minimize_scalar(objective, bounds=(-3.0, 3.0), method="bounded")
+    found = minimize_scalar(objective, bounds=(-1.0, 3.0), method="bounded")
     return {"kind": "temperature", "by": float(np.exp(found.x))}

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 _ALPHA = 1e-4
-_LINEAR_STEPS, _ROUNDS, _PATIENCE, _RATE = 300, 400, 25, 0.1
+LINEAR_STEPS, ROUNDS, RATE, _PATIENCE = 300, 400, 0.1, 25
 _INNER = 0.2  # of the training rows, to choose the number of rounds
 _POINTS = 200
+_RESTART_ROWS = 2000
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def fit(
     weight = _weights(y, plan.settings)
     if plan.learner == "linear":
         alpha = _ALPHA * float(plan.settings.get("regularisation", 1.0))
-        steps = int(_LINEAR_STEPS * float(plan.settings.get("rounds", 1.0)))
+        steps = int(plan.settings.get("iterations", LINEAR_STEPS))
         seen = None if watch is None else (_numbers(prepared, "linear", watch[0]), watch[1])
         fitted = LinearLearner(loss, alpha=alpha).fit(
             table, y, weight, seen, iterations=steps, seconds=seconds, classes=classes
@@ -165,7 +166,7 @@ def _boost(
 ) -> Fitted:
     table, y, weight = data
     learner = BoostedLearner(loss, _boosting(plan.settings), prepared.tree_categories)
-    most = int(_ROUNDS * float(plan.settings.get("rounds", 1.0)))
+    most = int(plan.settings.get("iterations", ROUNDS))
     if rounds is not None:
         return learner.fit(table, y, weight, seed=seed, iterations=max(rounds, 1), seconds=seconds, classes=classes)
     kept, held = _inner(y, classes, seed)
@@ -184,12 +185,14 @@ def _boost(
 
 
 def _boosting(settings: dict[str, Any]) -> dict[str, Any]:
+    """LightGBM's parameters; stronger regularisation means smaller trees of larger, shrunken leaves."""
     strength = float(settings.get("regularisation", 1.0))
+    params: dict[str, Any] = {"learning_rate": float(settings.get("learning_rate", RATE))}
     if strength > 1.0:
-        return {"learning_rate": _RATE, "num_leaves": 7, "min_child_samples": 40, "reg_lambda": strength}
-    if strength < 1.0:
-        return {"learning_rate": _RATE, "num_leaves": 63, "min_child_samples": 5}
-    return {"learning_rate": _RATE}
+        params |= {"num_leaves": 7, "min_child_samples": 40, "reg_lambda": strength}
+    elif strength < 1.0:
+        params |= {"num_leaves": 63, "min_child_samples": 5}
+    return params
 
 
 class _Judge:
@@ -237,6 +240,7 @@ def _curve(plan: Plan, fitted: Fitted) -> Curve | None:
         pick(curve.train),
         pick(curve.valid),
         pick(curve.gradient_norm),
+        curve.best,
         curve.stopped,
     )
 
@@ -268,12 +272,13 @@ def restarts_of(plan: Plan, problem: Problem) -> tuple[float, ...]:
     loss = from_config(plan.config)
     if loss.traits.convex or plan.learner != "linear":
         return ()
-    fitted = fit(plan, problem.X, problem.y, problem.facts, problem.metric, problem.seed)
-    table = _numbers(fitted.prepared, "linear", problem.X)
+    X, y = problem.X[:_RESTART_ROWS], problem.y[:_RESTART_ROWS]
+    fitted = fit(plan, X, y, problem.facts, problem.metric, problem.seed)
+    table = _numbers(fitted.prepared, "linear", X)
     table = (table - table.mean(axis=0)) / np.maximum(table.std(axis=0), 1e-12)
     outputs = len(problem.facts.classes) if loss.tier == "row-wise" else None
     rng, shape = np.random.default_rng(problem.seed), (table.shape[1],) + ((outputs,) if outputs else ())
-    target, tail = fitted.encode(problem.y), 0.0 if outputs is None else np.zeros(outputs)
+    target, tail = fitted.encode(y), 0.0 if outputs is None else np.zeros(outputs)
     starts = [None, *((rng.normal(size=shape), tail) for _ in range(3))]
     return tuple(
         solve(loss, table, target, penalty=L2(_ALPHA), outputs=outputs, start=start, max_iterations=200).objective

@@ -12,6 +12,7 @@ from lossmith.core.registry import names
 from lossmith.diagnose.evidence import Finding
 from lossmith.select.rules import label_of
 from lossmith.workflow.evaluate import paired
+from lossmith.workflow.fits import LINEAR_STEPS, RATE, ROUNDS
 from lossmith.workflow.heldout import Model, adjusted, thresholded
 from lossmith.workflow.records import Attempt, Evaluation
 from lossmith.workflow.trials import Plan, Problem
@@ -68,7 +69,7 @@ def iterate(
         one standard error of the paired difference.
     """
     current, attempts = start, []
-    for remedy in _remedies(problem, start, findings, models, train):
+    for remedy in _remedies(problem, start, evaluation, findings, models, train):
         changed = remedy.make(current)
         attempt = _judge(problem, current, changed, remedy)
         attempts.append(attempt)
@@ -99,10 +100,16 @@ def _judge(problem: Problem, before: Model, after: Model | None, remedy: Remedy)
 
 
 def _remedies(
-    problem: Problem, start: Model, findings: Sequence[Finding], models: Sequence[Model], train: Train
+    problem: Problem,
+    start: Model,
+    evaluation: Evaluation,
+    findings: Sequence[Finding],
+    models: Sequence[Model],
+    train: Train,
 ) -> Iterator[Remedy]:
     seen = {finding.name: finding.evidence for finding in findings if finding.seen}
     yield from _strength(start, seen, train)
+    yield from _rival(start, evaluation, train)
     yield from _robust(problem, start, seen, models, train)
     yield from _weights(problem, start, seen, train)
     yield from _recalibration(problem, models)
@@ -120,15 +127,44 @@ def _with(model: Model, train: Train, **changes: float | str) -> Model | None:
 
 
 def _strength(start: Model, seen: dict[str, str], train: Train) -> Iterator[Remedy]:
-    default = "its strength was a default so far"
-    over = seen.get("overfitting", "")
-    yield Remedy("regularisation 10 times stronger", over or default, lambda m: _with(m, train, regularisation=10.0))
+    default, over = "its strength was a default so far", seen.get("overfitting", "")
+
+    def regularised(factor: float) -> Callable[[Model], Model | None]:
+        return lambda model: _with(model, train, regularisation=factor)
+
+    yield Remedy("regularisation 10 times stronger", over or default, regularised(10.0))
     if not over:
-        yield Remedy("regularisation 10 times weaker", default, lambda m: _with(m, train, regularisation=0.1))
-    if "slow convergence" in seen:
-        yield Remedy("3 times more rounds", seen["slow convergence"], lambda m: _with(m, train, rounds=3.0))
-    elif over and start.plan.learner == "boosted":
-        yield Remedy("a third of the rounds", over, lambda m: _with(m, train, rounds=1.0 / 3.0))
+        yield Remedy("regularisation 10 times weaker", default, regularised(0.1))
+    if start.plan.learner == "boosted":
+        yield Remedy(
+            "steps half as long, twice as many rounds",
+            "shorter steps usually cost time and gain a little",
+            lambda model: _with(model, train, learning_rate=RATE / 2.0, iterations=2 * ROUNDS),
+        )
+    yield from _rounds(start, seen, train)
+
+
+def _rounds(start: Model, seen: dict[str, str], train: Train) -> Iterator[Remedy]:
+    if slow := seen.get("slow convergence"):
+        most = 3 * (ROUNDS if start.plan.learner == "boosted" else LINEAR_STEPS)
+        yield Remedy(f"up to {most} rounds", slow, lambda model: _with(model, train, iterations=most))
+    elif (over := seen.get("overfitting")) and start.plan.learner == "boosted":
+        yield Remedy(
+            "a third of the rounds", over, lambda model: _with(model, train, iterations=max(1, model.rounds // 3))
+        )
+
+
+def _rival(start: Model, evaluation: Evaluation, train: Train) -> Iterator[Remedy]:
+    """The default loss with whatever settings were kept: the loss must win, not the settings."""
+    defaults = [score for score in evaluation.scores if score.reference]
+    if not defaults or defaults[0].label == start.plan.label:
+        return
+
+    def rival(model: Model) -> Model | None:
+        return train(dataclasses.replace(model.plan, label=defaults[0].label, config=defaults[0].config))
+
+    what = f"{defaults[0].label}, the default loss, with the same settings"
+    yield Remedy(what, "the loss must win, not the settings that were kept with it", rival)
 
 
 # --- robust losses ------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class LossCard:
     passed : bool or None
         None when the check could not run.
     note : str
-        Why it could not run, or what was left out (kinks).
+        What the check says in words: the worst place, points on kinks, or why it could not run.
     """
 
     label: str
@@ -103,6 +103,8 @@ class Curve:
         Mean loss on the rows it learned from and on rows held out of that training (empty if none were).
     gradient_norm : tuple of float
         Size of the gradient at the same iterations; empty when not recorded.
+    kept : int
+        The iteration whose model was kept.
     stopped : str
         Why training ended, such as "converged", "iteration limit", "early stopping".
     """
@@ -114,6 +116,7 @@ class Curve:
     train: tuple[float, ...]
     valid: tuple[float, ...]
     gradient_norm: tuple[float, ...]
+    kept: int
     stopped: str
 
 

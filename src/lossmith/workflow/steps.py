@@ -119,7 +119,9 @@ def evidence_of(problem: Problem, model: Model, trials: Iterable[Trial], restart
 
 
 def _training(curve: Curve) -> Training:
-    return Training(curve.train, curve.valid, curve.gradient_norm, "limit" in curve.stopped)
+    """Held-out losses count up to the model that was kept; what came after it harmed nobody."""
+    kept = sum(iteration <= curve.kept for iteration in curve.iterations)
+    return Training(curve.train, curve.valid[:kept], curve.gradient_norm, "limit" in curve.stopped)
 
 
 def _probability_of_truth(problem: Problem, model: Model) -> Array | None:
