@@ -9,6 +9,7 @@ from typing import Any
 
 Number = float | Callable[[Any], float]
 Flag = bool | Callable[[Any], bool]
+Word = str | Callable[[Any], str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +18,11 @@ class Traits:
 
     In a class they may be functions of the loss (so of its hyper-parameters); ``loss.traits`` holds plain
     values. For row-wise losses |gradient| is the Euclidean norm and curvature the eigenvalues.
+
+    Every field is a statement, its default too: False says that the property does not hold, inf that there
+    is no bound, "" that no functional with a name is elicited. Suprema run over all targets and predictions
+    that the loss accepts (for rows, over all numbers of classes) and are attained or approached. NaN states
+    no number. :func:`lossmith.core.verify.verify` tries to refute each field.
 
     Attributes
     ----------
@@ -32,20 +38,27 @@ class Traits:
     strong : float
         inf curvature where it exists; 0 when not strongly convex.
     kinks : tuple of float
-        Where the gradient jumps: values of f - y for regression, of y * f for margin losses.
+        Where the gradient jumps: values of f - y for regression, of y * f for margin losses; the same for
+        every target.
     symmetric : bool
-        l(y, y + r) = l(y, y - r), or for labels l(y, f) = l(-y, -f).
+        l(y, y + r) = l(y, y - r) in the prediction of y; for classes, that relabelling them changes
+        nothing: l(y, f) = l(-y, -f), l(y, p) = l(1 - y, 1 - p), or a permutation of a row.
     robust : str
-        "no" (gradient unbounded in the residual), "bounded", or "redescending" (gradient returns to 0).
+        "no" (gradient unbounded as the residual grows or the score speaks ever louder for the wrong
+        class), "bounded", or "redescending" (gradient returns to 0).
     proper : bool
-        Minimised in expectation by the true probability (or the true distribution's parameters).
+        Minimised in expectation, through the link, by the true probability (or the true distribution's
+        parameters, the rate of counts). Margin losses are judged through the logistic link. False for
+        regression, whose predictions are no probabilities.
     calibrated : bool
-        Minimised in expectation by a prediction with the sign (argmax) of the Bayes rule.
+        Only predictions with the sign (argmax) of the Bayes rule minimise the expectation. False where a
+        prediction names no class.
     elicits : str
-        The functional of y that minimises the expected loss: "mean", "median", "quantile", "expectile",
-        "mode", "sign", "distribution" or "" (none with a name).
+        The functional of y that minimises the expected loss, through the link: "mean", "median",
+        "quantile" and "expectile" (of level q), "mode", "sign" (the minimiser is the label of the likelier
+        class and knows no more), "distribution" (its parameters) or "" (none with a name).
     constant_hessian : bool
-        The curvature is one number for all y and f.
+        The curvature is one number (one matrix) for all y and f, kinks apart.
     """
 
     task: str
@@ -55,10 +68,10 @@ class Traits:
     strong: Number = 0.0
     kinks: tuple[float, ...] | Callable[[Any], tuple[float, ...]] = ()
     symmetric: Flag = False
-    robust: str = "no"
+    robust: Word = "no"
     proper: Flag = False
     calibrated: Flag = False
-    elicits: str = ""
+    elicits: Word = ""
     constant_hessian: Flag = False
 
     def resolve(self, loss: Any) -> Traits:
