@@ -99,7 +99,7 @@ class BinaryCrossEntropy(LinkedElementwise):
         smooth=lambda loss: 0.25 if loss.inputs == "logits" else float("inf"),
         strong=lambda loss: 0.0 if loss.inputs == "logits" else 1.0,
         symmetric=True,
-        robust="bounded",
+        robust=lambda loss: "bounded" if loss.inputs == "logits" else "no",
         proper=True,
         calibrated=True,
         elicits="mean",

@@ -100,10 +100,12 @@ class KLDivergence(RowWiseLoss):
         convex=True,
         lipschitz=lambda loss: {"logits": 2.0**0.5, "log_probabilities": 1.0}.get(loss.inputs, float("inf")),
         smooth=lambda loss: {"logits": 0.5, "log_probabilities": 0.0}.get(loss.inputs, float("inf")),
-        robust="bounded",
+        symmetric=True,
+        robust=lambda loss: "no" if loss.inputs == "probabilities" else "bounded",
         proper=True,
         calibrated=True,
         elicits="mean",
+        constant_hessian=lambda loss: loss.inputs == "log_probabilities",
     )
     about = About(
         formula=r"\ell(P, Q) = \sum_i P(i) \log \frac{P(i)}{Q(i)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -162,6 +163,28 @@ def _class_weights(alpha: float | None) -> tuple[float, ...]:
     return (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
 
 
+@functools.lru_cache(maxsize=256)
+def _extremes(inputs: str, gamma: float) -> tuple[float, float, float]:
+    """Suprema of |gradient| and curvature, and infimum of the curvature, with unit weights.
+
+    The derivatives are straight lines in y, so their extremes lie at the labels, which share one shape.
+    """
+    loss = BinaryFocal(inputs=inputs, gamma=gamma)
+    if inputs == "probabilities":
+        return math.inf, math.inf, -peak(lambda p: -loss.hessian(np.ones_like(p), p), 1e-9, 1.0) + 0.0
+    scores = (-60.0, 60.0)
+    # In the tails the gradient tends to -1 and the curvature to 0, passed before or not.
+    steepest = max(1.0, peak(lambda f: np.abs(loss.gradient(np.ones_like(f), f)), *scores))
+    most = peak(lambda f: loss.hessian(np.ones_like(f), f), *scores)
+    return steepest, most, -max(0.0, peak(lambda f: -loss.hessian(np.ones_like(f), f), *scores)) + 0.0
+
+
+def _bound(loss: BinaryFocal, which: int) -> float:
+    """An extreme of this loss; a positive infimum belongs to the lighter class."""
+    extreme, weights = _extremes(loss.inputs, loss.gamma)[which], _class_weights(loss.alpha)
+    return extreme * (min(weights) if which == 2 and extreme > 0 else max(weights))
+
+
 @register("focal", aliases=("binary_focal", "focal_loss", "sigmoid_focal"))
 @dataclass(frozen=True)
 class BinaryFocal(LinkedElementwise):
@@ -196,9 +219,9 @@ class BinaryFocal(LinkedElementwise):
     claims = Traits(
         "binary",
         convex=lambda loss: loss.gamma == 0 or loss.inputs == "probabilities",
-        lipschitz=lambda loss: _peak_on_logits(loss, 1),
-        smooth=lambda loss: _peak_on_logits(loss, 2),
-        strong=lambda loss: _least_curvature(loss),
+        lipschitz=lambda loss: _bound(loss, 0),
+        smooth=lambda loss: _bound(loss, 1),
+        strong=lambda loss: _bound(loss, 2),
         symmetric=lambda loss: loss.alpha in (None, 0.5),
         robust=lambda loss: "bounded" if loss.inputs == "logits" else "no",
         proper=lambda loss: loss.gamma == 0 and loss.alpha in (None, 0.5),
@@ -216,29 +239,3 @@ class BinaryFocal(LinkedElementwise):
         reference="Lin et al. (2017), ICCV",
         note="both classes carry a term; a loss with the positive half alone is minimised by predicting 1",
     )
-
-
-# The derivatives are straight lines in y, so their extremes lie at the labels; both labels share a shape.
-_SCORES = (-60.0, 60.0)
-
-
-@functools.lru_cache(maxsize=256)
-def _peak_on_logits(loss: BinaryFocal, order: int) -> float:
-    """Supremum of |gradient| (order 1) or of the curvature (2); there is none on probabilities."""
-    if loss.inputs == "probabilities":
-        return float("inf")
-    weight, plain = max(_class_weights(loss.alpha)), BinaryFocal(gamma=loss.gamma)
-    if order == 1:
-        # The gradient tends to -1, which it may or may not pass before.
-        return weight * max(1.0, peak(lambda f: np.abs(plain.gradient(np.ones_like(f), f)), *_SCORES))
-    return weight * peak(lambda f: plain.hessian(np.ones_like(f), f), *_SCORES)
-
-
-@functools.lru_cache(maxsize=256)
-def _least_curvature(loss: BinaryFocal) -> float:
-    """Infimum of the curvature: below 0 on logits (0 is approached in the tails), at least 0 on probabilities."""
-    plain = BinaryFocal(inputs=loss.inputs, gamma=loss.gamma)
-    weights = _class_weights(loss.alpha)
-    if loss.inputs == "logits":
-        return -max(weights) * max(0.0, peak(lambda f: -plain.hessian(np.ones_like(f), f), *_SCORES)) + 0.0
-    return -min(weights) * peak(lambda p: -plain.hessian(np.ones_like(p), p), 1e-9, 1.0) + 0.0

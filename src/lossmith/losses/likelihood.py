@@ -115,7 +115,9 @@ class GaussianNLL(RowWiseLoss):
         "log_variance": (EXTENDED_REAL, EXTENDED_REAL),
         "variance": (EXTENDED_REAL, POSITIVE),
     }
-    claims = Traits("distribution", proper=True, elicits="distribution", strong=float("-inf"))
+    claims = Traits(
+        "distribution", symmetric=True, proper=True, elicits="distribution", strong=float("-inf")
+    )
     about = About(
         formula=r"\ell(y, \mu, v) = \tfrac12 \log(2 \pi v) + \frac{(y - \mu)^2}{2 v}",
         gradient=r"\Bigl(\frac{\mu - y}{v},\ \frac{1}{2v}\bigl(1 - \frac{(y-\mu)^2}{v}\bigr)\Bigr)",

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..core import contract
 from ..core.domain import UNIT, Domain
 from ..core.elementwise import inputs_among
@@ -18,7 +20,7 @@ from ..ops import full_like, is_numpy, log, power, square, times, where
 from ..ops.arrays import Softmax, column, constant_row, diagonal, one_hot, row_sum, softmax
 from . import softmax as family
 from .binary import share_of
-from .imbalance import focal_curvature, focal_slope, focal_value, surprise_ratio
+from .imbalance import BinaryFocal, focal_curvature, focal_slope, focal_value, surprise_ratio
 
 Array = Any
 
@@ -160,12 +162,13 @@ class CategoricalCrossEntropy(SoftmaxLoss):
     claims = Traits(
         "multiclass",
         convex=True,
-        lipschitz=lambda loss: (2.0**0.5 * _heaviest(loss)) if loss.inputs == "logits" else float("inf"),
+        lipschitz=lambda loss: _steepest(loss) if loss.inputs == "logits" else float("inf"),
         smooth=lambda loss: 0.5 * _heaviest(loss) if loss.inputs == "logits" else float("inf"),
-        robust="bounded",
-        proper=lambda loss: loss.label_smoothing == 0 and loss.class_weights is None,
-        calibrated=lambda loss: loss.class_weights is None,
-        elicits="mean",
+        symmetric=lambda loss: _even(loss.class_weights),
+        robust=lambda loss: "bounded" if loss.inputs == "logits" else "no",
+        proper=lambda loss: loss.label_smoothing == 0 and _even(loss.class_weights),
+        calibrated=lambda loss: _even(loss.class_weights),
+        elicits=lambda loss: "mean" if loss.label_smoothing == 0 and _even(loss.class_weights) else "",
     )
     about = About(
         formula=r"\ell(y, p) = -\sum_k y_k \log p_k,\quad p = \operatorname{softmax}(z) \text{ on logits}",
@@ -188,8 +191,24 @@ class CategoricalCrossEntropy(SoftmaxLoss):
         return ()
 
 
+def _even(class_weights: tuple[float, ...] | None) -> bool:
+    return class_weights is None or min(class_weights) == max(class_weights)
+
+
 def _heaviest(loss: Any) -> float:
-    return max(loss.class_weights) if loss.class_weights else 1.0
+    """Largest sum of a row of coefficients."""
+    weights, smoothing = loss.class_weights or (1.0,), loss.label_smoothing
+    return float((1.0 - smoothing) * max(weights) + smoothing * sum(weights) / len(weights))
+
+
+def _steepest(loss: Any) -> float:
+    """Norm of the gradient where all probability lies on the worst class; without weights, for many classes."""
+    weights, smoothing = loss.class_weights, loss.label_smoothing
+    if weights is None:
+        return float((1.0 + (1.0 - smoothing) ** 2) ** 0.5)
+    rows = (1.0 - smoothing) * np.diag(weights) + smoothing / len(weights) * np.array(weights)
+    pulls = rows.sum(axis=1)[:, None, None] * np.eye(len(weights)) - rows[:, None, :]
+    return float(np.linalg.norm(pulls, axis=2).max())
 
 
 class _FocalOnLogits:
@@ -225,7 +244,8 @@ def _first(parts: Softmax, gamma: float) -> Array:
 def _second(parts: Softmax, gamma: float) -> Array:
     """phi''; where p is 1 it is multiplied by (1 - p)^2 = 0, so 0 stands for its infinity."""
     p, u, surprise = parts.probability, parts.complement, parts.surprise
-    gone = u == 0.0
+    # Below 1e-300, where the inverse overflows, the square underflows to 0 as well.
+    gone = u < 1e-300
     steep = power(where(gone, full_like(u, 1.0), u), gamma - 1.0)
     inner = 2.0 * p - times(p, surprise) + (gamma - 1.0) * times(p * p, surprise_ratio(u, surprise))
     return where(gone, full_like(u, 0.0), gamma * steep * inner)
@@ -247,6 +267,12 @@ class _FocalOnProbabilities:
     @staticmethod
     def product(c: Array, p: Array, v: Array, gamma: float) -> Array:
         return times(c, focal_curvature(p, 1.0 - p, -log(p), gamma)) * v
+
+
+def _bound(loss: Any, trait: str) -> float:
+    """A bound of the binary focal loss: the steepest and most curved rows have two classes."""
+    binary = BinaryFocal(inputs=loss.inputs, gamma=loss.gamma)
+    return float(getattr(binary.traits, trait)) * (max(loss.alpha) if loss.alpha else 1.0)
 
 
 @register("categorical_focal", aliases=("softmax_focal", "focal_softmax"))
@@ -281,7 +307,18 @@ class CategoricalFocal(SoftmaxLoss):
     alpha: tuple[float, ...] | None = weights()
     ignore_index: int | None = optional(whole(0, at_least=-(2**62)))
     forms: ClassVar[Mapping[str, Any]] = {"logits": _FocalOnLogits, "probabilities": _FocalOnProbabilities}
-    claims = Traits("multiclass", robust="bounded", calibrated=lambda loss: loss.alpha is None)
+    claims = Traits(
+        "multiclass",
+        convex=lambda loss: loss.gamma == 0 or loss.inputs == "probabilities",
+        lipschitz=lambda loss: 2.0**0.5 * _bound(loss, "lipschitz"),
+        smooth=lambda loss: 2.0 * _bound(loss, "smooth"),
+        strong=lambda loss: 2.0 * _bound(loss, "strong") if loss.inputs == "logits" else 0.0,
+        symmetric=lambda loss: _even(loss.alpha),
+        robust=lambda loss: "bounded" if loss.inputs == "logits" else "no",
+        proper=lambda loss: loss.gamma == 0 and _even(loss.alpha),
+        calibrated=lambda loss: _even(loss.alpha),
+        elicits=lambda loss: "mean" if loss.gamma == 0 and _even(loss.alpha) else "",
+    )
     about = About(
         formula=r"\ell(y, p) = -\alpha_y (1 - p_y)^\gamma \log p_y",
         gradient=r"-\alpha_y (1 - p_y)^\gamma \Bigl(1 - \tfrac{\gamma p_y \log p_y}{1 - p_y}\Bigr)"
