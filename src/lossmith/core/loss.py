@@ -69,7 +69,7 @@ class Loss(ABC):
         """
         check_reduction(reduction)
         y, f, weight = self._accept(y_true, y_pred, sample_weight, broadcast)
-        return reduce(self._values(y, f), weight, reduction, self._measure(y, f))
+        return self._reduced(y, f, weight, reduction)
 
     def gradient(self, y_true: Any, y_pred: Any) -> Array:
         """Compute d(per-sample value) / d(y_pred), unreduced and unweighted.
@@ -91,9 +91,7 @@ class Loss(ABC):
         """Compute per-sample values and their gradient in one pass."""
 
     @abstractmethod
-    def _accept(
-        self, y_true: Any, y_pred: Any, sample_weight: Any, broadcast: bool
-    ) -> tuple[Any, Any, Array | None]:
+    def _accept(self, y_true: Any, y_pred: Any, sample_weight: Any, broadcast: bool) -> tuple[Any, Any, Array | None]:
         """Check and convert the inputs."""
 
     @abstractmethod
@@ -103,6 +101,10 @@ class Loss(ABC):
     def _measure(self, y: Any, f: Any) -> Array | None:
         """What each sample counts in the mean besides its weight."""
         return None
+
+    def _reduced(self, y: Any, f: Any, weight: Any, reduction: str) -> Array:
+        """Combine the values; the structured tier does it together with the gradient."""
+        return reduce(self._values(y, f), weight, reduction, self._measure(y, f))
 
     # --- what it says about itself --------------------------------------------------------------------
 

@@ -6,19 +6,25 @@ from .binary import BinaryCrossEntropy
 from .compose import MultiTask, WeightedSum
 from .counts import PoissonNLL
 from .divergence import KLDivergence
+from .embedding import Contrastive, Triplet
 from .imbalance import BinaryFocal
 from .likelihood import GaussianNLL, NegativeLogLikelihood
 from .margin import Hinge, SquaredHinge
 from .multiclass import CategoricalCrossEntropy, CategoricalFocal
 from .quantile import Quantile
 from .robust import Huber, LogCosh, Tukey
+from .segmentation import Dice
+from .sequence import CTC
 from .squared import MeanAbsoluteError, MeanSquaredError
 
 __all__ = [
+    "CTC",
     "BinaryCrossEntropy",
     "BinaryFocal",
     "CategoricalCrossEntropy",
     "CategoricalFocal",
+    "Contrastive",
+    "Dice",
     "GaussianNLL",
     "Hinge",
     "Huber",
@@ -31,6 +37,7 @@ __all__ = [
     "PoissonNLL",
     "Quantile",
     "SquaredHinge",
+    "Triplet",
     "Tukey",
     "WeightedSum",
 ]

@@ -1,0 +1,146 @@
+"""Run a NumPy function on arrays of any library: what has no fixed shape of work is computed on the host.
+
+Inside a traced program (``jax.jit``, ``tf.function``) the function becomes a call back to Python; inside
+``torch.compile`` it is a graph break.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..ops import namespace
+
+Array = Any
+Host = npt.NDArray[Any]
+HostFunction = Callable[..., tuple[Host, ...]]
+
+
+def run(
+    function: HostFunction, f: Array, others: Sequence[Array], shapes: Sequence[tuple[int, ...]]
+) -> tuple[Array, ...]:
+    """Call ``function(f, *others)`` with NumPy arrays and return its results in f's library.
+
+    Parameters
+    ----------
+    function : callable
+        Takes NumPy arrays, returns a tuple of floating arrays.
+    f : array
+        Decides library, dtype and device of the results.
+    others : sequence of arrays
+        Of f's library or NumPy's.
+    shapes : sequence of tuples
+        The shapes of the results, which a tracing library must know beforehand.
+
+    Returns
+    -------
+    tuple of arrays
+        In f's library, dtype and device.
+
+    Raises
+    ------
+    TypeError
+        For arrays of another library, or one that cannot hand over its numbers.
+    """
+    xp = namespace(f)
+    for other in others:
+        if namespace(other) not in (np, xp):
+            raise TypeError(
+                f"targets of {type(other).__module__}.{type(other).__name__} do not go with predictions of "
+                f"{type(f).__module__}.{type(f).__name__}; give both from one library, or NumPy targets"
+            )
+    kind: type = type(f)
+    return _runner(kind)(function, f, others, shapes)
+
+
+Runner = Callable[[HostFunction, Array, Sequence[Array], Sequence[tuple[int, ...]]], tuple[Array, ...]]
+
+
+@functools.cache
+def _runner(kind: Any) -> Runner:
+    roots = {ancestor.__module__.partition(".")[0] for ancestor in kind.__mro__}
+    if "torch" in roots:
+        return _torch
+    if roots & {"jax", "jaxlib"}:
+        return _jax
+    if "tensorflow" in roots:
+        return _tensorflow
+    if "keras" in roots:
+        return _keras
+    if "numpy" in roots:
+        return _numpy
+    raise TypeError(
+        f"this loss cannot compute on {kind.__module__}.{kind.__qualname__}; "
+        "give NumPy, PyTorch, JAX or TensorFlow arrays"
+    )
+
+
+def _numpy(function: HostFunction, f: Host, others: Sequence[Array], shapes: Any) -> tuple[Host, ...]:
+    return _cast(function(f, *others), f.dtype)
+
+
+def _cast(results: tuple[Host, ...], dtype: Any) -> tuple[Host, ...]:
+    with np.errstate(over="ignore", under="ignore"):  # a value beyond float16's range is its infinity
+        return tuple(np.asarray(result).astype(dtype, copy=False) for result in results)
+
+
+def _torch(function: HostFunction, f: Array, others: Sequence[Array], shapes: Any) -> tuple[Array, ...]:
+    torch = sys.modules["torch"]
+    work = functools.partial(_torch_eagerly, torch, function)
+    if torch.compiler.is_compiling():
+        work = torch.compiler.disable(work)
+    return work(f, others)
+
+
+def _torch_eagerly(torch: Any, function: HostFunction, f: Array, others: Sequence[Array]) -> tuple[Array, ...]:
+    def numbers(x: Array) -> Host:
+        if not isinstance(x, torch.Tensor):
+            return np.asarray(x)
+        x = x.detach().cpu()
+        return np.asarray((x.double() if x.is_floating_point() else x).numpy())
+
+    results = function(numbers(f), *map(numbers, others))
+    return tuple(torch.as_tensor(np.ascontiguousarray(r)).to(dtype=f.dtype, device=f.device) for r in results)
+
+
+def _jax(
+    function: HostFunction, f: Array, others: Sequence[Array], shapes: Sequence[tuple[int, ...]]
+) -> tuple[Array, ...]:
+    jax = sys.modules["jax"]
+
+    def numbers(*arrays: Array) -> tuple[Host, ...]:
+        return _cast(function(*(np.asarray(a) for a in arrays)), f.dtype)
+
+    if any(isinstance(a, jax.core.Tracer) for a in (f, *others)):
+        results = tuple(jax.ShapeDtypeStruct(shape, f.dtype) for shape in shapes)
+        found: tuple[Array, ...] = jax.pure_callback(numbers, results, f, *others, vmap_method="sequential")
+        return found
+    return tuple(jax.numpy.asarray(r) for r in numbers(f, *others))
+
+
+def _tensorflow(
+    function: HostFunction, f: Array, others: Sequence[Array], shapes: Sequence[tuple[int, ...]]
+) -> tuple[Array, ...]:
+    tf = sys.modules["tensorflow"]
+
+    def numbers(*arrays: Array) -> tuple[Host, ...]:
+        return _cast(function(*(np.asarray(a) for a in arrays)), f.dtype.as_numpy_dtype)
+
+    f = tf.convert_to_tensor(f)
+    results = tf.numpy_function(numbers, [f, *others], [f.dtype] * len(shapes))
+    return tuple(tf.ensure_shape(r, shape) for r, shape in zip(results, shapes, strict=True))
+
+
+def _keras(
+    function: HostFunction, f: Array, others: Sequence[Array], shapes: Sequence[tuple[int, ...]]
+) -> tuple[Array, ...]:
+    keras = sys.modules["keras"]
+    if isinstance(f, keras.KerasTensor):
+        raise TypeError("this loss needs numbers, not a symbolic Keras tensor; give it to compile(loss=...)")
+    native = keras.ops.convert_to_tensor(f)
+    return run(function, native, [keras.ops.convert_to_numpy(other) for other in others], shapes)

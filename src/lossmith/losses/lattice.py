@@ -1,0 +1,121 @@
+"""The forward-backward sweep over CTC's lattice of states, in log space, for a whole batch at once.
+
+The states of a sequence of U labels are blank, label 1, blank, ..., label U, blank. A frame stays in its
+state, goes on to the next, or skips a blank between two different labels. The forward sweep keeps the log
+probability of all paths that lead to a state; the backward sweep of those that lead on from it; their sum,
+normalised, is the share of paths through the state. Every number is a logarithm, so nothing underflows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """States of a batch of label sequences.
+
+    Attributes
+    ----------
+    classes : ndarray of int, shape (N, L)
+        The class each state emits; L = 2 S + 1.
+    closed : ndarray, shape (N, L)
+        0 for a state of the sequence, -inf beyond its end.
+    skip : ndarray, shape (N, L)
+        0 where the state may follow the one two before it, else -inf.
+    last : ndarray of int, shape (N,)
+        The final blank of each sequence.
+    """
+
+    classes: Integers
+    closed: Floats
+    skip: Floats
+    last: Integers
+
+    @classmethod
+    def of(cls, labels: Integers, lengths: Integers, blank: int) -> Self:
+        """Lay out labels (N, S), of which the first ``lengths`` of each row count."""
+        count, size = labels.shape
+        valid = np.arange(size) < lengths[:, None]
+        classes = np.full((count, 2 * size + 1), blank)
+        classes[:, 1::2] = np.where(valid, labels, blank)
+        closed = np.where(np.arange(2 * size + 1) <= 2 * lengths[:, None], 0.0, -np.inf)
+        skip = np.full((count, 2 * size + 1), -np.inf)
+        skip[:, 3::2] = np.where(classes[:, 3::2] != classes[:, 1:-2:2], 0.0, -np.inf)
+        return cls(classes, closed, skip, 2 * lengths)
+
+
+def posteriors(emission: Floats, lattice: Lattice, lengths: Integers) -> tuple[Floats, Floats]:
+    """Sum over all alignments.
+
+    Parameters
+    ----------
+    emission : ndarray, shape (N, T, L)
+        Log probability of each state's class in each frame.
+    lattice : Lattice
+        The states.
+    lengths : ndarray of int, shape (N,)
+        Frames of each sequence.
+
+    Returns
+    -------
+    tuple of ndarrays
+        -log P of each sequence (N,), inf without a path, and the share of paths in each state (N, T, L).
+    """
+    # Time first: each step works on one contiguous block.
+    steps = np.ascontiguousarray(np.moveaxis(emission + lattice.closed[:, None, :], 1, 0))
+    forward = _forward(steps, lattice, lengths)
+    log_p = _at_end(forward[-1], lattice)
+    shares = _backward(steps, forward[1:], lattice, lengths, log_p)
+    return np.maximum(-log_p, 0.0), np.moveaxis(shares, 0, 1)
+
+
+def _forward(steps: Floats, lattice: Lattice, lengths: Integers) -> Floats:
+    """Return log probabilities (T + 1, N, L) of reaching each state; frame 0 is before the first."""
+    frames, count, states = steps.shape
+    found = np.full((frames + 1, count, states), -np.inf)
+    found[0, :, 0] = 0.0
+    for t in range(frames):
+        before, now = found[t], found[t + 1]
+        now[...] = before
+        now[:, 1:] = np.logaddexp(now[:, 1:], before[:, :-1])
+        now[:, 3::2] = np.logaddexp(now[:, 3::2], before[:, 1:-2:2] + lattice.skip[:, 3::2])
+        now += steps[t]
+        ended = t >= lengths
+        now[ended] = before[ended]
+    return found
+
+
+def _at_end(reached: Floats, lattice: Lattice) -> Floats:
+    rows = np.arange(len(reached))
+    label = np.where(lattice.last > 0, reached[rows, lattice.last - 1], -np.inf)
+    return np.asarray(np.logaddexp(reached[rows, lattice.last], label))
+
+
+def _backward(steps: Floats, forward: Floats, lattice: Lattice, lengths: Integers, log_p: Floats) -> Floats:
+    """Return the share of paths in each state (T, N, L), in the place of ``forward``."""
+    frames, count, states = steps.shape
+    place = np.arange(states)
+    final = (place == lattice.last[:, None]) | (place == lattice.last[:, None] - 1)
+    end = np.where(final, 0.0, -np.inf)
+    onward = np.full((count, states), -np.inf)
+    for t in range(frames - 1, -1, -1):
+        onward[t == lengths - 1] = end[t == lengths - 1]
+        forward[t] += onward - log_p[:, None]
+        onward = _step_back(onward + steps[t], lattice)
+    return np.exp(forward, out=forward)
+
+
+def _step_back(ahead: Floats, lattice: Lattice) -> Floats:
+    """Return the log probability of going on from each state, given that of being in each next one."""
+    found = ahead.copy()
+    found[:, :-1] = np.logaddexp(found[:, :-1], ahead[:, 1:])
+    found[:, 1:-2:2] = np.logaddexp(found[:, 1:-2:2], ahead[:, 3::2] + lattice.skip[:, 3::2])
+    return found
