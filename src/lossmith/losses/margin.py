@@ -60,7 +60,8 @@ class Hinge(Elementwise):
 
     @staticmethod
     def slope(y: Array, f: Array) -> Array:
-        return where(y * f < 1.0, -y, 0.0 * y)
+        margin = y * f
+        return where(margin < 1.0, -y, where(margin >= 1.0, 0.0 * y, margin))
 
     @staticmethod
     def curvature(y: Array, f: Array) -> Array:
