@@ -21,6 +21,8 @@ class Verdict:
         One line with the numbers; for an unchecked claim, why nothing could be measured.
     checked : bool
         False when no measurement applies to this kind of loss: ``held`` then only means "not refuted".
+    error : float, optional
+        For derivatives, the worst relative discrepancy that the evidence names.
     """
 
     trait: str
@@ -28,6 +30,7 @@ class Verdict:
     held: bool
     evidence: str
     checked: bool = True
+    error: float | None = None
 
 
 def unchecked(trait: str, claimed: object, why: str) -> Verdict:
