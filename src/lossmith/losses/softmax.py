@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops.arrays import Softmax, column, diagonal, outer, row_sum
+from ..ops import full_like, where
+from ..ops.arrays import Softmax, column, diagonal, off_diagonal, outer, row_sum
 
 Array = Any
 
@@ -19,19 +20,36 @@ def slope(parts: Softmax, a: Array) -> Array:
     return a * parts.complement - parts.probability * (column(row_sum(a)) - a)
 
 
+def sum_of_others(x: Array, heavy: Array) -> Array:
+    """For each entry of a row the sum of the other entries; the heavy one is never added and taken away."""
+    nothing = full_like(x, 0.0)
+    light = column(row_sum(where(heavy, nothing, x)))
+    return where(heavy, light + nothing, light - x + column(row_sum(where(heavy, x, nothing))))
+
+
 def curvature(parts: Softmax, a: Array, b: Array) -> Array:
-    """Hessian by the logits, (..., k, k)."""
+    """Hessian by the logits, (..., k, k).
+
+    Diagonal and the rest are written apart, in p and 1 - p, so that a confident row keeps its digits.
+    """
     p, q = parts.probability, parts.complement
-    # diag(p) - p p^T: its diagonal p (1 - p) is written with the complement, which does not cancel.
-    spread = diagonal(p * q + p * p) - outer(p, p)
-    pulled = outer(b, p) + outer(p, b)
-    bent = diagonal(b) - pulled + row_sum(b)[..., None, None] * outer(p, p)
-    return bent - row_sum(a)[..., None, None] * spread
+    heavy = p > 0.5
+    pull = column(row_sum(a))
+    others = sum_of_others(b, heavy)
+    on = b * q * q + p * p * others - pull * p * q
+    # the sum of b over all but i and j, i != j
+    light = where(heavy, full_like(b, 0.0), b)
+    without = column(others) - b[..., None, :]
+    without = where(heavy[..., None, :], column(column(row_sum(light)) - light) + 0.0 * without, without)
+    off = outer(p, p) * (without + column(pull)) - (outer(b * q, p) + outer(p, b * q))
+    return diagonal(on) + off_diagonal(off)
 
 
 def product(parts: Softmax, a: Array, b: Array, v: Array) -> Array:
     """Hessian times v, without the matrix."""
-    p = parts.probability
-    centred = v - column(row_sum(p * v))
-    bent = b * centred - p * column(row_sum(b * centred))
-    return bent - column(row_sum(a)) * p * centred
+    p, q = parts.probability, parts.complement
+    heavy = p > 0.5
+    # v - sum(p v), in which a p of nearly 1 meets its own v as (1 - p) v
+    centred = q * v - sum_of_others(p * v, heavy)
+    bent = b * centred
+    return bent * q - p * sum_of_others(bent, heavy) - column(row_sum(a)) * p * centred

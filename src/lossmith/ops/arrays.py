@@ -99,6 +99,12 @@ def diagonal(x: Array) -> Array:
     return where(columns[:, None] == columns[None, :], square, full_like(square, 0.0))
 
 
+def off_diagonal(x: Array) -> Array:
+    """Matrices (..., k, k) with zeros on their diagonals."""
+    columns = positions(x)
+    return where(columns[:, None] == columns[None, :], full_like(x, 0.0), x)
+
+
 def stack(*columns: Array) -> Array:
     """Put arrays (...,) side by side as (..., k)."""
     return namespace(columns[0]).stack(columns, axis=-1)
