@@ -33,7 +33,8 @@ def draw() -> str:
         parts += [
             f'<rect x="{LEFT}" y="{y}" width="{WIDTH - LEFT - 20}" height="{ROW}" rx="7" fill="{colour}" '
             'stroke="#5b6b7c" stroke-width="1"/>',
-            f'<text x="{LEFT + 16}" y="{y + 33}" font-size="17" font-weight="bold" fill="#17212b">{escape(name)}</text>',
+            f'<text x="{LEFT + 16}" y="{y + 33}" font-size="17" font-weight="bold" '
+            f'fill="#17212b">{escape(name)}</text>',
             f'<text x="{LEFT + 235}" y="{y + 23}" font-size="15" fill="#17212b">{escape(what)}</text>',
             f'<text x="{LEFT + 235}" y="{y + 43}" font-size="13" fill="#3d4b59">{escape(listed)}</text>',
         ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import math
 import os
 import pathlib
@@ -19,20 +20,21 @@ from typing import Any
 
 from .._version import __version__
 from ..ops.elementwise import DERIVED, PRIMITIVES
+from . import simd
 
 Function = Callable[..., Any]
 Kernel = Callable[..., None]
 
 _SCALAR: dict[str, Function] = {
-    "exp": lambda x: math.exp(x),
-    "log": lambda x: math.log(x),
-    "log1p": lambda x: math.log1p(x),
-    "expm1": lambda x: math.expm1(x),
-    "tanh": lambda x: math.tanh(x),
+    "exp": simd.exp,
+    "log": simd.log,
+    "log1p": simd.log1p,
+    "expm1": simd.expm1,
+    "tanh": simd.tanh,
     "sqrt": lambda x: math.sqrt(x),
     "absolute": lambda x: abs(x),
-    "power": lambda x, exponent: x**exponent,
-    "where": lambda condition, x, y: x if condition else y,
+    "power": simd.power,
+    "where": simd.select,
     "full_like": lambda x, value: float(value),
 }
 # error_model="numpy": the check for division by zero would keep the loop from vectorising.
@@ -45,15 +47,57 @@ def _teach_words() -> None:
     """Tell numba what every word means on scalars (once a process)."""
     from numba.extending import overload
 
-    def implementation(function: Function) -> Function:
-        return lambda *arguments: function
+    overload(simd.select, strict=False)(_select_instruction())
+    overload(simd.product_error, strict=False)(_fused_multiply_add())
 
-    options = {"error_model": "numpy", "fastmath": {"contract"}}
-    for function in PRIMITIVES:
-        scalar = _SCALAR[function.__name__]
-        overload(function, strict=False, jit_options=options)(implementation(scalar))
-    for function in DERIVED:
-        overload(function, strict=False, jit_options=options)(implementation(function))
+    texts = {function: function for function in (*_simd_functions(), *DERIVED)}
+    texts.update({function: _SCALAR[function.__name__] for function in PRIMITIVES})
+    # A call that is left standing keeps the loop scalar: every word is inlined, whatever it costs.
+    plain = {"error_model": "numpy", "forceinline": True}
+    for word, text in texts.items():
+        # Fusing the product in `power` with a later sum would add what product_error adds once more.
+        options = plain if text is simd.power else {**plain, "fastmath": {"contract"}}
+        overload(word, strict=False, jit_options=options)(_typing(text))
+
+
+def _typing(text: Function) -> Function:
+    """Return what numba calls to learn which function implements a word for given types."""
+    return lambda *arguments: text
+
+
+def _simd_functions() -> list[Function]:
+    instructions = (simd.select, simd.product_error)
+    return [f for f in vars(simd).values() if inspect.isfunction(f) and f not in instructions]
+
+
+def _select_instruction() -> Function:
+    """Return the typing of ``select`` as LLVM's instruction, both sides in float64."""
+    from numba import types
+    from numba.extending import intrinsic
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def chosen(context: Any, condition: Any, x: Any, y: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.select(*arguments)
+
+        return types.float64(types.boolean, types.float64, types.float64), generate
+
+    return lambda condition, x, y: lambda condition, x, y: chosen(condition, float(x), float(y))
+
+
+def _fused_multiply_add() -> Function:
+    """Return the typing of ``product_error`` as LLVM's fma(x, y, -product)."""
+    from numba import types
+    from numba.extending import intrinsic
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def fma(context: Any, x: Any, y: Any, z: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.fma(*arguments)
+
+        return types.float64(types.float64, types.float64, types.float64), generate
+
+    return lambda x, y, product: lambda x, y, product: fma(x, y, -product)
 
 
 def available() -> bool:
@@ -89,7 +133,8 @@ def kernel(functions: tuple[Function, ...], parameters: int) -> Kernel:
     path = _kernel_file(functions, text)
     # numba's float() would leave float32 as it is; a cached kernel is loaded again through its module's name.
     scope: dict[str, Any] = {"__name__": __name__, "float64": numba.float64}
-    scope.update({n: numba.njit(**_OPTIONS)(function) for n, function in zip(names, functions, strict=True)})
+    for name, function in zip(names, functions, strict=True):
+        scope[name] = numba.njit(forceinline=True, **_OPTIONS)(function)
     exec(compile(text, str(path or "<lossmith kernel>"), "exec"), scope)  # our own text, compiled above
     return numba.njit(cache=path is not None, **_OPTIONS)(scope["kernel"])  # type: ignore[no-any-return]
 
@@ -107,7 +152,7 @@ def _kernel_file(functions: tuple[Function, ...], text: str) -> pathlib.Path | N
     import numba
 
     digest = hashlib.sha256(f"{__version__} {numba.__version__} {text}".encode())
-    for function in (*functions, *DERIVED):
+    for function in (*functions, *DERIVED, *_simd_functions()):
         digest.update(_fingerprint(function).encode())
     digest.update(pathlib.Path(__file__).read_bytes())
     try:
@@ -123,8 +168,14 @@ def _kernel_file(functions: tuple[Function, ...], text: str) -> pathlib.Path | N
 
 
 def _fingerprint(function: Function) -> str:
+    """Describe all that decides what a function computes: its byte code, constants and captured values."""
     code = function.__code__
-    return repr((function.__qualname__, code.co_code, code.co_consts, code.co_names, function.__defaults__))
+    used = {name: function.__globals__.get(name) for name in code.co_names}
+    constants = {name: value for name, value in used.items() if isinstance(value, (bool, int, float, str))}
+    captured = [cell.cell_contents for cell in function.__closure__ or ()]
+    inner = [_fingerprint(value) if inspect.isfunction(value) else repr(value) for value in captured]
+    signature = (function.__qualname__, function.__defaults__, code.co_code, code.co_consts, code.co_names)
+    return repr((*signature, constants, inner))
 
 
 def _write_atomically(path: pathlib.Path, text: str) -> None:

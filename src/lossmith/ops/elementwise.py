@@ -173,7 +173,9 @@ def log_cosh(x: Array) -> Array:
     """
     a = absolute(x)
     u = expm1(where(a > 1.0, full_like(a, 1.0), a))
-    return where(a < 1.0, log1p(0.5 * u * u / (1.0 + u)), (a - LOG2) + log1p(exp(-2.0 * a)))
+    small = a < 1.0
+    bent = log1p(where(small, 0.5 * u * u / (1.0 + u), exp(-2.0 * a)))
+    return where(small, full_like(a, 0.0), a - LOG2) + bent
 
 
 @word
