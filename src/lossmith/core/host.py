@@ -61,7 +61,6 @@ def run(
 Runner = Callable[[HostFunction, Array, Sequence[Array], Sequence[tuple[int, ...]]], tuple[Array, ...]]
 
 
-@functools.cache
 def _runner(kind: Any) -> Runner:
     roots = {ancestor.__module__.partition(".")[0] for ancestor in kind.__mro__}
     if "torch" in roots:
@@ -91,21 +90,46 @@ def _cast(results: tuple[Host, ...], dtype: Any) -> tuple[Host, ...]:
 
 def _torch(function: HostFunction, f: Array, others: Sequence[Array], shapes: Any) -> tuple[Array, ...]:
     torch = sys.modules["torch"]
-    work = functools.partial(_torch_eagerly, torch, function)
     if torch.compiler.is_compiling():
-        work = torch.compiler.disable(work)
-    return work(f, others)
+        results: tuple[Array, ...] = torch.compiler.disable(_torch_now)(function, f, others)
+        return results
+    return _torch_now(function, f, others)
 
 
-def _torch_eagerly(torch: Any, function: HostFunction, f: Array, others: Sequence[Array]) -> tuple[Array, ...]:
-    def numbers(x: Array) -> Host:
-        if not isinstance(x, torch.Tensor):
-            return np.asarray(x)
-        x = x.detach().cpu()
-        return np.asarray((x.double() if x.is_floating_point() else x).numpy())
+def _torch_now(function: HostFunction, f: Array, others: Sequence[Array]) -> tuple[Array, ...]:
+    results: tuple[Array, ...] = _torch_constant().apply(function, f, *others)
+    return results
 
-    results = function(numbers(f), *map(numbers, others))
-    return tuple(torch.as_tensor(np.ascontiguousarray(r)).to(dtype=f.dtype, device=f.device) for r in results)
+
+@functools.cache
+def _torch_constant() -> Any:
+    """Return an operation without a derivative; only as such may it leave torch inside ``torch.func.grad``."""
+    torch = sys.modules["torch"]
+    base: Any = torch.autograd.Function
+
+    class OnHost(base):  # type: ignore[misc]
+        @staticmethod
+        def forward(function: HostFunction, f: Array, *others: Array) -> tuple[Array, ...]:
+            results = function(_from_torch(torch, f), *(_from_torch(torch, other) for other in others))
+            arrays = (torch.as_tensor(np.array(result, order="C")) for result in results)
+            return tuple(array.to(dtype=f.dtype, device=f.device) for array in arrays)
+
+        @staticmethod
+        def setup_context(context: Any, inputs: Any, output: Any) -> None:
+            context.mark_non_differentiable(*output)
+
+        @staticmethod
+        def backward(context: Any, *gradients: Any) -> Any:
+            return (None,) * len(context.needs_input_grad)
+
+    return OnHost
+
+
+def _from_torch(torch: Any, x: Array) -> Host:
+    if not isinstance(x, torch.Tensor):
+        return np.asarray(x)
+    x = x.detach().cpu()
+    return np.asarray((x.double() if x.is_floating_point() else x).numpy())
 
 
 def _jax(
