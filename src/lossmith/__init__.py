@@ -2,10 +2,55 @@
 
 from __future__ import annotations
 
-from ._version import __version__
-from .core.registry import find, from_config, get
-from .core.registry import names as _names  # noqa: F401
-from .losses import *  # noqa: F403
-from .losses import __all__ as _losses
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["__version__", "find", "from_config", "get", *_losses]
+from . import losses as _losses
+from ._version import __version__
+from .core.errors import InputError
+from .core.registry import find, from_config, get
+from .losses import *  # noqa: F403
+
+if TYPE_CHECKING:
+    from .core.verify import verify
+    from .optimize.penalties import L1, L2, ElasticNet
+    from .plots.losses import plot
+    from .workflow.final import predict
+    from .workflow.run import run
+
+# Names whose modules are heavier than a loss: imported when first used.
+_LAZY = {
+    "L1": "optimize.penalties",
+    "L2": "optimize.penalties",
+    "ElasticNet": "optimize.penalties",
+    "plot": "plots.losses",
+    "predict": "workflow.final",
+    "run": "workflow.run",
+    "verify": "core.verify",
+}
+
+__all__ = [
+    "L1",
+    "L2",
+    "ElasticNet",
+    "InputError",
+    "__version__",
+    "find",
+    "from_config",
+    "get",
+    "plot",
+    "predict",
+    "run",
+    "verify",
+]
+__all__ += _losses.__all__
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'lossmith' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"lossmith.{_LAZY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
