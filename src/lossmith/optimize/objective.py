@@ -99,7 +99,7 @@ class Objective:
     @property
     def size(self) -> int:
         """How many parameters there are."""
-        return (self.X.shape[1] + int(self.intercept)) * (self.outputs or 1)
+        return (int(self.X.shape[1]) + int(self.intercept)) * (self.outputs or 1)
 
     def with_loss(self, loss: Any) -> Objective:
         """Return the same objective under another loss."""

@@ -58,7 +58,7 @@ class Penalty(ABC):
         """
         w = np.asarray(w, np.float64)
         a, b = self.parts
-        return a * np.sign(w) + 2.0 * b * w
+        return np.asarray(a * np.sign(w) + 2.0 * b * w)
 
     def prox(self, v: Any, step: float) -> Array:
         """Compute the proximal step, argmin over u of (u - v)^2 / 2 + step * penalty(u).
@@ -96,9 +96,7 @@ def _fraction_or_end(default: float) -> Any:
             raise ValueError
         return number
 
-    return field(
-        default=default, metadata={"check": Check("a number in [0, 1]", convert, lambda v: (v,))}
-    )
+    return field(default=default, metadata={"check": Check("a number in [0, 1]", convert, lambda v: (v,))})
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Solution:
     seconds : float
         Wall time.
     history : tuple of float
-        Smoothed objective after each step.
+        Objective (the smoothed one for losses with kinks) at the start and after each step.
     method : str
         "newton", "irls" or "lbfgs", with "smoothing" in front for losses with kinks.
     message : str

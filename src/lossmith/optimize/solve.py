@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..core.loss import Loss
 from .constant import best_constant
-from .curvature import working_curvature
+from .curvature import reweighting
 from .descents import Curvature, Descent, Progress, lbfgs, newton
 from .objective import Objective
 from .penalties import Penalty
@@ -39,7 +39,7 @@ def solve(
     tolerance: float = 1e-8,
     max_iterations: int = 1000,
     max_seconds: float = float("inf"),
-    watch: Callable[[Any, Any, float], None] | None = None,
+    watch: Callable[[Any, Any, float, float], None] | None = None,
 ) -> Solution:
     """Minimise the mean loss of X @ w + b plus a penalty on w.
 
@@ -75,7 +75,8 @@ def solve(
     max_seconds : float
         Wall time after which the best iterate so far is returned.
     watch : callable, optional
-        ``watch(coefficients, intercept, objective)`` after each step.
+        ``watch(coefficients, intercept, objective, gradient_norm)`` at the start and after each step, with the largest
+        component of the gradient. Losses with kinks give the smoothed objective.
 
     Returns
     -------
@@ -97,14 +98,15 @@ def solve(
     began = time.perf_counter()
     objective = Objective.build(loss, X, y, sample_weight, penalty, intercept, outputs)
 
-    def tell(theta: Array, value: float) -> None:
+    def tell(theta: Array, value: float, norm: float) -> None:
         if watch is not None:
-            watch(*objective.split(theta), value)
+            watch(*objective.split(theta), value, norm)
 
     progress = Progress(tolerance, max_iterations, began + max_seconds, tell)
     theta = _start(objective, start, progress)
-    gradient = objective.value_and_gradient(theta)[1]
+    value, gradient = objective.value_and_gradient(theta)
     progress.unit = max(1.0, float(np.abs(gradient).max(initial=0.0)))
+    progress.record(theta, value, gradient)
     descent, method, error = _descend(objective, theta, progress)
     return _solution(objective, descent, method, error, progress, began)
 
@@ -124,7 +126,8 @@ def _start(objective: Objective, start: tuple[Any, Any] | None, progress: Progre
     if objective.loss.traits.task == "regression" and not objective.loss.traits.convex:
         from ..losses import MeanAbsoluteError
 
-        theta, _, _ = _smoothed(objective.with_loss(MeanAbsoluteError()), theta, progress, 1e-4)
+        quiet = Progress(1e-4, progress.limit, progress.deadline)
+        theta, _, _ = _smoothed(objective.with_loss(MeanAbsoluteError()), theta, quiet, 1e-4)
     return theta
 
 
@@ -149,12 +152,10 @@ def _smooth(objective: Objective, theta: Array, progress: Progress) -> Descent:
         return lbfgs(objective, theta, progress)
     loss = objective.loss
     exact: Curvature = lambda y, raw, slope: loss.hessian(y, raw)  # noqa: E731
-    return newton(objective, theta, exact if method == "newton" else working_curvature(loss).compute, progress)
+    return newton(objective, theta, exact if method == "newton" else reweighting(loss).compute, progress)
 
 
-def _smoothed(
-    objective: Objective, theta: Array, progress: Progress, finest: float
-) -> tuple[Array, Descent, float]:
+def _smoothed(objective: Objective, theta: Array, progress: Progress, finest: float) -> tuple[Array, Descent, float]:
     """Follow the minimiser while the smoothing shrinks, from the typical distance to ``finest`` of it."""
     loss, y = objective.loss, objective.y.astype(np.float64)
     found = kinks(loss, y)
@@ -183,7 +184,7 @@ def _solution(
     messages = {
         "converged": "",
         "stalled": f"no further descent in floating point; optimality {descent.optimality:.1e}",
-        "iteration_limit": f"stopped after {len(progress.history)} steps; optimality {descent.optimality:.1e}",
+        "iteration_limit": f"stopped after {progress.steps} steps; optimality {descent.optimality:.1e}",
         "time_limit": f"stopped by the clock; optimality {descent.optimality:.1e}",
     }
     return Solution(
@@ -193,7 +194,7 @@ def _solution(
         objective.value(descent.theta),
         descent.optimality,
         error,
-        len(progress.history),
+        progress.steps,
         time.perf_counter() - began,
         tuple(progress.history),
         method,

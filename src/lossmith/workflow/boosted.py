@@ -332,9 +332,7 @@ class _Rounds:
     def _latest(self, X: Array) -> Array:
         last = self.booster.current_iteration() - 1
         return np.asarray(
-            self.booster.predict(
-                X, raw_score=True, start_iteration=last, num_iteration=1, num_threads=self.threads
-            )
+            self.booster.predict(X, raw_score=True, start_iteration=last, num_iteration=1, num_threads=self.threads)
         )
 
     def _judge(self) -> float:

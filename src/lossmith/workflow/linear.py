@@ -12,7 +12,7 @@ import numpy as np
 from lossmith.core.loss import Loss
 from lossmith.losses import MeanAbsoluteError
 from lossmith.optimize import L2, Penalty, solve
-from lossmith.optimize.curvature import working_curvature
+from lossmith.optimize.curvature import reweighting
 from lossmith.workflow.fitted import Fitted, TrainingCurve
 from lossmith.workflow.links import Affine, Link, has_unit, link_for, robust_units
 
@@ -171,7 +171,7 @@ class LinearLearner:
 def _curvature_kind(loss: Loss, method: str) -> str:
     if "smoothing" in method:
         return "smoothed"
-    return working_curvature(loss).kind if method == "irls" else "exact"
+    return reweighting(loss).kind if method == "irls" else "exact"
 
 
 class _Watcher:
@@ -192,10 +192,12 @@ class _Watcher:
         self.train: list[float] = []
         self.valid: list[float] = []
         self.scores: list[float] = []
+        self.norms: list[float] = []
 
-    def watch(self, coefficients: Array, intercept: Any, _: float) -> None:
+    def watch(self, coefficients: Array, intercept: Any, _: float, norm: float) -> None:
         raw = self.Z @ coefficients + intercept
         self.train.append(float(self.loss(self.target, raw, self.w)))
+        self.norms.append(norm)
         if self.validation is None:
             return
         raw = self.validation[0] @ coefficients + intercept
@@ -204,9 +206,15 @@ class _Watcher:
             self.scores.append(float(self.metric(self.validation[1], self.link.decode(raw))))
 
     def curve(self, stopped: str) -> TrainingCurve:
-        steps = tuple(range(1, len(self.train) + 1))
+        steps = len(self.train)
         return TrainingCurve(
-            steps, tuple(self.train), tuple(self.valid), tuple(self.scores), (), len(steps), stopped
+            tuple(range(steps)),
+            tuple(self.train),
+            tuple(self.valid),
+            tuple(self.scores),
+            tuple(self.norms),
+            steps - 1,
+            stopped,
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from lossmith.core.domain import SIGNS
 from lossmith.core.loss import Loss
 from lossmith.ops.arrays import softmax
+from lossmith.losses.multiclass import CategoricalCrossEntropy
 from lossmith.optimize import best_constant
 
 Array = np.ndarray[Any, Any]
@@ -49,12 +50,15 @@ class Affine(Link):
     scale: float = 1.0
 
     def encode(self, y: Array) -> Array:
+        """Turn targets into the loss's coding and unit."""
         return (np.asarray(y, np.float64) - self.centre) / self.scale
 
     def decode(self, raw: Array) -> Array:
+        """Turn raw scores into predictions."""
         return self.centre + self.scale * raw
 
     def to_config(self) -> dict[str, Any]:
+        """Return a JSON-able description."""
         return {"kind": "affine", "centre": self.centre, "scale": self.scale}
 
 
@@ -63,12 +67,15 @@ class Exponential(Link):
     """Losses on log-rates: the prediction is exp(score)."""
 
     def encode(self, y: Array) -> Array:
+        """Turn targets into the loss's coding and unit."""
         return np.asarray(y, np.float64)
 
     def decode(self, raw: Array) -> Array:
+        """Turn raw scores into predictions."""
         return np.asarray(np.exp(np.minimum(raw, _LARGEST_EXPONENT)))
 
     def to_config(self) -> dict[str, Any]:
+        """Return a JSON-able description."""
         return {"kind": "exponential"}
 
 
@@ -85,12 +92,15 @@ class BinaryProbability(Link):
 
     @property
     def probabilities(self) -> bool:
+        """True."""
         return True
 
     def encode(self, y: Array) -> Array:
+        """Turn targets into the loss's coding and unit."""
         return np.asarray(y, np.float64)
 
     def decode(self, raw: Array) -> Array:
+        """Turn raw scores into predictions."""
         # Slopes underflow beyond; a probability within 1e-150 of 0 or 1 is far beyond any use.
         f = np.clip(raw, -100.0, 100.0)
         up, down = self.loss.gradient(np.zeros_like(f), f), -self.loss.gradient(np.ones_like(f), f)
@@ -98,6 +108,7 @@ class BinaryProbability(Link):
         return np.column_stack([down / total, up / total])
 
     def to_config(self) -> dict[str, Any]:
+        """Return a JSON-able description."""
         return {"kind": "binary_probability"}
 
 
@@ -110,14 +121,17 @@ class Margin(Link):
     """
 
     def encode(self, y: Array) -> Array:
+        """Turn targets into the loss's coding and unit."""
         return 2.0 * np.asarray(y, np.float64) - 1.0
 
     def decode(self, raw: Array) -> Array:
+        """Turn raw scores into predictions."""
         from scipy.special import expit
 
         return np.column_stack([expit(-raw), expit(raw)])
 
     def to_config(self) -> dict[str, Any]:
+        """Return a JSON-able description."""
         return {"kind": "margin"}
 
 
@@ -127,23 +141,27 @@ class RowProbability(Link):
 
     The loss's slope against label j by logit j is -c_j (1 - p_j) with p the softmax; expected loss is
     stationary where the probability of j is proportional to p_j / c_j. For the cross-entropy that is the softmax;
-    focusing and class weights are undone. Under label smoothing it is the softmax, as everywhere.
+    focusing and class weights are undone. Label smoothing is not: its softmax is taken as it is.
     """
 
     loss: Any
 
     @property
     def probabilities(self) -> bool:
+        """True."""
         return True
 
     def encode(self, y: Array) -> Array:
+        """Turn targets into the loss's coding and unit."""
         return np.asarray(y).astype(np.intp)
 
     def decode(self, raw: Array) -> Array:
+        """Turn raw scores into predictions."""
         # Beyond e^-100 slopes underflow; no use needs smaller probabilities.
         f = np.maximum(raw, raw.max(axis=1, keepdims=True) - 100.0)
         parts = softmax(f)
-        if getattr(self.loss, "label_smoothing", 0.0) > 0:
+        class_weights, smoothing, _ = self.loss.settings
+        if smoothing > 0 or (class_weights is None and isinstance(self.loss, CategoricalCrossEntropy)):
             return np.asarray(parts.probability)
         odds = np.empty_like(f)
         for j in range(f.shape[1]):
@@ -152,6 +170,7 @@ class RowProbability(Link):
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
     def to_config(self) -> dict[str, Any]:
+        """Return a JSON-able description."""
         return {"kind": "row_probability"}
 
 

@@ -1,0 +1,138 @@
+"""best_constant and piecewise_minimum against brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+import lossmith as lm
+from lossmith.optimize import best_constant
+from lossmith.optimize.constant import piecewise_minimum
+from lossmith.optimize.smoothing import kinks
+
+RNG = np.random.default_rng(7)
+N = 201
+REAL = np.concatenate([RNG.standard_t(2, N - 6) * 2 + 1, [40.0, 41, 42, -60, 43, 44]])
+SIGN = np.where(RNG.random(N) < 0.3, 1.0, -1.0)
+BIT = (SIGN > 0) * 1.0
+COUNT = RNG.poisson(2.5, N).astype(float)
+WEIGHT = RNG.integers(0, 4, N).astype(float)
+CASES = [
+    (lm.MeanSquaredError(), REAL),
+    (lm.MeanAbsoluteError(), REAL),
+    (lm.Quantile(q=0.9), REAL),
+    (lm.Quantile(q=0.05), REAL),
+    (lm.Huber(delta=1.345), REAL),
+    (lm.LogCosh(), REAL),
+    (lm.Tukey(), REAL),
+    (lm.BinaryCrossEntropy(), BIT),
+    (lm.BinaryFocal(gamma=2.0), BIT),
+    (lm.BinaryFocal(gamma=2.0, alpha=0.25), BIT),
+    (lm.Hinge(), SIGN),
+    (lm.SquaredHinge(), SIGN),
+    (lm.PoissonNLL(), COUNT),
+]
+
+
+@pytest.mark.parametrize(("loss", "y"), CASES, ids=lambda case: repr(case) if isinstance(case, lm.Huber) else None)
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+def test_no_other_constant_is_better(loss, y, weight) -> None:
+    def total(c: float) -> float:
+        return float(loss(y, np.full_like(y, c), weight))
+
+    found = best_constant(loss, y, weight)
+    grid = np.concatenate([np.linspace(y.min() - 1, y.max() + 1, 4001), np.linspace(-6, 6, 4001), y])
+    brute = min(total(c) for c in grid)
+    assert total(found) <= brute + 1e-12
+    assert total(found + 0.3) > total(found) or total(found - 0.3) > total(found)
+
+
+def test_elicited_functionals() -> None:
+    w = np.ones(N)
+    assert best_constant(lm.MeanSquaredError(), REAL) == pytest.approx(REAL.mean())
+    assert best_constant(lm.MeanAbsoluteError(), REAL) == np.median(REAL)
+    assert best_constant(lm.Quantile(q=0.9), REAL, w) == np.sort(REAL)[int(np.ceil(0.9 * N)) - 1]
+    p = BIT.mean()
+    assert best_constant(lm.BinaryCrossEntropy(), BIT) == pytest.approx(np.log(p / (1 - p)), abs=1e-10)
+    assert best_constant(lm.PoissonNLL(), COUNT) == pytest.approx(np.log(COUNT.mean()), abs=1e-10)
+
+
+def test_middle_of_an_interval_of_medians() -> None:
+    assert best_constant(lm.MeanAbsoluteError(), [0.0, 1.0, 3.0, 9.0]) == 2.0
+
+
+@pytest.mark.parametrize("loss", [lm.CategoricalCrossEntropy(), lm.CategoricalFocal(gamma=1.5)])
+def test_rows(loss) -> None:
+    y = RNG.integers(0, 3, 300) // 1
+    y[:120] = 1
+    found = best_constant(loss, y, outputs=3)
+    assert np.logaddexp.reduce(found) == pytest.approx(0.0, abs=1e-12)
+
+    def total(c):
+        return float(loss(y, np.tile(c, (y.size, 1))))
+
+    brute = minimize(total, np.zeros(3), method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-14}).fun
+    assert total(found) <= brute + 1e-10
+    if isinstance(loss, lm.CategoricalCrossEntropy):
+        np.testing.assert_allclose(np.exp(found), np.bincount(y) / y.size, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y"),
+    [
+        (lm.BinaryCrossEntropy(), np.ones(10)),
+        (lm.BinaryCrossEntropy(), np.zeros(10)),
+        (lm.PoissonNLL(), np.zeros(10)),
+        (lm.BinaryFocal(), np.ones(10)),
+        (lm.Hinge(), np.ones(10)),
+    ],
+)
+def test_one_kind_only_stays_finite_and_points_the_right_way(loss, y) -> None:
+    found = best_constant(loss, y)
+    assert np.isfinite(found)
+    assert abs(found) < 10
+    assert (found > 0) == (y[0] == 1)
+
+
+def test_a_class_that_is_absent_gets_a_finite_score() -> None:
+    found = best_constant(lm.CategoricalCrossEntropy(), np.array([0, 0, 2, 2]), outputs=4)
+    assert np.isfinite(found).all()
+    assert found[1] == found[3] < found[0]
+
+
+def test_two_wells_of_a_redescending_loss() -> None:
+    y = np.concatenate([np.full(30, -50.0), np.full(31, 50.0)]) + RNG.normal(0, 0.5, 61)
+    assert best_constant(lm.Tukey(), y) == pytest.approx(50.0, abs=0.5)
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(ValueError, match="weight"):
+        best_constant(lm.Huber(), [1.0, 2.0], [0.0, 0.0])
+
+
+@pytest.mark.parametrize("loss", [lm.MeanAbsoluteError(), lm.Quantile(q=0.8), lm.Hinge()])
+def test_leaf_values_against_brute_force(loss) -> None:
+    y = SIGN if isinstance(loss, lm.Hinge) else REAL
+    score = RNG.normal(size=N)
+    groups = RNG.integers(0, 7, N)
+    groups[groups == 5] = 4
+    weight = RNG.integers(1, 4, N).astype(float)
+    (kink,) = kinks(loss, y)
+    moved = type(kink)(kink.place - score, kink.left, kink.jump)
+    found = piecewise_minimum(groups, moved, weight, 8)
+    assert found[5] == found[7] == 0.0
+    for g in np.unique(groups):
+        own = groups == g
+
+        def total(c: float, own=own) -> float:
+            return float(loss(y[own], score[own] + c, weight[own]))
+
+        assert total(found[g]) <= min(total(c) for c in np.linspace(-60, 60, 6001)) + 1e-12
+
+
+def test_a_leaf_of_one_class_moves_only_to_the_margin() -> None:
+    y, score = np.ones(3), np.array([0.0, 0.5, 2.0])
+    (kink,) = kinks(lm.Hinge(), y)
+    moved = type(kink)(kink.place - score, kink.left, kink.jump)
+    assert piecewise_minimum(np.zeros(3, int), moved, np.ones(3), 1).tolist() == [1.0]
