@@ -6,7 +6,9 @@ import base64
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,19 +160,33 @@ def run_trials(
     for count, trial in enumerate(done.values(), 1):
         progress.trial_finished(trial.record, count, len(wanted), None)
     open_ = [(plan, fold) for plan, fold in wanted if key_of(problem, plan, fold) not in done]
-    for key in _launch(problem, open_, folder, jobs, clock):
-        trial = load(folder, key, reused=False)
-        if trial is not None:
-            done[key] = trial
-            left = clock.estimate(len(wanted) - len(done), jobs, trial.record.seconds)
-            progress.trial_finished(trial.record, len(done), len(wanted), left)
+    with _until_interrupted(clock), closing(_launch(problem, open_, folder, jobs, clock)) as finished:
+        for key in finished:
+            trial = load(folder, key, reused=False)
+            if trial is not None:
+                done[key] = trial
+                left = clock.estimate(len(wanted) - len(done), jobs, trial.record.seconds)
+                progress.trial_finished(trial.record, len(done), len(wanted), left)
+    if clock.interrupted:  # what workers finished meanwhile
+        late = [key for plan, fold in open_ if (key := key_of(problem, plan, fold)) not in done]
+        done |= {key: trial for key in late if (trial := load(folder, key, reused=False)) is not None}
     return [done[key] for plan, fold in wanted if (key := key_of(problem, plan, fold)) in done]
+
+
+@contextmanager
+def _until_interrupted(clock: Clock) -> Iterator[None]:
+    """End the block quietly on Ctrl-C or SIGTERM, wherever in it they strike."""
+    try:
+        with signals_interrupt():
+            yield
+    except KeyboardInterrupt:
+        clock.interrupted = True
 
 
 def _launch(
     problem: Problem, open_: Sequence[tuple[Plan, int]], folder: Path, jobs: int, clock: Clock
-) -> Iterator[str]:
-    """Yield keys as trials finish; stop when time is up, and quietly when the user interrupts."""
+) -> Generator[str, None, None]:
+    """Yield keys as trials finish; launch no more when time is up."""
     from joblib import Parallel, delayed
 
     if not open_ or clock.spent:
@@ -188,12 +204,12 @@ def _launch(
     pool = Parallel(n_jobs=workers, pre_dispatch=workers, batch_size=1, return_as="generator_unordered")
     results = pool(tasks())
     try:
-        with signals_interrupt():
-            yield from results
-    except KeyboardInterrupt:
-        clock.interrupted = True
+        for key in results:  # "yield from" would close the results before the warning below is silenced
+            yield key  # noqa: UP028
     finally:
-        results.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that unused results are lost: they are on disk
+            results.close()
 
 
 def run_one(problem: Problem, plan: Plan, fold: int, folder: Path) -> str:
