@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -99,4 +100,5 @@ def _run_kernel(
 
 @functools.cache
 def _pool(workers: int) -> ThreadPoolExecutor:
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked child has none of the threads
     return ThreadPoolExecutor(workers, thread_name_prefix="lossmith")

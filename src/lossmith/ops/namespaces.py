@@ -36,8 +36,11 @@ def namespace(*values: Any) -> Namespace:
         When a value is of no supported array library.
     """
     for value in values:
-        if not isinstance(value, (bool, int, float)):
-            return _of_type(type(value))
+        kind = type(value)
+        if kind is np.ndarray:
+            return np
+        if kind is not float and kind is not int and kind is not bool:
+            return _of_type(kind)
     return np
 
 
@@ -81,4 +84,4 @@ def _find(kind: type) -> Namespace:
 
 def is_numpy(value: Any) -> bool:
     """Tell whether a value is a NumPy array or a plain number."""
-    return namespace(value) is np
+    return type(value) is np.ndarray or namespace(value) is np
