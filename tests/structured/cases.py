@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from structured import obvious
 
 import lossmith as lm
+from structured import obvious
 
 Array = Any
 
@@ -40,6 +40,10 @@ class Case:
     @property
     def count(self) -> int:
         return len(np.asarray(self.loss(self.y, self.f, reduction="none")))
+
+    @property
+    def given(self) -> bool:
+        return self.loss.traits.task == "embedding" and np.ndim(self.y) == 2
 
     @property
     def by_label(self) -> bool:

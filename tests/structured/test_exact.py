@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from structured import obvious
-from structured.cases import CASES, Case
 
 import lossmith as lm
+from structured import obvious
+from structured.cases import CASES, Case
 
 VALUE, GRADIENT = 4e-15, 2e-14
 

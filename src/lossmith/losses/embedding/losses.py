@@ -147,6 +147,8 @@ class Triplet(StructuredLoss):
     def _from_labels(self, labels: Integers, f: Floats, weight: Floats) -> Evaluation:
         here = np.flatnonzero(weight > 0.0)
         values, measure, gradient = np.zeros(len(f)), np.zeros(len(f)), np.zeros_like(f)
+        if not here.size:
+            return Evaluation(values, measure, gradient)
         if np.isnan(f[here]).any():
             return Evaluation(np.full(len(f), np.nan), None, np.full_like(f, np.nan))
         metric = DISTANCES[self.distance]
@@ -300,6 +302,8 @@ class Contrastive(StructuredLoss):
     def _from_labels(self, labels: Integers, f: Floats, weight: Floats) -> Evaluation:
         here = np.flatnonzero(weight > 0.0)
         values, measure, gradient = np.zeros(len(f)), np.zeros(len(f)), np.zeros_like(f)
+        if not here.size:
+            return Evaluation(values, measure, gradient)
         if np.isnan(f[here]).any():
             return Evaluation(np.full(len(f), np.nan), None, np.full_like(f, np.nan))
         metric = DISTANCES[self.distance]
