@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops import full_like, namespace, times
+import numpy as np
+
+from ..ops import full_like, is_numpy, namespace, times
 
 Array = Any
 REDUCTIONS = ("mean", "sum", "none")
@@ -39,15 +41,30 @@ def reduce(values: Array, weight: Array | None, reduction: str, measure: Array |
     if reduction == "none":
         return weighted
     xp = namespace(weighted)
-    total = xp.sum(weighted)
+    total = _sum(weighted)
     if reduction == "sum":
-        return total
+        return _narrowed(total, values)
     if weight is None and measure is None:
-        return total / _size(values)
+        return _narrowed(total / _size(values), values)
     mass = weight if measure is None else (measure if weight is None else weight * measure)
-    whole = xp.sum(mass)
+    whole = _sum(mass)
     empty = whole == 0
-    return xp.where(empty, full_like(total, 0.0), total / xp.where(empty, full_like(whole, 1.0), whole))
+    mean = xp.where(empty, full_like(total, 0.0), total / xp.where(empty, full_like(whole, 1.0), whole))
+    return _narrowed(mean, values)
+
+
+def _sum(x: Array) -> Array:
+    """Sum of all elements; NumPy arrays in float64, since 70,000 ones in half precision add up to infinity."""
+    xp = namespace(x)
+    return np.sum(x, dtype=np.float64) if xp is np else xp.sum(x)
+
+
+def _narrowed(x: Array, like: Array) -> Array:
+    """Return a NumPy result in the dtype of the values; it may overflow there."""
+    if not is_numpy(like):
+        return x
+    with np.errstate(over="ignore"):
+        return np.asarray(x, like.dtype)[()]
 
 
 def _size(values: Array) -> Any:

@@ -136,7 +136,7 @@ def clip(x: Array, low: Any, high: Any) -> Array:
 @word
 def times(weight: Array, x: Array) -> Array:
     """Weight times x, where weight 0 means 'not there': 0 even against infinity."""
-    return where(weight == 0.0, full_like(x, 0.0), weight * x)
+    return weight * where(weight == 0.0, full_like(x, 0.0), x)
 
 
 @word
