@@ -319,6 +319,33 @@ def _composed() -> Iterator[Case]:
     yield Case(lm.WeightedSum(("mse", "mae"), (1.0, 0.5)), draw_real)
 
 
-CASES: tuple[Case, ...] = (*_regression(), *_binary(), *_counts(), *_rows(), *_likelihoods(), *_composed())
+def _structured() -> Iterator[Case]:
+    """Their laws stand in tests/structured; here they are part of what saves, loads and is registered."""
+
+    def embedded(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
+        return rng.integers(0, 3, n), rng.normal(0, 1, (n, 4))
+
+    def sequences(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
+        return rng.integers(1, 3, (n, 2)), rng.normal(0, 2, (n, 6, 3))
+
+    def masks(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
+        return rng.integers(0, 2, (n, 6)), rng.random((n, 6))
+
+    for selection in ("all", "hard"):
+        yield Case(lm.Triplet(selection=selection), embedded)
+    yield Case(lm.Contrastive(margin=2.0), embedded)
+    yield Case(lm.CTC(), sequences)
+    yield Case(lm.Dice(), masks)
+
+
+CASES: tuple[Case, ...] = (
+    *_regression(),
+    *_binary(),
+    *_counts(),
+    *_rows(),
+    *_likelihoods(),
+    *_composed(),
+    *_structured(),
+)
 ELEMENTWISE = tuple(case for case in CASES if isinstance(case, ElementwiseCase))
 ROWS = tuple(case for case in CASES if isinstance(case, RowCase))

@@ -6,13 +6,13 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import oracle
 import pytest
-from catalogue import ELEMENTWISE, ElementwiseCase, draw_real, logits, residuals
-from checks import check_limits, check_no_nan, check_precision
 from mpmath import mp, mpf
 
 import lossmith as lm
+import oracle
+from catalogue import ELEMENTWISE, ElementwiseCase, draw_real, logits, residuals
+from checks import check_limits, check_no_nan, check_precision
 from lossmith.ops import exp, full_like, log, log1p, softplus, square
 
 both = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])

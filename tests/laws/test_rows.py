@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import oracle_rows
 import pytest
-from catalogue import ROWS, RowCase
 
 import lossmith as lm
+import oracle_rows
+from catalogue import ROWS, RowCase
 
 every = pytest.mark.parametrize("case", ROWS, ids=[f"{case.id}-{case.draw.__name__}" for case in ROWS])
 exact = pytest.mark.parametrize(
