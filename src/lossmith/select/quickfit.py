@@ -27,7 +27,7 @@ _FIT_ROWS = 5_000  # rows a quick model learns from
 _FIT_COLUMNS = 100
 _TEXT_CODES = 250  # histogram trees keep 255 bins
 _SCREEN_BINS = 32
-_TREES = {"max_leaf_nodes": 15, "min_samples_leaf": 10, "early_stopping": False}
+_TREES = {"max_leaf_nodes": 8, "min_samples_leaf": 20, "early_stopping": False}
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Table:
     text : ndarray of bool, shape (columns,)
         Which of them are codes of text levels.
     values : ndarray of float64, shape (rows, columns)
-        NaN where missing; text as codes by falling frequency.
+        NaN where missing; numbers as ranks, since trees see no more and huge numbers do no harm; text as codes
+        by falling frequency.
     position : ndarray of int, shape (rows,)
         Where each row stands in the data.
     fold : ndarray of int, shape (rows,)
@@ -110,10 +111,9 @@ def _row_order(X: pd.DataFrame, names: list[str], y: Array, seed: int) -> Array:
 def _codes(column: pd.Series, facts: ColumnFacts) -> Array:
     import pandas as pd
 
-    if facts.kind == "date":
-        return as_numbers(as_dates(column))
     if facts.kind != "text":
-        return as_numbers(column)
+        numbers = as_numbers(as_dates(column) if facts.kind == "date" else column)
+        return np.where(np.isnan(numbers), np.nan, _ranks(numbers))
     codes, levels = pd.factorize(as_text(column))
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
     rank = np.empty(len(levels) + 1)

@@ -70,9 +70,11 @@ class ResidualShape:
     Attributes
     ----------
     r2 : float
-        Out-of-fold share of the target's variance that the features explain; about 0 if they say nothing.
+        Out-of-fold share of the target's variance that the features explain; about 0, or below with few rows,
+        if they say nothing.
     scale : float
-        1.4826 times the median absolute residual around the fitted median, in the target's units.
+        1.4826 times the median absolute residual around the fitted median, in the target's units; 0 if half of
+        the rows are fitted exactly, as in a target with more than half zeros.
     medcouple : float
         Robust skewness of those residuals in [-1, 1].
     tail_weight : float or None
@@ -85,8 +87,8 @@ class ResidualShape:
         bins of the fitted mean: 0 constant variance, 1 Poisson, 2 gamma, 3 inverse Gaussian. For a
         target >= 0.
     conditional_dispersion : float or None
-        Mean of (y - mean(x))^2 / mean(x): 1 for a Poisson count; above about 1.3 over-dispersed. For a
-        target >= 0.
+        Mean of (y - mean(x))^2 / mean(x): 1 for a Poisson count; above about 1.3 over-dispersed. The error of
+        the fit adds to it, about 0.2 with a few hundred rows. For a target >= 0.
     expected_zero_share : float or None
         Share of zeros that a Poisson with the fitted means would show; to hold against
         `TargetShape.zero_share`. For counts.
