@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,9 @@ def _start(objective: Objective, start: tuple[Any, Any] | None, progress: Progre
 def _descend(objective: Objective, theta: Array, progress: Progress) -> tuple[Descent, str, float]:
     loss = objective.loss
     if loss.tier == "elementwise" and loss.traits.kinks:
-        theta, descent, error = _smoothed(objective, theta, progress, _FINEST)
+        found, descent, error = _smoothed(objective, theta, progress, _FINEST)
+        if objective.value(found) > objective.value(theta):
+            descent = replace(descent, theta=theta)
         return descent, "smoothing+" + _method(objective), error
     return _smooth(objective, theta, progress), _method(objective), 0.0
 

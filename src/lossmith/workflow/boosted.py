@@ -76,7 +76,7 @@ class BoostedModel:
 
     def raw(self, X: Any) -> Array:
         """Return raw scores, (n,) or (n, k)."""
-        X = np.asarray(X, np.float64)
+        X = _columns(X)
         if self._booster.num_trees() == 0:
             return np.tile(np.asarray(self.start, np.float64), (X.shape[0],) + (1,) * np.ndim(self.start))
         trees = self._booster.predict(X, raw_score=True, num_threads=self.threads)
@@ -175,7 +175,8 @@ class BoostedLearner:
         if (fault := boosting_available()) is not None:
             raise ValueError(fault)
         began = time.perf_counter()
-        X, y, w = clean(X, y, weight)
+        X, y, w = clean(_columns(X), y, weight)
+        validation = None if validation is None else (_columns(validation[0]), np.asarray(validation[1]))
         link = self._link(X, y, w, seed, threads)
         w = np.ones(y.size) if w is None else w * (y.size / w.sum())
         outputs = (classes or int(y.max()) + 1) if self.loss.tier == "row-wise" else None
@@ -218,6 +219,12 @@ class BoostedLearner:
         )
         residuals = y[~half] - fitted.predict(X[~half])
         return robust_units(residuals, None if w is None else w[~half])[1]
+
+
+def _columns(X: Any) -> Array:
+    """Features as floats; a table without columns gets one of zeros, which LightGBM needs."""
+    X = np.asarray(X, np.float64)
+    return np.zeros((X.shape[0], 1)) if X.ndim == 2 and X.shape[1] == 0 else X
 
 
 def _booster(X: Array, params: dict[str, Any], categorical: tuple[int, ...]) -> Any:
@@ -274,16 +281,24 @@ class _Rounds:
             elif done - self.best >= patience:
                 self.stopped = "early stopping"
                 break
-        self._note(self.loss.value_and_gradient(self.target, self.score))
+        if len(self.train) == done:
+            self._note(self.loss.value_and_gradient(self.target, self._final_score()))
+
+    def _final_score(self) -> Array:
+        if self.renewal is not None or self.booster.num_trees() == 0:
+            return self.score
+        trees = self.booster.predict(self.X, raw_score=True, num_threads=self.threads)
+        return np.asarray(np.asarray(trees) + self.start)
 
     def _prepare(self) -> None:
         self.score = self._constant(self.X.shape[0])
         self.rate = float(self.booster.params["learning_rate"])
+        # LightGBM fails, loudly, when no feature has two bins.
+        self.splittable = bool(self.booster.dump_model()["feature_infos"])
         surrogate = self.curvature.kind == "surrogate"
         self.renewal = LeafRenewal.build(self.loss, self.target, self.weight) if surrogate else None
         if self.validation is not None:
-            self.X_valid = np.asarray(self.validation[0], np.float64)
-            self.y_valid = np.asarray(self.validation[1])
+            self.X_valid, self.y_valid = self.validation
             self.target_valid = self.link.encode(self.y_valid)
             self.score_valid = self._constant(self.X_valid.shape[0])
 
@@ -292,8 +307,7 @@ class _Rounds:
 
     def _grow(self) -> bool:
         """Grow one round of trees and add them to the scores; True if there was nothing to split."""
-        finished = self.booster.update(fobj=self._derivatives)
-        if finished:
+        if not self.splittable or self.booster.update(fobj=self._derivatives):
             return True
         if self.renewal is not None:
             self._renew(self.renewal)

@@ -34,9 +34,14 @@ def revive(config: dict[str, Any]) -> Fitted:
     """
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise InputError(f"this is no {FORMAT} model description; train again with this version of lossmith")
-    loss = from_config(config["loss"])
-    link = link_from_config(config["link"], loss)
-    return Fitted(loss, link, _model(config["model"]), None, str(config["curvature"]))
+    try:
+        loss = from_config(config["loss"])
+        link = link_from_config(config["link"], loss)
+        return Fitted(loss, link, _model(config["model"]), None, str(config["curvature"]))
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError) as fault:
+        raise InputError(f"this model description is damaged ({fault}); train again") from None
 
 
 def _model(config: dict[str, Any]) -> Model:
