@@ -204,8 +204,9 @@ def _launch(
     pool = Parallel(n_jobs=workers, pre_dispatch=workers, batch_size=1, return_as="generator_unordered")
     results = pool(tasks())
     try:
-        for key in results:  # "yield from" would close the results before the warning below is silenced
-            yield key  # noqa: UP028
+        # "yield from" would close the results before the warning below is silenced.
+        for key in results:  # noqa: UP028
+            yield key
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that unused results are lost: they are on disk
