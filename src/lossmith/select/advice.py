@@ -53,13 +53,14 @@ def _of_rows(facts: Facts) -> Iterator[str]:
 
 
 def _labels_look_wrong(facts: Facts) -> bool:
-    """Errors that hardly thin out where the learner is sure, of a learner that has learnt something."""
-    error, floor = facts.label_error, facts.label_noise_floor
-    if error is None or floor is None:
+    """Errors that the learner is sure of and that hardly thin out where it is surest, if it has learnt at all."""
+    error, floor, noise = facts.label_error, facts.label_noise_floor, facts.label_noise
+    if error is None or floor is None or noise is None:
         return False
     guessing = 1 - max(facts.class_counts) / facts.rows
     enough = floor * facts.rows / 5 >= _LEAST_WRONG
-    return enough and floor > _NOISY and floor > error / 2 and error < 0.7 * guessing
+    sure = noise.share > 0.15 * error
+    return enough and sure and floor > _NOISY and floor > error / 2 and error < 0.7 * guessing
 
 
 def _some(found: RowSuspects) -> str:
