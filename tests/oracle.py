@@ -60,9 +60,10 @@ def exact(function: Formula, *arguments: Any) -> Any:
             now = function(*(mpf(a) for a in arguments))
             if before is not None and now != 0 and abs(now - before) <= abs(now) * mpf(10) ** -30:
                 return now
-        if digits > _MOST_DIGITS:
+        if digits >= _MOST_DIGITS:
             return now
-        before, digits = now, 2 * digits
+        # a zero may be a difference that has lost everything: settle it at once
+        before, digits = now, _MOST_DIGITS if now == 0 else min(2 * digits, _MOST_DIGITS)
 
 
 @cache
