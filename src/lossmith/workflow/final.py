@@ -134,10 +134,13 @@ def refit(
     tuple
         The record, and a note for the reader ("" for none).
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     plan, y = model.plan, encode_target(dataset.y, facts)
     # Trials chose their rounds with a fifth of the rows set aside; with all rows a few more are right.
     rounds = round(1.1 * model.rounds) if plan.learner == "boosted" else None
-    fitted = fit(plan, dataset.X, y, facts, problem.metric, problem.seed, rounds=rounds)
+    with threadpool_limits(1):  # as in the trials, so that sums are the same on any machine
+        fitted = fit(plan, dataset.X, y, facts, problem.metric, problem.seed, rounds=rounds)
     adjustment, threshold = settled(problem, model)
     sure = fitted.fitted.has_probabilities or adjustment["kind"] == "platt"
     predictor = Predictor(fitted, facts.task, dataset.target, facts.classes, adjustment, threshold, sure)

@@ -44,6 +44,7 @@ from lossmith.workflow.store import default_folder, fingerprint, identity, open_
 from lossmith.workflow.trials import Plan, Problem, Trial, run_trials
 
 _FOR_ITERATION = 0.40  # of the budget: what training leaves for remedies, refit and report
+_FOR_A_TRIAL = 0.25  # of the budget: a guard for data on which a single training would eat it all
 _FOR_THE_END = 0.17  # of the budget: what remedies leave for refit and report
 
 
@@ -210,7 +211,8 @@ def _problem(question: _Question, budget: float) -> tuple[Problem, Any, tuple[st
     fold, fewer = fold_of(y[rows], facts, seed)
     who = fingerprint({**question.who, "version": __version__, "rows": int(rows.size)})
     X = dataset.X.iloc[rows].reset_index(drop=True)
-    return Problem(X, y[rows], fold, facts, question.metric, seed, who), rows, (*cut, *fewer)
+    problem = Problem(X, y[rows], fold, facts, question.metric, seed, who, budget * _FOR_A_TRIAL)
+    return problem, rows, (*cut, *fewer)
 
 
 def _compare(

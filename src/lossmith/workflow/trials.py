@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import math
 import time
 import warnings
 from collections.abc import Generator, Iterator, Sequence
@@ -74,6 +75,8 @@ class Problem:
         Seed of the learners.
     identity : str
         Hash of the data (the rows that are trained on), target, task and version.
+    seconds : float
+        Most wall time for one trial; what takes longer gives the best model until then.
     """
 
     X: Any
@@ -83,6 +86,7 @@ class Problem:
     metric: Metric
     seed: int
     identity: str
+    seconds: float = math.inf
 
     @property
     def folds(self) -> int:
@@ -176,11 +180,18 @@ def run_trials(
 @contextmanager
 def _until_interrupted(clock: Clock) -> Iterator[None]:
     """End the block quietly on Ctrl-C or SIGTERM, wherever in it they strike."""
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
     try:
         with signals_interrupt():
             yield
     except KeyboardInterrupt:
         clock.interrupted = True
+    except TerminatedWorkerError:
+        raise InputError(
+            "a worker process was killed from outside, perhaps for lack of memory; start again with --jobs 1: "
+            "what is done is kept"
+        ) from None
 
 
 def _launch(
@@ -228,29 +239,38 @@ def run_one(problem: Problem, plan: Plan, fold: int, folder: Path) -> str:
     str
         The content key, which is the file's name.
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     key, started = key_of(problem, plan, fold), time.perf_counter()
-    held = problem.fold == fold
     try:
-        fitted = fit(
-            plan,
-            problem.X[~held],
-            problem.y[~held],
-            problem.facts,
-            problem.metric,
-            problem.seed,
-            watch=(problem.X[held], problem.y[held]),
-        )
-        body = _scored(problem, plan, fitted, held, fold)
-    except (ValueError, FloatingPointError, ArithmeticError, np.linalg.LinAlgError) as failure:
-        if isinstance(failure, InputError):
-            raise
+        # One thread: workers fill the cores already, and sums must not depend on how many there are.
+        with threadpool_limits(1):
+            body = _trained(problem, plan, fold)
+    except InputError:
+        raise
+    except Exception as failure:  # one candidate that cannot be trained must not end the run
         body = {"failure": f"{type(failure).__name__}: {failure}".splitlines()[0][:300]}
     record = {"seconds": time.perf_counter() - started, "score": None, "train_score": None, "failure": "", **body}
     write_json(folder / f"{key}.json", {**dataclasses.asdict(plan), "fold": fold, "key": key, **record})
     return key
 
 
-def _scored(problem: Problem, plan: Plan, fitted: Fit, held: Array, fold: int) -> dict[str, Any]:
+def _trained(problem: Problem, plan: Plan, fold: int) -> dict[str, Any]:
+    held = problem.fold == fold
+    fitted = fit(
+        plan,
+        problem.X[~held],
+        problem.y[~held],
+        problem.facts,
+        problem.metric,
+        problem.seed,
+        watch=(problem.X[held], problem.y[held]),
+        seconds=problem.seconds,
+    )
+    return _scored(problem, fitted, held, fold)
+
+
+def _scored(problem: Problem, fitted: Fit, held: Array, fold: int) -> dict[str, Any]:
     raw = fitted.raw(problem.X[held])
     prediction = fitted.respond(raw)
     if not (np.isfinite(raw).all() and np.isfinite(prediction).all()):
