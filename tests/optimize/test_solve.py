@@ -289,6 +289,13 @@ def test_separable_labels_without_penalty_end_finite(loss) -> None:
     assert found.objective < 1e-2
 
 
+def test_four_points_and_an_outlier() -> None:
+    """Newton's matrix is 0 here as soon as no residual is within the smoothing width."""
+    x, y = np.arange(4.0)[:, None], np.array([1.0, 3.0, 5.0, 70.0])
+    for scale in (1e-3, 1.0, 1e3):
+        assert solve(lm.MeanAbsoluteError(), x, scale * y).objective == pytest.approx(scale * 15.75, rel=1e-6)
+
+
 def test_more_features_than_rows() -> None:
     found = solve(lm.MeanAbsoluteError(), X[:4], REAL[:4], penalty=L2(1e-3))
     assert np.isfinite(found.coefficients).all()

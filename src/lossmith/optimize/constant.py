@@ -39,8 +39,8 @@ def best_constant(loss: Loss, y: Any, weight: Any = None, outputs: int | None = 
     >>> import lossmith as lm
     >>> best_constant(lm.Quantile(q=0.75), [1.0, 2.0, 3.0, 4.0, 100.0])
     4.0
-    >>> round(best_constant(lm.BinaryCrossEntropy(), [0, 0, 0, 1]), 6) == round(-np.log(3), 6)
-    True
+    >>> round(best_constant(lm.BinaryCrossEntropy(), [0, 0, 0, 1]), 6)  # -log 3
+    -1.098612
     """
     y = np.asarray(y)
     w = np.ones(y.shape[0]) if weight is None else np.asarray(weight, np.float64)

@@ -107,6 +107,22 @@ def reweighting(loss: Any) -> WorkingCurvature:
     return working_curvature(loss)
 
 
+def brake(loss: Any) -> Callable[[Any, Array, Array], Array]:
+    """Return positive curvatures that set the length of a Newton step where the loss itself has none.
+
+    Slope over residual for losses of the residual, else the Hessian lifted by its mean.
+    """
+
+    def compute(y: Any, f: Array, slope: Array) -> Array:
+        if loss.traits.task == "regression":
+            own = _slope_over_residual(loss, y, f, slope)
+        else:
+            own = np.maximum(loss.hessian(y, f), 0.0)
+        return np.asarray(own + (0.1 * own.mean() or 1.0))
+
+    return compute
+
+
 def _largest_ahead(loss: Any, y: Array, f: Array) -> Array:
     with np.errstate(over="ignore"):
         ahead: Array = np.maximum(loss.hessian(y, f + _REACH), loss.hessian(y, f))

@@ -75,8 +75,8 @@ class Descent:
     optimality: float
 
 
-def newton(objective: Objective, theta: Array, curvature: Curvature, progress: Progress) -> Descent:
-    """Minimise an objective with one output by Newton steps, damped where the matrix is singular.
+def newton(objective: Objective, theta: Array, curvature: Curvature, brake: Curvature, progress: Progress) -> Descent:
+    """Minimise an objective with one output by damped Newton steps (Levenberg-Marquardt).
 
     Parameters
     ----------
@@ -86,12 +86,15 @@ def newton(objective: Objective, theta: Array, curvature: Curvature, progress: P
         Start.
     curvature : callable
         ``curvature(y, raw, slope)`` per sample, >= 0: the loss's Hessian, or a majoriser's (then this is IRLS).
+    brake : callable
+        The same with numbers > 0, asked once: its matrix, times a small adaptive factor, is added to Newton's. It
+        sets a sensible length of step where no sample has curvature.
     progress : Progress
         Limits and history.
     """
     raw = objective.raw(theta)
     value, gradient = objective.value_and_gradient_at(theta, raw)
-    damping, still = 1e-10, 0
+    damping, still, brakes = 1e-6, 0, None
     while True:
         optimality = float(np.abs(gradient).max(initial=0.0)) / progress.unit
         if optimality <= progress.tolerance:
@@ -99,8 +102,10 @@ def newton(objective: Objective, theta: Array, curvature: Curvature, progress: P
         if (limit := progress.exhausted()) is not None:
             return Descent(theta, limit, optimality)
         slopes = objective.loss.value_and_gradient(objective.y, raw)[1]
-        matrix = objective.hessian(curvature(objective.y, raw, slopes))
-        direction, damping = _solve_damped(matrix, gradient, damping)
+        if brakes is None:
+            brakes = _positive(objective.hessian(brake(objective.y, raw, slopes)))
+        matrix = objective.hessian(curvature(objective.y, raw, slopes)) + damping * brakes
+        direction = _solve(matrix, brakes, gradient)
         change = objective.raw(direction)
         t = _line_search(objective, theta, raw, direction, change, value, gradient)
         if t is None or still == _STILL:
@@ -108,24 +113,28 @@ def newton(objective: Objective, theta: Array, curvature: Curvature, progress: P
         theta, raw, before = theta + t * direction, raw + t * change, value
         value, gradient = objective.value_and_gradient_at(theta, raw)
         still = still + 1 if before - value <= 1e-15 * abs(value) else 0
-        # A step far from Newton's own length means that the parabola was no good model: damp more.
-        damping = damping * 10.0 if t < 0.1 else max(damping / 10.0, 1e-12)
+        # A step far from Newton's own length means that the parabola was no good model: brake harder.
+        damping = min(damping * 10.0, 1.0) if t < 0.1 else max(damping / 10.0, 1e-10)
         progress.record(theta, value, gradient)
 
 
-def _solve_damped(matrix: Array, gradient: Array, damping: float) -> tuple[Array, float]:
+def _positive(matrix: Array) -> Array:
+    """Lift a singular matrix off 0 by a trace of the identity."""
+    level = float(np.trace(matrix)) / max(matrix.shape[0], 1)
+    return matrix + (1e-6 * level or 1.0) * np.eye(matrix.shape[0])
+
+
+def _solve(matrix: Array, brakes: Array, gradient: Array) -> Array:
+    """Solve for the direction, braking harder while the matrix is numerically singular."""
     from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-    level = max(float(np.trace(matrix)) / matrix.shape[0], 1e-12)
-    damping = min(damping, 1e-2)
-    diagonal = np.arange(matrix.shape[0])
+    factor = 1e-12
     while True:
-        damped = matrix.copy()
-        damped[diagonal, diagonal] += damping * level
         try:
-            return -cho_solve(cho_factor(damped), gradient), damping
+            return np.asarray(-cho_solve(cho_factor(matrix), gradient))
         except LinAlgError:
-            damping = max(damping * 100.0, 1e-12)
+            matrix = matrix + factor * brakes
+            factor *= 100.0
 
 
 def _line_search(

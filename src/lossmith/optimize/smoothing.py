@@ -101,3 +101,9 @@ class Smoothed:
             inside = np.abs(f - kink.place) < self.width
             curvature = curvature + np.where(inside, kink.jump / (2.0 * self.width), 0.0)
         return curvature
+
+    def brake(self, f: Array) -> Array:
+        """Per-sample curvatures > 0: that of the parabola above the kink's corner that touches at f."""
+        return np.asarray(
+            sum(kink.jump / (2.0 * np.maximum(np.abs(f - kink.place), self.width)) for kink in self.kinks)
+        )

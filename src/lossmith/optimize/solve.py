@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..core.loss import Loss
 from .constant import best_constant
-from .curvature import reweighting
+from .curvature import brake, reweighting
 from .descents import Curvature, Descent, Progress, lbfgs, newton
 from .objective import Objective
 from .penalties import Penalty
@@ -92,7 +92,7 @@ def solve(
     Examples
     --------
     >>> import lossmith as lm
-    >>> found = solve(lm.MeanAbsoluteError(), [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 70.0])
+    >>> found = solve(lm.MeanAbsoluteError(), [[0.0], [1.0], [2.0], [3.0], [4.0]], [1.0, 3.0, 5.0, 70.0, 9.0])
     >>> found.status, found.coefficients.round(6).tolist(), round(found.intercept, 6)
     ('converged', [2.0], 1.0)
     """
@@ -155,7 +155,8 @@ def _smooth(objective: Objective, theta: Array, progress: Progress) -> Descent:
         return lbfgs(objective, theta, progress)
     loss = objective.loss
     exact: Curvature = lambda y, raw, slope: loss.hessian(y, raw)  # noqa: E731
-    return newton(objective, theta, exact if method == "newton" else reweighting(loss).compute, progress)
+    steps = exact if method == "newton" else reweighting(loss).compute
+    return newton(objective, theta, steps, brake(loss), progress)
 
 
 def _smoothed(objective: Objective, theta: Array, progress: Progress, finest: float) -> tuple[Array, Descent, float]:
@@ -173,11 +174,21 @@ def _smoothed(objective: Objective, theta: Array, progress: Progress, finest: fl
         if method == "lbfgs":
             descent = lbfgs(problem, theta, progress)
         else:
-            descent = newton(problem, theta, lambda y, raw, _, s=smoothed: s.hessian(y, raw), progress)  # type: ignore[misc]
+            descent = _newton_smoothed(problem, smoothed, theta, progress)
         theta = descent.theta
         if width <= unit * finest or progress.exhausted() is not None:
             return theta, descent, smoothed.error
         width *= 0.1
+
+
+def _newton_smoothed(problem: Objective, smoothed: Smoothed, theta: Array, progress: Progress) -> Descent:
+    return newton(
+        problem,
+        theta,
+        lambda y, raw, slope: smoothed.hessian(y, raw),
+        lambda y, raw, slope: smoothed.brake(raw),
+        progress,
+    )
 
 
 def _solution(

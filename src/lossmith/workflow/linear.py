@@ -240,6 +240,8 @@ def clean(X: Any, y: Any, weight: Any) -> tuple[Array, Array, Array | None]:
 
 def _moments(X: Array, w: Array | None) -> tuple[Array, Array]:
     """Weighted mean and standard deviation of each column; 1 instead of 0 for a constant one."""
+    if X.shape[1] == 0:
+        return np.zeros(0), np.ones(0)
     centre = np.average(X, axis=0, weights=w)
     spread = np.sqrt(np.average(np.square(X - centre), axis=0, weights=w))
     constant = spread <= 1e-12 * np.maximum(np.abs(centre), 1e-300)

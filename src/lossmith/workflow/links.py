@@ -10,8 +10,8 @@ import numpy as np
 
 from lossmith.core.domain import SIGNS
 from lossmith.core.loss import Loss
-from lossmith.ops.arrays import softmax
 from lossmith.losses.multiclass import CategoricalCrossEntropy
+from lossmith.ops.arrays import softmax
 from lossmith.optimize import best_constant
 
 Array = np.ndarray[Any, Any]
