@@ -1,0 +1,1 @@
+"""The report of a run: it draws what the run found out, and computes nothing."""
