@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,8 @@ from lossmith.workflow.adjust import NONE, Adjustment, adjust
 from lossmith.workflow.evaluate import standard_error
 from lossmith.workflow.fits import Fit, fit, fit_from_config
 from lossmith.workflow.heldout import Model, settled
-from lossmith.workflow.records import Evaluation, FinalModel
-from lossmith.workflow.scoring import decide
+from lossmith.workflow.records import FinalModel
+from lossmith.workflow.scoring import decide, error
 from lossmith.workflow.store import read_json, write_json, write_text
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Predictor:
 
 
 def refit(
-    dataset: Dataset, facts: Facts, problem: Problem, model: Model, evaluation: Evaluation, folder: Path
+    dataset: Dataset, facts: Facts, problem: Problem, model: Model, rivals: Sequence[Model], folder: Path
 ) -> tuple[FinalModel, str]:
     """Train the winner on all rows and save it.
 
@@ -124,8 +125,8 @@ def refit(
         The rows and folds the trials used.
     model : Model
         What steps 5 and 7 settled on.
-    evaluation : Evaluation
-        Step 5, for the default loss with the same learner.
+    rivals : sequence of Model
+        The default loss with the same learner, with default settings and with those that were kept.
     folder : Path
         The folder "model".
 
@@ -145,7 +146,7 @@ def refit(
     sure = fitted.fitted.has_probabilities or adjustment["kind"] == "platt"
     predictor = Predictor(fitted, facts.task, dataset.target, facts.classes, adjustment, threshold, sure)
     files = save(predictor, folder)
-    rival = next((s for s in evaluation.scores if s.reference and s.learner == plan.learner), None)
+    rival = min(rivals, key=lambda m: error(problem.metric, float(np.mean(m.folds))), default=None)
     final = FinalModel(
         label=plan.label,
         config=plan.config,
@@ -155,8 +156,8 @@ def refit(
         threshold=threshold,
         score=float(np.mean(model.folds)),
         standard_error=standard_error(model.folds),
-        reference_score=rival.mean if rival else None,
-        reference_error=rival.standard_error if rival else None,
+        reference_score=float(np.mean(rival.folds)) if rival else None,
+        reference_error=standard_error(rival.folds) if rival else None,
         rows=dataset.rows,
         files=files,
     )

@@ -15,9 +15,11 @@ from lossmith.workflow.evaluate import paired
 from lossmith.workflow.fits import LINEAR_STEPS, RATE, ROUNDS
 from lossmith.workflow.heldout import Model, adjusted, thresholded
 from lossmith.workflow.records import Attempt, Evaluation
+from lossmith.workflow.scoring import error
 from lossmith.workflow.trials import Plan, Problem
 
 Train = Callable[[Plan], Model | None]
+_ROBUST = ("mae", "huber", "log_cosh", "tukey")
 
 
 @dataclass(frozen=True)
@@ -177,13 +179,13 @@ def _robust(
     if problem.metric.functional != "mean" or problem.facts.task not in ("regression", "count"):
         return
     kind = _mean_kind(problem)
-    for model in models:
-        if model.plan.config["loss"] in ("mae", "huber", "log_cosh", "tukey") and model.plan != start.plan:
-            yield Remedy(
-                f"{model.plan.name} with its mean restored ({kind})",
-                "robust losses estimate another centre; restored, they estimate the mean",
-                lambda _, model=model: adjusted(problem, model, kind),  # type: ignore[misc]
-            )
+    robust = [m for m in models if m.plan.config["loss"] in _ROBUST and m.plan != start.plan]
+    for model in sorted(robust, key=lambda m: error(problem.metric, float(np.mean(m.folds))))[:2]:
+        yield Remedy(
+            f"{model.plan.name} with its mean restored ({kind})",
+            "robust losses estimate another centre; restored, they estimate the mean",
+            lambda _, model=model: adjusted(problem, model, kind),  # type: ignore[misc]
+        )
     trained = {model.plan.config["loss"] for model in models}
     if "outlier sensitivity" in seen and "huber" not in trained and "huber" in names():
         config = {"loss": "huber", "params": {"delta": 1.345}}
@@ -240,10 +242,10 @@ def _recalibration(problem: Problem, models: Sequence[Model]) -> Iterator[Remedy
     )
     if functional != "probability":
         return
-    for model in models:
-        if "focal" in model.plan.config["loss"]:
-            yield Remedy(
-                f"{model.plan.name} with recalibrated probabilities ({kind})",
-                "focal loss is not proper: its probabilities are off by a known kind of curve",
-                lambda _, model=model: adjusted(problem, model, kind),  # type: ignore[misc]
-            )
+    focal = [m for m in models if "focal" in m.plan.config["loss"]]
+    for model in sorted(focal, key=lambda m: error(problem.metric, float(np.mean(m.folds))))[:1]:
+        yield Remedy(
+            f"{model.plan.name} with recalibrated probabilities ({kind})",
+            "focal loss is not proper; recalibrated, it may still be the better fit",
+            lambda _, model=model: adjusted(problem, model, kind),  # type: ignore[misc]
+        )

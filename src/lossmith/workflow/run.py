@@ -162,7 +162,7 @@ def run(
         journal.progress.note(f"continuing the run in {folder}")
     training = _train(question, folder, clock, journal)
     findings, model, attempts, trials = _improve(question, training, folder, clock, journal)
-    final, note = _finish(question, training, model, folder, journal)
+    final, note = _finish(question, training, model, trials, folder, journal)
     record = _record(question, training, findings, attempts, final, model, trials, clock, journal, note)
     return _publish(record, folder)
 
@@ -264,12 +264,16 @@ def _chosen(training: _Training) -> Model:
 
 
 def _finish(
-    question: _Question, training: _Training, model: Model, folder: Path, journal: _Journal
+    question: _Question,
+    training: _Training,
+    model: Model,
+    trials: list[Trial],
+    folder: Path,
+    journal: _Journal,
 ) -> tuple[FinalModel, str]:
+    rivals = steps.rivals_of(training.problem, question.selection, model.plan, trials)
     with journal.step(8) as result:
-        final, note = refit(
-            question.dataset, question.facts, training.problem, model, training.evaluation, folder / "model"
-        )
+        final, note = refit(question.dataset, question.facts, training.problem, model, rivals, folder / "model")
         result.append(final)
     return final, note
 

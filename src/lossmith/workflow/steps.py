@@ -13,7 +13,7 @@ from lossmith.select.facts import Facts
 from lossmith.select.metrics import Metric
 from lossmith.select.rules import Selection
 from lossmith.workflow.evaluate import Entrant
-from lossmith.workflow.heldout import Model, decisions
+from lossmith.workflow.heldout import Model, collect, decisions
 from lossmith.workflow.records import Curve, PredictionSample
 from lossmith.workflow.scoring import error, score
 from lossmith.workflow.trials import Plan, Problem, Trial
@@ -67,6 +67,14 @@ def entrants_of(
             )
         )
     return entrants
+
+
+def rivals_of(problem: Problem, selection: Selection, plan: Plan, trials: Sequence[Trial]) -> list[Model]:
+    """Return the default loss with a plan's learner, with default settings and with the plan's, where trained."""
+    default = next(candidate for candidate in selection.admissible if candidate.reference)
+    settings = [{}, plan.settings] if plan.settings else [{}]
+    plans = [Plan(default.label, default.config, plan.learner, chosen) for chosen in settings]
+    return [model for rival in plans if (model := collect(problem, rival, trials)) is not None]
 
 
 def incomplete_of(plans: Iterable[Plan], models: Iterable[Model], trials: Iterable[Trial]) -> tuple[str, ...]:
@@ -145,9 +153,13 @@ def constant(metric: Metric, facts: Facts, y: Array) -> Array:
 
 
 def curves_of(models: Sequence[Model], trials: Iterable[Trial]) -> tuple[Curve, ...]:
-    """Return the training curves of some models, all folds."""
-    wanted = {(m.plan.label, m.plan.learner) for m in models}
-    return tuple(t.curve for t in trials if t.curve is not None and (t.record.label, t.record.learner) in wanted)
+    """Return the training curves of some models on all folds; of models with one name, those of the first."""
+    wanted = {(m.plan.label, m.plan.learner): m.plan.settings for m in reversed(models)}
+    return tuple(
+        t.curve
+        for t in trials
+        if t.curve is not None and wanted.get((t.record.label, t.record.learner)) == t.record.settings
+    )
 
 
 def sample_of(problem: Problem, model: Model, rows: Array) -> PredictionSample:
