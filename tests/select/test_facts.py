@@ -140,7 +140,7 @@ def _rounded(facts):
 UNITLESS = ("skew", "excess_kurtosis", "medcouple", "tail_weight", "left_tail_weight", "right_tail_weight")
 
 
-@pytest.mark.parametrize(("scale", "shift"), [(4.0, 0.0), (1e-3, 0.0), (2.0, 64.0), (1e180, 0.0), (1e-180, 0.0)])
+@pytest.mark.parametrize(("scale", "shift"), [(4.0, 0.0), (1e-3, 0.0), (2.0, 64.0), (1e140, 0.0), (1e-180, 0.0)])
 def test_units_of_the_target_do_not_matter(data, clean, scale, shift):
     moved = analyse(data[0], data[1]["regression"] * scale + shift)
     before = clean["regression"]
@@ -494,6 +494,8 @@ REFUSED = {
     "numbers as text": ("auto", [f"{i}.5" for i in range(39)] + ["oops"], "'oops' in data row 40"),
     "many classes": ("multiclass", list(range(200)), "too many"),
     "constant": ("auto", [1.0, 1.0], "constant"),
+    "huge": ("auto", [1.0, 1e200, 2.0], "beyond 1e150.* in 1 of 3 rows, first in data row 2"),
+    "infinite object": ("auto", pd.Series([1.0, float("-inf"), 2], dtype=object), "infinite"),
     "gap": ("auto", [1.0, None, 2.0], "data row 2"),
     "one row": ("auto", [1.0], "1 row"),
     "lists": ("auto", [[1], [2]], "list"),

@@ -18,6 +18,7 @@ Kind = Literal["number", "boolean", "date", "text", "empty"]
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
 _ID_NAME = re.compile(r"(^|[_\s.:-])(id|ids|index|idx|uuid|guid|key|rownames?|row|unnamed)($|[_\s.:0-9-])", re.I)
 _FEW = 20  # below this many values "all different" is what chance gives
+LARGEST = 1e150  # of a number whose square is finite
 HIGH_CARDINALITY = 50  # levels of a text above which it is called so
 
 
@@ -34,7 +35,7 @@ class ColumnFacts:
     missing : int
         Cells without a value, infinite numbers included.
     infinite : int
-        Cells that hold plus or minus infinity.
+        Cells that hold plus or minus infinity, or a number beyond 1e150.
     distinct : int
         Different values, missing ones not counted.
     constant : bool
@@ -91,6 +92,8 @@ def _word(value: object) -> str:
 def as_numbers(column: pd.Series) -> np.ndarray[Any, Any]:
     """Values as float64, with infinities and what does not read as a number made NaN; dates become days.
 
+    Beyond 1e150 a number counts as infinite: no loss can square it.
+
     Parameters
     ----------
     column : pandas.Series
@@ -101,7 +104,12 @@ def as_numbers(column: pd.Series) -> np.ndarray[Any, Any]:
     ndarray of float64
     """
     values = _float64(column)
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.where(np.abs(values) <= LARGEST, values, np.nan)
+
+
+def infinite_cells(column: pd.Series) -> np.ndarray[Any, Any]:
+    """Mark the cells that `as_numbers` takes for infinite."""
+    return np.asarray(np.abs(_float64(column)) > LARGEST)
 
 
 def _float64(column: pd.Series) -> np.ndarray[Any, Any]:
@@ -224,14 +232,14 @@ def describe_column(column: pd.Series) -> ColumnFacts:
     if kind == "text":
         return _describe_text(column)
     raw = _float64(as_dates(column)) if kind == "date" else _float64(column)
-    finite = raw[np.isfinite(raw)]
+    finite = raw[np.abs(raw) <= LARGEST]
     distinct = int(np.unique(finite).size)
     missing = raw.size - finite.size
     return ColumnFacts(
         name=str(column.name),
         kind=kind,
         missing=missing,
-        infinite=int(np.isinf(raw).sum()),
+        infinite=int((np.abs(raw) > LARGEST).sum()),
         distinct=distinct,
         constant=distinct <= 1 and missing in (0, raw.size),
         identifying=kind == "number" and missing == 0 and _whole_identifiers(str(column.name), finite, distinct),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from lossmith.core.errors import InputError
-from lossmith.select.columns import Kind, as_numbers, as_text, kind_of, quoted
+from lossmith.select.columns import Kind, as_numbers, as_text, infinite_cells, kind_of, quoted
 from lossmith.select.records import Facts, Label, Task
 
 if TYPE_CHECKING:
@@ -38,18 +38,16 @@ def check_target(y: pd.Series) -> None:
     kind = kind_of(y)
     if kind == "date":
         raise InputError(f"target {name} holds dates; give a number or a class (for example the days since a start)")
-    _refuse_gaps(y, name)
+    _refuse_gaps(y, name, kind)
     values = as_numbers(y) if kind in ("number", "boolean") else as_text(y)
     if (values == values[0]).all():
         raise InputError(f"target {name} is constant: every row holds {quoted(y.iloc[0])}; choose a column that varies")
 
 
-def _refuse_gaps(y: pd.Series, name: str) -> None:
+def _refuse_gaps(y: pd.Series, name: str, kind: Kind) -> None:
     missing = np.asarray(y.isna(), dtype=bool)
-    infinite = np.zeros(len(y), dtype=bool)
-    if y.dtype.kind == "f":
-        infinite = np.isinf(np.asarray(y, dtype=np.float64))
-    for what, where in (("no value", missing), ("an infinite value", infinite)):
+    infinite = infinite_cells(y) if kind == "number" else np.zeros(len(y), dtype=bool)
+    for what, where in (("no value", missing), ("an infinite value (or one beyond 1e150)", infinite)):
         if where.any():
             raise InputError(
                 f"target {name} has {what} in {int(where.sum())} of {len(y)} rows, first in data row "

@@ -108,7 +108,7 @@ class NumberEncoder(Encoder):
         """See `Encoder`."""
         values = self.trees(column)
         gaps = np.isnan(values)
-        standard = (np.where(gaps, self.fill, values) - self.centre) / self.scale
+        standard = _standardised(np.where(gaps, self.fill, values), self.centre, self.scale)
         return np.hstack([standard, gaps]) if self.marks_gaps else standard
 
     def trees(self, column: pd.Series) -> Array:
@@ -164,7 +164,7 @@ class DateEncoder(Encoder):
     def linear(self, column: pd.Series) -> Array:
         """See `Encoder`."""
         raw = self.trees(column)
-        days = (np.where(np.isnan(raw[:, 0]), self.fill, raw[:, 0]) - self.centre) / self.scale
+        days = _standardised(np.where(np.isnan(raw[:, 0]), self.fill, raw[:, 0]), self.centre, self.scale)
         angles = [2 * np.pi * raw[:, at] / _CYCLES[part] for at, part in enumerate(self.cycles, 1)]
         waves = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
         return np.column_stack([days, *(np.nan_to_num(wave) for wave in waves)])
@@ -178,7 +178,8 @@ class DateEncoder(Encoder):
 
 
 def _parts(times: pd.Series) -> dict[str, Array]:
-    return {name: np.asarray(getattr(times.dt, name), dtype=np.float64) for name in _CYCLES}
+    values = {"month": times.dt.month, "weekday": times.dt.day_of_week, "hour": times.dt.hour}
+    return {name: np.asarray(part, dtype=np.float64) for name, part in values.items()}
 
 
 @dataclass(frozen=True)
@@ -282,6 +283,12 @@ def encoder_from_config(config: dict[str, Any]) -> Encoder:
 def _standard(values: Array) -> tuple[float, float]:
     unit = float(np.abs(values).max()) or 1.0  # squares of 1e200 overflow; those of shares do not
     return float((values / unit).mean() * unit), float((values / unit).std() * unit) or 1.0
+
+
+def _standardised(values: Array, centre: float, scale: float) -> Array:
+    """Standardise; what lies beyond a million standard deviations stays there, so that nothing overflows."""
+    with np.errstate(over="ignore"):
+        return np.clip(values / scale - centre / scale, -1e6, 1e6)
 
 
 def _refuse_unread(column: pd.Series, gaps: Array, wanted: str) -> None:
