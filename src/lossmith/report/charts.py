@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 Point = tuple[float, float]
-_LEFT, _TOP, _BOTTOM, _RIGHT = 62, 14, 44, 16
+_TOP, _BOTTOM, _RIGHT = 14, 44, 16
 
 
 class Frame:
@@ -21,13 +21,14 @@ class Frame:
         Size in pixels.
     x, y : tuple of float
         Smallest and largest value shown.
-    left : int
-        Room for the labels of the vertical axis, in pixels.
+    left : int, optional
+        Room for the labels of the vertical axis, in pixels; by default what its tick labels need.
     """
 
-    def __init__(self, width: int, height: int, x: Point, y: Point, left: int = _LEFT) -> None:
-        self.width, self.height, self.left = width, height, left
+    def __init__(self, width: int, height: int, x: Point, y: Point, left: int | None = None) -> None:
+        self.width, self.height = width, height
         self.x, self.y = _widened(x), _widened(y)
+        self.left = left or 34 + 7 * max(len(number(tick)) for tick in ticks(*self.y))
 
     def at(self, x: float, y: float) -> Point:
         """Return the pixel of a data point."""

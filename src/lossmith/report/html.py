@@ -1,134 +1,151 @@
-"""The report of a run: one HTML file that needs nothing else, drawn from the content of ``run.json``."""
+"""Write ``report.html``: one file, offline, every value escaped."""
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import tempfile
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lossmith.plots.files import write_atomically
-from lossmith.report import charts
-from lossmith.report.formula import unicode
-from lossmith.report.sentences import adjustment_words, headline, mind_changers, settings_words
+from . import pictures, view, words
+from .formula import unicode
 
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-NAME = "report.html"
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_LONGEST = 600
+_MOST_COLUMNS = 150
 
 
-def write_report(facts: Mapping[str, Any], folder: Path) -> Path:
-    """Write ``report.html`` into a run folder, whole or not at all.
+def write_report(facts: Mapping[str, Any], folder: str | os.PathLike[str]) -> Path:
+    """Write the report of a run.
 
     Parameters
     ----------
     facts : mapping
-        The content of ``run.json`` (:class:`lossmith.workflow.records.RunRecord` as a dictionary). Parts that an
-        interrupted run lacks are said to be missing.
-    folder : Path
-        The run folder.
+        The content of ``run.json``; parts that are missing are said to be missing.
+    folder : path
+        The run folder, which exists.
 
     Returns
     -------
     Path
-        The file.
+        ``report.html`` in it, replaced as a whole or not at all.
 
     Raises
     ------
-    OSError
-        When the folder cannot be written; nothing is left behind.
+    InputError
+        When it cannot be written, such as on a full disk.
     """
-    target = Path(folder) / NAME
-    write_atomically(target, render(facts).encode("utf-8"))
-    return target
+    from ..core.errors import InputError
+
+    path = Path(folder) / "report.html"
+    text = render(facts, str(folder))
+    try:
+        _replace(path, text.encode("utf-8"))
+    except OSError as problem:
+        raise InputError(f"cannot write {str(path)!r}: {problem.strerror or problem}") from None
+    return path
 
 
-def render(facts: Mapping[str, Any]) -> str:
-    """Return the report as text; every value from outside is escaped.
+def render(record: Mapping[str, Any], folder: str) -> str:
+    """Return the report as HTML.
 
     Parameters
     ----------
-    facts : mapping
-        As for :func:`write_report`.
+    record : mapping
+        The content of ``run.json``.
+    folder : str
+        The run folder, for the commands shown.
+
+    Returns
+    -------
+    str
+        A whole page without scripts, links outward or fetched parts.
     """
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.BaseLoader(), autoescape=True, undefined=jinja2.ChainableUndefined, trim_blocks=True,
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=_harmless,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters.update(number=charts.number, unicode=unicode, settings=settings_words, percent=_percent)
-    environment.globals.update(adjustment=adjustment_words)
-    text = resources.files("lossmith.report").joinpath("template.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(text).render(
-        run=facts,
-        headline=headline(facts),
-        mind=mind_changers(facts),
-        charts=_charts(facts),
-        columns=_column_summary(facts),
-        skipped=_skipped(facts),
     )
+    environment.filters |= {
+        "number": words.number,
+        "percent": words.percent,
+        "settings": words.settings,
+        "adjustment": words.adjustment,
+        "unicode": unicode,
+        "traits": view.traits,
+        "error": lambda value, error: words.with_error(value, error),
+    }
+    return environment.get_template("template.html.j2").render(**_context(record, folder))
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.3g} %"
+def _harmless(value: Any) -> Any:
+    """Strip what no page should hold from text that is not ours; escaping is jinja's."""
+    if value is None:
+        return words.NOTHING
+    if type(value) is not str:
+        return value
+    clean = _CONTROL.sub("�", value)
+    return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"
 
 
-def _charts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Draw what there is data for."""
-    drawn: dict[str, Any] = {"curves": []}
-    evaluation, metric = facts.get("evaluation") or {}, facts.get("metric") or {}
-    if evaluation.get("scores"):
-        drawn["scores"] = charts.score_chart(evaluation["scores"], metric.get("name", "metric"), evaluation["chosen"])
-    drawn["curves"] = [(charts.curve_chart(curve), curve) for curve in _shown_curves(facts)]
-    drawn |= _target_charts(facts)
-    calibration = facts.get("calibration")
-    if calibration and len(calibration["predicted"]) > 1:
-        drawn["calibration"] = charts.calibration_chart(calibration, *_calibration_axes(calibration["kind"]))
-    return drawn
-
-
-def _calibration_axes(kind: str) -> tuple[str, str]:
+def _context(record: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    facts = record.get("facts") or {}
+    columns = facts.get("columns") or ()
     return {
-        "probability": ("predicted probability", "observed share"),
-        "confidence": ("probability of the predicted class", "share that was right"),
-        "mean": ("predicted mean (bins)", "observed mean"),
-        "quantile": ("predicted quantile (bins)", "share of targets at or below"),
-    }[kind]
-
-
-def _target_charts(facts: Mapping[str, Any]) -> dict[str, Markup]:
-    described, sample = facts.get("facts") or {}, facts.get("predictions") or {}
-    target = str(described.get("target", "target"))
-    if described.get("class_counts"):
-        names = [str(label) for label in described["classes"]][:20]
-        return {"target": charts.bar_chart(names, described["class_counts"][:20], "rows")}
-    if not sample.get("actual"):
-        return {}
-    pairs = [(a, p) for a, p in zip(sample["actual"], sample["predicted"], strict=True) if None not in (a, p)]
-    actual, predicted = [a for a, _ in pairs], [p for _, p in pairs]
-    return {
-        "target": charts.histogram(actual, target[:40]),
-        "scatter": charts.scatter_chart(actual, predicted, "predicted", f"actual {target}"[:40]),
+        "run": record,
+        "facts": facts,
+        "folder": folder,
+        "python_folder": repr(folder),
+        "quoted_folder": shlex.quote(folder),
+        "command": words.command(record.get("settings") or {}, folder),
+        "headline": view.headline(record),
+        "doubts": view.doubts(record),
+        "target_rows": view.target_rows(facts),
+        "data_rows": view.data_rows(facts) if facts else [],
+        "columns": columns[:_MOST_COLUMNS],
+        "columns_more": max(0, len(columns) - _MOST_COLUMNS),
+        "trials": view.trial_facts(record),
+        "scores": view.score_rows(record),
+        "calibration_rows": view.calibration_rows(record.get("calibration")),
+        "pictures": _pictures(record),
+        "title_data": Path(str((record.get("data") or {}).get("path", "data"))).name,
     }
 
 
-def _shown_curves(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """One curve for each candidate and learner, the first two that hold more than one iteration."""
-    found: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for curve in facts.get("curves") or ():
-        if len(curve["iterations"]) > 1 and any(v is not None for v in curve["train"]):
-            found.setdefault((curve["label"], curve["learner"]), curve)
-    return list(found.values())[:4]
+def _pictures(record: Mapping[str, Any]) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    def safe(picture: pictures.Picture | None) -> dict[str, Any] | None:
+        if picture is None:
+            return None
+        return {"svg": Markup(picture.svg), "caption": picture.caption, "wide": picture.wide}  # noqa: S704
+
+    singles = {
+        "target": pictures.target,
+        "curves": pictures.curves,
+        "scores": pictures.scores,
+        "calibration": pictures.calibration,
+        "predictions": pictures.predictions,
+    }
+    return {name: safe(draw(record)) for name, draw in singles.items()} | {
+        "losses": [safe(picture) for picture in pictures.losses(record)]
+    }
 
 
-def _column_summary(facts: Mapping[str, Any]) -> list[tuple[str, int]]:
-    kinds: dict[str, int] = {}
-    for column in (facts.get("facts") or {}).get("columns") or ():
-        kinds[column["kind"]] = kinds.get(column["kind"], 0) + 1
-    return sorted(kinds.items())
-
-
-def _skipped(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [check for check in (facts.get("facts") or {}).get("checks") or () if not check["ran"]]
+def _replace(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".report.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

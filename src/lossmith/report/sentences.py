@@ -77,7 +77,9 @@ def mind_changers(facts: Mapping[str, Any]) -> list[str]:
         said.append(f"Another question: the metric asks for the {functional}; a metric that asks for something else "
                     "admits other losses (--metric).")  # fmt: skip
     budget = facts.get("budget") or {}
-    if budget.get("cut"):
+    if budget.get("cut") and budget.get("finished") == budget.get("planned"):
+        said.append("More time: the remedies of step 7 were cut short by the budget.")
+    elif budget.get("cut"):
         said.append(f"More time: {budget.get('finished')} of {budget.get('planned')} trainings fitted into the budget.")
     said += [f"A word about the data: {warning}" for warning in ((facts.get("facts") or {}).get("warnings") or [])[:3]]
     return said
