@@ -116,12 +116,22 @@ def _residuals(loss: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", catalogue.CASES, ids=lambda case: case.id)
 def test_right_derivatives_pass(case: catalogue.Case) -> None:
-    n = 5 if getattr(case, "differences", False) else 300
+    slow = getattr(case, "differences", False) or case.loss.tier == "structured"
+    n = 6 if slow else 300
     verdicts = check_derivatives(case.loss, *case.sample(n, seed=3))
     assert [v.trait for v in verdicts] == ["gradient", "hessian"]
     assert all(v.held for v in verdicts), verdicts
     assert verdicts[0].checked
-    assert verdicts[0].error < 1e-4
+    assert verdicts[0].error < 1e-4, verdicts[0].evidence
+
+
+@pytest.mark.parametrize("case", catalogue.ELEMENTWISE, ids=lambda case: case.id)
+def test_hard_points_raise_no_false_alarm(case: catalogue.ElementwiseCase) -> None:
+    """Subnormal values, one ulp beside a kink, 1e4 away: undecided perhaps, wrong never."""
+    y, f = case.points(np.float64)
+    for start in range(0, f.size, 2000):
+        verdicts = check_derivatives(case.loss, y[start : start + 2000], f[start : start + 2000])
+        assert all(v.held for v in verdicts), verdicts
 
 
 @pytest.mark.parametrize(("loss", "y", "f"), STRUCTURED, ids=lambda value: getattr(value, "name", ""))

@@ -14,6 +14,7 @@ from .paths import Paths, paths_of
 from .verdict import Verdict, unchecked
 
 _EPS = float(np.finfo(np.float64).eps)
+_UNDERFLOW = 1e-322
 # Steps shrink from about the size of the prediction to where rounding leaves nothing.
 _STEPS = 0.25 * 4.0 ** -np.arange(18.0)
 _STENCIL = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
@@ -26,6 +27,8 @@ _ROUGHNESS = np.array([3.0, -8.0, 5.0, 5.0, -8.0, 3.0]) / 5.0
 _SURE = 1e-4
 _TRUST = 10.0
 _AGREES = {"gradient": 1e-6, "hessian": 1e-4}
+# Sums over pairs and triplets bend almost everywhere.
+_AGREES_WHOLE = 1e-4
 
 
 def check_derivatives(loss: Loss, y: Any, f: Any) -> tuple[Verdict, ...]:
@@ -70,15 +73,24 @@ def _compare(paths: Paths, name: str, lower: Callable[[Floats], Floats], given: 
     with np.errstate(all="ignore"):
         stated = given(np.zeros((len(paths.size), 1)))[:, 0]
         estimate, error, usual = _differences(paths, lower, paths.unrest(0 if name == "gradient" else 1))
+        kinked, impossible = _on_kink(paths, given, lower, stated)
         gap = np.abs(stated - estimate)
         size = np.fmax(np.abs(stated), np.abs(estimate))
         undecided = ~(error <= _SURE * np.fmax(size, usual)) | np.isinf(stated) | ~np.isfinite(error)
-        wrong = (gap > _TRUST * error + _AGREES[name] * size) & ~undecided
+        slack = np.where(impossible, 0.0, _slack(paths, given))
+        agrees = _AGREES[name] if paths.has_curvature else _AGREES_WHOLE
+        wrong = (gap > _TRUST * error + agrees * size + slack) & ~undecided
         wrong |= np.isnan(stated) & np.isfinite(estimate)
-        kinked = _on_kink(paths, given, lower, stated)
         relative = np.where(gap == 0.0, 0.0, gap / np.fmax(size, usual))
     wrong &= ~kinked
     return _verdict(paths, name, relative, wrong, kinked, undecided & ~kinked & ~wrong)
+
+
+def _slack(paths: Paths, given: Callable[[Floats], Floats]) -> Floats:
+    """What a few roundings of the prediction change, which says nothing about the formula."""
+    near = np.minimum(8.0 * _EPS * paths.size, 0.5 * paths.room)
+    around = given(near[:, None] * np.array([-1.0, 1.0]))
+    return np.nan_to_num(np.abs(around[:, 1] - around[:, 0]), posinf=0.0)
 
 
 def _differences(paths: Paths, lower: Callable[[Floats], Floats], unrest: Floats) -> tuple[Floats, Floats, Floats]:
@@ -88,9 +100,9 @@ def _differences(paths: Paths, lower: Callable[[Floats], Floats], unrest: Floats
     t = (step[:, :, None] * _STENCIL).reshape(len(step), -1)
     values = lower(t).reshape(*step.shape, _STENCIL.size)
     sixth, fourth = values @ _SIXTH / step, values @ _FOURTH / step
-    # Rounding of the value itself, and of the place at which it is taken.
-    largest = np.abs(values).max(axis=2)
-    noise = 4.0 * _EPS * (largest + unrest[:, None])
+    # Rounding of the value itself and of the place at which it is taken; underflow.
+    largest, spread = np.abs(values).max(axis=2), np.ptp(values, axis=2)
+    noise = _EPS * (4.0 * (largest + unrest[:, None]) + spread * paths.size[:, None] / step) + _UNDERFLOW
     # The finest steps show what else is uncertain: to a smooth function they are all but a straight line.
     rough = np.abs(values[:, -3:] @ _ROUGHNESS).max(axis=1, keepdims=True)
     rounding = (noise + np.nan_to_num(rough, posinf=0.0)) / step
@@ -113,15 +125,17 @@ def _contradicted(estimate: Floats, error: Floats) -> npt.NDArray[np.bool_]:
 
 def _on_kink(
     paths: Paths, given: Callable[[Floats], Floats], lower: Callable[[Floats], Floats], stated: Floats
-) -> npt.NDArray[np.bool_]:
-    """Samples where a derivative jumps and the stated one lies between its neighbours, or the lower one jumps."""
-    reach = np.minimum(1e-9 * paths.size, 0.5 * paths.room)[:, None]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Samples on a kink whose derivative lies between its neighbours, and those where it does not."""
+    reach = np.minimum(3e-8 * paths.size, 0.5 * paths.room)[:, None]
+    # A sixteenth of it still exceeds the stencils by which roughness is judged.
     near = reach * np.array([-1.0, -1.0 / 16, 1.0 / 16, 1.0])
     sides = given(near)
     low, high = sides.min(axis=1), sides.max(axis=1)
     slack = 1e-9 * (np.abs(low) + np.abs(high))
     between = (stated >= low - slack) & (stated <= high + slack)
-    return np.asarray((_jumps(sides) & between) | _jumps(lower(near)))
+    here, below = _jumps(sides), _jumps(lower(near))
+    return (here & between) | below, here & ~between & ~below
 
 
 def _jumps(sides: Floats) -> npt.NDArray[np.bool_]:
