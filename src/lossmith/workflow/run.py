@@ -40,7 +40,7 @@ from lossmith.workflow.records import (
 )
 from lossmith.workflow.reliability import calibration
 from lossmith.workflow.settings import seconds_of, settings_of, versions
-from lossmith.workflow.store import default_folder, fingerprint, identity, open_folder, plain, write_json
+from lossmith.workflow.store import default_folder, fingerprint, identity, open_folder, plain, unwritable, write_json
 from lossmith.workflow.trials import Plan, Problem, Trial, run_trials
 
 _FOR_ITERATION = 0.40  # of the budget: what training leaves for remedies, refit and report
@@ -335,6 +335,9 @@ def _publish(record: RunRecord, folder: Path) -> RunResult:
     from lossmith.report.html import write_report
 
     facts = plain(record)
-    report = write_report(facts, folder)
     write_json(folder / "run.json", facts)
+    try:
+        report = write_report(facts, folder)
+    except OSError as problem:
+        raise unwritable(folder / "report.html", problem) from None
     return RunResult(record, folder, report)

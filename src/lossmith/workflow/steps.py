@@ -83,7 +83,7 @@ def incomplete_of(plans: Iterable[Plan], models: Iterable[Model], trials: Iterab
     failures = {(t.record.label, t.record.learner): t.record.failure for t in trials if t.record.failure}
     missing = [plan for plan in plans if plan.name not in finished]
     return tuple(
-        f"{plan.name}: {failures.get((plan.label, plan.learner), 'not finished within the budget')}" for plan in missing
+        f"{plan.name}: {failures.get((plan.label, plan.learner), 'not finished')}" for plan in missing
     )
 
 
