@@ -3,11 +3,13 @@
 The states of a sequence of U labels are blank, label 1, blank, ..., label U, blank. A frame stays in its
 state, goes on to the next, or skips a blank between two different labels. The forward sweep keeps the log
 probability of all paths that lead to a state; the backward sweep of those that lead on from it; their sum,
-normalised, is the share of paths through the state. Every number is a logarithm, so nothing underflows.
+normalised, is the share of paths through the state. Every number is a logarithm, so nothing underflows, and
+relative to the best of its frame, so that a long sequence costs no digits.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -67,20 +69,26 @@ def posteriors(emission: Floats, lattice: Lattice, lengths: Integers) -> tuple[F
     Returns
     -------
     tuple of ndarrays
-        -log P of each sequence (N,), inf without a path, and the share of paths in each state (N, T, L).
+        -log P of each sequence (N,), inf without a path, and the share of paths in each state (N, T, L); the
+        shares of a sequence without a path are NaN.
     """
     # Time first: each step works on one contiguous block.
     steps = np.ascontiguousarray(np.moveaxis(emission + lattice.closed[:, None, :], 1, 0))
-    forward = _forward(steps, lattice, lengths)
-    log_p = _at_end(forward[-1], lattice)
-    shares = _backward(steps, forward[1:], lattice, lengths, log_p)
+    forward, levels = _forward(steps, lattice, lengths)
+    log_p = _at_end(forward[-1], lattice) + np.array([math.fsum(column) for column in levels.T])
+    shares = _backward(steps, forward[1:], lattice, lengths)
     return np.maximum(-log_p, 0.0), np.moveaxis(shares, 0, 1)
 
 
-def _forward(steps: Floats, lattice: Lattice, lengths: Integers) -> Floats:
-    """Return log probabilities (T + 1, N, L) of reaching each state; frame 0 is before the first."""
+def _forward(steps: Floats, lattice: Lattice, lengths: Integers) -> tuple[Floats, Floats]:
+    """Return log probabilities (T + 1, N, L) of reaching each state, and their levels (T, N).
+
+    Frame 0 is before the first. Each frame is relative to its best state, and the level is how far that one fell:
+    so a long sequence's numbers stay small and keep their digits.
+    """
     frames, count, states = steps.shape
     found = np.full((frames + 1, count, states), -np.inf)
+    levels = np.zeros((frames, count))
     found[0, :, 0] = 0.0
     for t in range(frames):
         before, now = found[t], found[t + 1]
@@ -88,9 +96,17 @@ def _forward(steps: Floats, lattice: Lattice, lengths: Integers) -> Floats:
         now[:, 1:] = np.logaddexp(now[:, 1:], before[:, :-1])
         now[:, 3::2] = np.logaddexp(now[:, 3::2], before[:, 1:-2:2] + lattice.skip[:, 3::2])
         now += steps[t]
-        ended = t >= lengths
-        now[ended] = before[ended]
-    return found
+        running = t < lengths
+        levels[t] = np.where(running, _level(now), 0.0)
+        now -= levels[t, :, None]
+        now[~running] = before[~running]
+    return found, levels
+
+
+def _level(x: Floats) -> Floats:
+    """Return the largest number of each row; 0 for a row of -inf."""
+    top = x.max(axis=1)
+    return np.where(top == -np.inf, 0.0, top)
 
 
 def _at_end(reached: Floats, lattice: Lattice) -> Floats:
@@ -99,7 +115,7 @@ def _at_end(reached: Floats, lattice: Lattice) -> Floats:
     return np.asarray(np.logaddexp(reached[rows, lattice.last], label))
 
 
-def _backward(steps: Floats, forward: Floats, lattice: Lattice, lengths: Integers, log_p: Floats) -> Floats:
+def _backward(steps: Floats, forward: Floats, lattice: Lattice, lengths: Integers) -> Floats:
     """Return the share of paths in each state (T, N, L), in the place of ``forward``."""
     frames, count, states = steps.shape
     place = np.arange(states)
@@ -108,9 +124,14 @@ def _backward(steps: Floats, forward: Floats, lattice: Lattice, lengths: Integer
     onward = np.full((count, states), -np.inf)
     for t in range(frames - 1, -1, -1):
         onward[t == lengths - 1] = end[t == lengths - 1]
-        forward[t] += onward - log_p[:, None]
-        onward = _step_back(onward + steps[t], lattice)
-    return np.exp(forward, out=forward)
+        forward[t] += onward
+        ahead = onward + steps[t]
+        onward = _step_back(ahead - _level(ahead)[:, None], lattice)
+    # Every path is in some state: dividing by the sum, not by P, leaves only rounding within the frame.
+    forward -= forward.max(axis=2, keepdims=True)
+    np.exp(forward, out=forward)
+    forward /= forward.sum(axis=2, keepdims=True)
+    return forward
 
 
 def _step_back(ahead: Floats, lattice: Lattice) -> Floats:

@@ -196,7 +196,8 @@ def _one_hot(y: Array, shape: tuple[int, ...], axis: int, weight: Floats | None)
         wrong[weight == 0.0] = False
     if wrong.any():
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        where = place[0] if len(place) == 1 else place
         raise ValueError(
-            f"Dice: y_true holds class {labels[place]} at index {place}; y_pred has classes 0 to {shape[axis] - 1}"
+            f"Dice: y_true holds class {labels[place]} at index {where}; y_pred has classes 0 to {shape[axis] - 1}"
         )
     return np.moveaxis(labels[..., None] == np.arange(shape[axis]), -1, axis)

@@ -28,6 +28,7 @@ class KerasNamespace:
     reshape = staticmethod(ops.reshape)
     expand_dims = staticmethod(ops.expand_dims)
     argmax = staticmethod(ops.argmax)
+    concat = staticmethod(ops.concatenate)
     sum = staticmethod(ops.sum)
     max = staticmethod(ops.max)
     arange = staticmethod(ops.arange)

@@ -68,11 +68,12 @@ def _find(kind: type) -> Namespace:
     if "tensorflow" in roots:
         from .tensorflow import TensorFlowNamespace
 
-        return TensorFlowNamespace()
+        # The class itself, which is one object for all kinds of tensors, eager and traced.
+        return TensorFlowNamespace
     if "keras" in roots:
         from .keras import KerasNamespace
 
-        return KerasNamespace()
+        return KerasNamespace
     for name in ("mparray", "array_api_strict"):
         if name in roots:
             return sys.modules[name]

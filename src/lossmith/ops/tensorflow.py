@@ -28,6 +28,7 @@ class TensorFlowNamespace:
     reshape = staticmethod(tf.reshape)
     expand_dims = staticmethod(tf.expand_dims)
     argmax = staticmethod(tf.argmax)
+    concat = staticmethod(tf.concat)
 
     @staticmethod
     def pow(x: Tensor, exponent: Any) -> Tensor:
