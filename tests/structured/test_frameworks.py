@@ -104,6 +104,24 @@ def test_jax_jit(case: Case):
     close(gradient, case.loss.gradient(case.y, case.f), rtol)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_jax_keeps_the_dtype(dtype):
+    jax = pytest.importorskip("jax")
+    case = CASES[0]
+    f = jax.numpy.asarray(case.f).astype(dtype)
+    value, gradient = jax.jit(jax.value_and_grad(lambda f: case.loss(case.y, f)))(f)
+    assert value.dtype == gradient.dtype == f.dtype
+    close(np.float64(value), case.loss(case.y, np.asarray(f, np.float64)), 1e-2)
+
+
+def test_jax_vmap_and_second_use():
+    jax = pytest.importorskip("jax")
+    f = np.random.default_rng(0).normal(size=(3, 2, 6, 4))
+    y = np.array([[1, 2], [3, -1]])
+    values = jax.vmap(lambda f: lm.CTC()(y, f))(jax.numpy.asarray(f))
+    close(values, [lm.CTC()(y, one) for one in f], 1e-6)
+
+
 # --- TensorFlow ---------------------------------------------------------------------------------------------
 
 

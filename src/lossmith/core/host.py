@@ -88,6 +88,12 @@ def _cast(results: tuple[Host, ...], dtype: Any) -> tuple[Host, ...]:
         return tuple(np.asarray(result).astype(dtype, copy=False) for result in results)
 
 
+def _native(x: Array) -> Host:
+    """Return a NumPy array of a kind that NumPy itself has: bfloat16 becomes float32."""
+    array = np.asarray(x)
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
+
+
 def _torch(function: HostFunction, f: Array, others: Sequence[Array], shapes: Any) -> tuple[Array, ...]:
     torch = sys.modules["torch"]
     if torch.compiler.is_compiling():
@@ -138,7 +144,7 @@ def _jax(
     jax = sys.modules["jax"]
 
     def numbers(*arrays: Array) -> tuple[Host, ...]:
-        return _cast(function(*(np.asarray(a) for a in arrays)), f.dtype)
+        return _cast(function(*map(_native, arrays)), f.dtype)
 
     if any(isinstance(a, jax.core.Tracer) for a in (f, *others)):
         results = tuple(jax.ShapeDtypeStruct(shape, f.dtype) for shape in shapes)
@@ -153,7 +159,7 @@ def _tensorflow(
     tf = sys.modules["tensorflow"]
 
     def numbers(*arrays: Array) -> tuple[Host, ...]:
-        return _cast(function(*(np.asarray(a) for a in arrays)), f.dtype.as_numpy_dtype)
+        return _cast(function(*map(_native, arrays)), f.dtype.as_numpy_dtype)
 
     f = tf.convert_to_tensor(f)
     results = tf.numpy_function(numbers, [f, *others], [f.dtype] * len(shapes))
