@@ -196,10 +196,10 @@ def _boosting(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Judge:
-    """The metric on validation rows, smaller is better; log-loss where decisions jump too coarsely."""
+    """The metric on validation rows, smaller is better; log-loss for decisions and orders, which move in jumps."""
 
     def __init__(self, metric: Metric) -> None:
-        self.metric = METRICS["log_loss"] if metric.functional == "class" else metric
+        self.metric = METRICS["log_loss"] if metric.functional in ("class", "ranking") else metric
 
     def __call__(self, y: Array, prediction: Array) -> float:
         two = prediction.ndim == 2 and prediction.shape[1] == 2
