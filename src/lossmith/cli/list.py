@@ -11,9 +11,7 @@ from .screen import console
 
 def list_losses(
     text: Annotated[list[str] | None, typer.Argument(help="Words that must appear in the guide.")] = None,
-    task: Annotated[
-        str | None, typer.Option(help="Only this task: regression, count, binary, multiclass, ...")
-    ] = None,
+    task: Annotated[str | None, typer.Option(help="Only this task: regression, count, binary, multiclass, ...")] = None,
 ) -> None:
     """List the losses: what each is best for, its pros and cons."""
     import lossmith as lm

@@ -44,7 +44,7 @@ def _write(table: pd.DataFrame, path: Path) -> None:
 
     kind = path.suffix.lower()
     if kind == ".parquet":
-        content = table.astype({"prediction": str} if table["prediction"].dtype == object else {}).to_parquet(index=False)
+        content = table.to_parquet(index=False)
     elif kind == ".jsonl":
         content = table.to_json(orient="records", lines=True, force_ascii=False).encode()
     else:

@@ -83,7 +83,7 @@ def claims(traits: Traits) -> str:
     parts += [word for word in ("symmetric", "proper", "calibrated") if getattr(traits, word)]
     if traits.task in ("regression", "count"):
         pulls = {"no": "unbounded", "bounded": "bounded", "redescending": "vanishing"}
-        parts.append(f"{pulls[traits.robust]} pull of outliers")
+        parts.append(f"{pulls[str(traits.robust)]} pull of outliers")
     return "; ".join(parts)
 
 

@@ -9,8 +9,6 @@ from ..report.words import number, percent, with_error
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
-    from rich.text import Text
 
 _MOST = 8
 
@@ -33,14 +31,14 @@ def told(step: int, record: Any) -> list[RenderableType]:
     return _TELL[step - 1](record)
 
 
-def _line(text: str, style: str = "") -> Text:
+def _line(text: str, style: str = "") -> RenderableType:
     from rich.padding import Padding
     from rich.text import Text
 
-    return Padding(Text(text, style=style), (0, 0, 0, 2))  # type: ignore[return-value]
+    return Padding(Text(text, style=style), (0, 0, 0, 2))
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Table:
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> RenderableType:
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -50,11 +48,13 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequen
         table.add_column(heading, justify="right" if index in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    return Padding(table, (0, 0, 0, 2))  # type: ignore[return-value]
+    return Padding(table, (0, 0, 0, 2))
 
 
 def _analysis(facts: Any) -> list[RenderableType]:
-    lines = [_line(f"{facts.rows:,} rows, {len(facts.columns)} feature columns; task: {facts.task}")]
+    lines: list[RenderableType] = [
+        _line(f"{facts.rows:,} rows, {len(facts.columns)} feature columns; task: {facts.task}")
+    ]
     lines.append(_line(facts.task_reason, "dim"))
     if facts.classes:
         pairs = zip(facts.classes, facts.class_counts, strict=True)
@@ -83,7 +83,7 @@ def _selection(selection: Any) -> list[RenderableType]:
 def _implementation(cards: Any) -> list[RenderableType]:
     right = sum(card.passed is True for card in cards)
     wrong = [card for card in cards if card.passed is False]
-    lines = [_line(f"derivatives right on this target's values: {right} of {len(cards)} losses")]
+    lines: list[RenderableType] = [_line(f"derivatives right on this target's values: {right} of {len(cards)} losses")]
     return lines + [_line(f"! {card.label}: {card.note}", "red") for card in wrong]
 
 
@@ -91,7 +91,7 @@ def _training(trials: Any) -> list[RenderableType]:
     reused = sum(trial.reused for trial in trials)
     kept = f", {reused} kept from before" if reused else ""
     failed = [trial for trial in trials if trial.failure]
-    lines = [_line(f"{len(trials)} trainings{kept}")]
+    lines: list[RenderableType] = [_line(f"{len(trials)} trainings{kept}")]
     return lines + [_line(f"! {t.label}, {t.learner}: {t.failure}", "yellow") for t in failed[:3]]
 
 
@@ -102,9 +102,7 @@ def _evaluation(evaluation: Any) -> list[RenderableType]:
             " default" if score.reference else ""
         )
         behind = "best" if index == evaluation.best else with_error(score.behind, score.behind_error)
-        rows.append(
-            (score.label, score.learner, with_error(score.mean, score.standard_error), behind, marks.strip())
-        )
+        rows.append((score.label, score.learner, with_error(score.mean, score.standard_error), behind, marks.strip()))
     more = len(evaluation.scores) - _MOST
     tail = [_line(f"and {more} more in the report", "dim")] if more > 0 else []
     table = _table(("loss", "learner", "held out", "worse by", ""), rows, (2, 3))

@@ -66,7 +66,7 @@ def plot_calibration(calibration: Mapping[str, Any], unit: str = "") -> Figure:
 
 
 def _draw_perfection(axes: Axes, calibration: Mapping[str, Any]) -> None:
-    style = {"color": MUTED, "linewidth": 1.2, "linestyle": (0, (4, 2)), "zorder": 2}
+    style: dict[str, Any] = {"color": MUTED, "linewidth": 1.2, "linestyle": (0, (4, 2)), "zorder": 2}
     if calibration["kind"] == "quantile":
         axes.axhline(calibration["level"], label=f"wanted: {calibration['level']:g}", **style)
         axes.set_ylim(0.0, 1.25)

@@ -40,11 +40,11 @@ def plot_curves(curves: Sequence[Mapping[str, Any]]) -> Figure:
     if not groups:
         raise ValueError("no training curve has two points or more")
     shown = list(groups.items())[:_MOST]
-    figure = new_figure(3.9 * max(len(shown), 2), 3.3)
+    figure = new_figure(3.9 * max(len(shown), 2), 3.5)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, ((label, learner), folds) in zip(panels, shown, strict=True):
         _draw(axes, folds)
-        dress(axes, title=plain(f"{label}, {learner}", 38), x="iteration", y="mean loss")
+        dress(axes, title=f"{plain(label, 30)}\n{learner}", x="iteration", y="mean loss")
     handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels())}  # noqa: B905
     legend_above(figure, list(handles.values()), list(handles), columns=2)
     return figure

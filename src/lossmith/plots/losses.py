@@ -76,9 +76,7 @@ def _common(slices: list[Slice], losses: list[Loss]) -> list[Slice]:
     return slices
 
 
-def _draw_panel(
-    axes: Axes, order: str, slices: list[Slice], losses: list[Loss], limits: tuple[float, float]
-) -> None:
+def _draw_panel(axes: Axes, order: str, slices: list[Slice], losses: list[Loss], limits: tuple[float, float]) -> None:
     dress(axes, title=_TITLES[order], y=_unit(order, slices[0]))
     axes.axhline(0.0, color=MUTED, linewidth=0.8, zorder=1)
     drawn: list[Array] = []

@@ -97,7 +97,7 @@ def _elementwise(loss: ElementwiseLoss, y: float | None) -> Slice:
 
 def _residual(loss: ElementwiseLoss, y: float) -> Slice:
     width = max(3.0, 1.5 * max((abs(p) for p in loss.parameters), default=0.0))
-    return _along(loss, RESIDUAL, (-width, width), lambda x: (np.full_like(x, y), y + x), loss.traits.kinks)
+    return _along(loss, RESIDUAL, (-width, width), lambda x: (np.full_like(x, y), y + x), _kinks(loss))
 
 
 def _binary(loss: ElementwiseLoss, y: float | None) -> Slice:
@@ -117,8 +117,7 @@ def _binary(loss: ElementwiseLoss, y: float | None) -> Slice:
         )
     label = target if true or not signed else -1.0
     sign = 1.0 if true else -1.0
-    kinks = loss.traits.kinks
-    return _along(loss, MARGIN, (-3.0, 3.0), lambda x: (np.full_like(x, label), sign * x), kinks, sign=sign)
+    return _along(loss, MARGIN, (-3.0, 3.0), lambda x: (np.full_like(x, label), sign * x), _kinks(loss), sign=sign)
 
 
 def _prediction(loss: ElementwiseLoss, y: float) -> Slice:
@@ -126,6 +125,11 @@ def _prediction(loss: ElementwiseLoss, y: float) -> Slice:
         top = float(np.log(max(y, 1.0)))
         return _along(loss, f"raw score  (log of the prediction; target {y:g})", (top - 3.0, top + 2.0), _at(y))
     return _along(loss, f"prediction  (target {y:g})", (0.05 * max(y, 1.0), 3.0 * max(y, 1.0)), _at(y))
+
+
+def _kinks(loss: ElementwiseLoss) -> tuple[float, ...]:
+    kinks = loss.traits.kinks
+    return () if callable(kinks) else kinks
 
 
 def _at(y: float) -> Callable[[Array], tuple[Array, Array]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -95,7 +96,7 @@ def dress(axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: str = 
     axes.set_ylabel(y, fontsize=9.5, color=INK, parse_math=False)
 
 
-def legend_above(figure: Figure, handles: Sequence[object], labels: Sequence[str], columns: int) -> None:
+def legend_above(figure: Figure, handles: Sequence[Artist], labels: Sequence[str], columns: int) -> None:
     """Put one legend above all axes, where it covers no data."""
     legend = figure.legend(
         list(handles),

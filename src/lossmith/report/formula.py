@@ -25,6 +25,8 @@ _SUPER = dict(zip("0123456789+-−()nTkiγ′t", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺
 _SUB = dict(zip("0123456789+-()aeijklmnoprstuvxβγρφ", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₐₑᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩ", strict=True))
 _ACCENTS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303"}
 _HALVES = {("1", "2"): "½", ("1", "4"): "¼", ("1", "3"): "⅓"}
+# Marks of private use stand for what must survive until the end.
+_LAST = str.maketrans({"{": "", "}": "", "\\": "", "\ue000": "{", "\ue001": "}", "\ue004": "-"})
 # A quotient next to a factor needs brackets: c^2/6 (1 - ...), log(P/Q).
 _JOINED_AFTER = re.compile(r"\s*[\w(\\\[|](?!quad)")
 _JOINED_BEFORE = re.compile(r"\\[a-z]+\s*$|[\w)]\s*$")
@@ -64,8 +66,7 @@ def unicode(latex: str) -> str:
         text = _arguments(text, rf"\\{accent}", 1, lambda parts, mark=mark: parts[0] + mark)  # type: ignore[misc]
     text = re.sub(r"\\([A-Za-z]+)(\s*)", _word, text)
     text = _scripts(text.replace("-", "−"))
-    text = text.replace("{", "").replace("}", "").replace("\ue000", "{").replace("\ue001", "}").replace("\\", "").replace("\ue004", "-")
-    return _tidy(text)
+    return _tidy(text.translate(_LAST))
 
 
 def _word(match: re.Match[str]) -> str:

@@ -80,6 +80,8 @@ def render(record: Mapping[str, Any], folder: str) -> str:
         "adjustment": words.adjustment,
         "unicode": unicode,
         "traits": view.traits,
+        "sentence": words.sentence,
+        "label": _label,
         "error": lambda value, error: words.with_error(value, error),
     }
     return environment.get_template("template.html.j2").render(**_context(record, folder))
@@ -95,6 +97,13 @@ def _harmless(value: Any) -> Any:
     return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"
 
 
+def _label(value: Any) -> Any:
+    """Let a long label break after brackets, equal signs and commas instead of anywhere."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([(=,_])", r"\1<wbr>", str(escape(_harmless(str(value))))))
+
+
 def _context(record: Mapping[str, Any], folder: str) -> dict[str, Any]:
     facts = record.get("facts") or {}
     columns = facts.get("columns") or ()
@@ -108,6 +117,7 @@ def _context(record: Mapping[str, Any], folder: str) -> dict[str, Any]:
         "headline": view.headline(record),
         "doubts": view.doubts(record),
         "target_rows": view.target_rows(facts),
+        "residual_rows": view.residual_rows(facts),
         "data_rows": view.data_rows(facts) if facts else [],
         "columns": columns[:_MOST_COLUMNS],
         "columns_more": max(0, len(columns) - _MOST_COLUMNS),
@@ -125,7 +135,7 @@ def _pictures(record: Mapping[str, Any]) -> dict[str, Any]:
     def safe(picture: pictures.Picture | None) -> dict[str, Any] | None:
         if picture is None:
             return None
-        return {"svg": Markup(picture.svg), "caption": picture.caption, "wide": picture.wide}  # noqa: S704
+        return {"svg": Markup(picture.svg), "caption": picture.caption, "wide": picture.wide}
 
     singles = {
         "target": pictures.target,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_LINES = 7
+_NO_CALIBRATION = "No calibration: this run has none (scores without probabilities, or a run cut short)."
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def calibration(record: Mapping[str, Any]) -> Picture:
 
     found = record.get("calibration")
     if not found:
-        return Picture("", "No calibration: this run has none (scores without probabilities, or a run cut short).", False)
+        return Picture("", _NO_CALIBRATION, False)
     name = str((record.get("settings") or {}).get("target", ""))
     caption = "What was predicted against what happened, on held-out rows; below, the rows of each bin."
     return _picture(lambda: plot_calibration(found, name), "Calibration", caption, "calibration", False)

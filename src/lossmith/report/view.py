@@ -25,12 +25,12 @@ _SHAPE = (
     ("dispersion_ratio", "variance / mean", "1 for a Poisson count without features"),
 )
 _RESIDUALS = (
-    ("r2", "explained by a quick fit (R²)", "share of the variance, out of fold"),
-    ("scale", "robust spread around that fit", "in the target's unit"),
-    ("tail_weight", "tail weight around that fit", "1 is normal"),
+    ("r2", "explained (R²)", "share of the variance, out of fold"),
+    ("scale", "robust spread", "in the target's unit"),
+    ("tail_weight", "tail weight", "1 is normal"),
     ("hill_index", "tail index", "below 2 the variance is infinite"),
-    ("variance_power", "power of variance against mean", "0 constant, 1 Poisson, 2 gamma"),
-    ("conditional_dispersion", "dispersion around that fit", "1 for a Poisson count; above 1.3 over-dispersed"),
+    ("variance_power", "variance grows as mean to the", "0 constant, 1 Poisson, 2 gamma"),
+    ("conditional_dispersion", "dispersion", "1 for a Poisson count; above 1.3 over-dispersed"),
     ("expected_zero_share", "zeros a Poisson would show", "%"),
 )
 
@@ -109,7 +109,8 @@ def doubts(record: Record) -> list[str]:
     told += [f"Diagnosis found {f['name']}: {f['evidence']}." for f in record.get("findings") or () if f.get("seen")]
     warnings = (record.get("facts") or {}).get("warnings") or ()
     if warnings:
-        told.append(f"The data raise {_count(len(warnings), 'warning')} (step 1); if one is a fault, mend it and run again.")
+        many = _count(len(warnings), "warning")
+        told.append(f"The data raise {many} (step 1); if one is a fault, mend it and run again.")
     if metric:
         told.append(
             f"Another aim: {metric.get('name')} asks for the {metric.get('functional')}. If errors cost you something "
@@ -122,8 +123,10 @@ def _ties(evaluation: Record) -> list[str]:
     scores = evaluation.get("scores") or ()
     chosen = evaluation.get("chosen")
     tied = [f"{s['label']} ({s['learner']})" for i, s in enumerate(scores) if s.get("tied") and i != chosen]
+    if not scores:
+        return []
     if not tied:
-        return ["More rows: no other candidate is within one standard error, so it would take different data."] if scores else []
+        return ["Different data: no other candidate is within one standard error of the best."]
     shown = ", ".join(tied[:4]) + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
     return [f"More rows: {shown} {'is' if len(tied) == 1 else 'are'} within one standard error of the best."]
 
@@ -132,11 +135,16 @@ def _count(many: int, word: str) -> str:
     return f"{many} {word}" + ("" if many == 1 else "s")
 
 
+def residual_rows(facts: Record) -> list[tuple[str, str, str]]:
+    """Return what is left of the target around a quick fit: name, value, how to read it."""
+    residuals = facts.get("residuals") or {}
+    return [_row(residuals, *line) for line in _RESIDUALS if residuals.get(line[0]) is not None]
+
+
 def target_rows(facts: Record) -> list[tuple[str, str, str]]:
     """Return the target's numbers: name, value, how to read it."""
-    shape, residuals = facts.get("shape") or {}, facts.get("residuals") or {}
+    shape = facts.get("shape") or {}
     rows = [_row(shape, *line) for line in _SHAPE if shape.get(line[0]) is not None]
-    rows += [_row(residuals, *line) for line in _RESIDUALS if residuals.get(line[0]) is not None]
     if facts.get("classes"):
         rows.append(("classes", number(len(facts["classes"])), ""))
         rows.append(("largest / smallest class", number(facts.get("imbalance_ratio"), 3), "1 is balanced"))
@@ -185,9 +193,7 @@ def traits(card: Record) -> str:
     claims = card.get("traits") or {}
     words = ["convex" if claims.get("convex") else "not convex"]
     lipschitz = claims.get("lipschitz")
-    words.append(
-        "unbounded pull" if lipschitz in ("inf", None) else f"pull at most {number(lipschitz, 3)}"
-    )
+    words.append("unbounded pull" if lipschitz in ("inf", None) else f"pull at most {number(lipschitz, 3)}")
     words += ["kinked"] if claims.get("kinks") else []
     words += [word for word in ("proper", "calibrated") if claims.get(word)]
     words += ["redescending"] if claims.get("robust") == "redescending" else []

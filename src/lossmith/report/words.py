@@ -70,6 +70,23 @@ def settings(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key.replace('_', ' ')} {number(value)}" for key, value in values.items()) or "as usual"
 
 
+def sentence(text: Any) -> str:
+    """Return text that begins with a capital, unless it begins with a name, and ends with a full stop.
+
+    Examples
+    --------
+    >>> sentence("the budget ended"), sentence("poisson_nll(a=b) wins.")
+    ('The budget ended.', 'poisson_nll(a=b) wins.')
+    """
+    from ..core.registry import names
+
+    line = str(text).strip()
+    first = line.partition(" ")[0]
+    named = "_" in first or "(" in first or first in names()
+    line = line if named else line[:1].upper() + line[1:]
+    return line if line.endswith((".", "!", "?", ":")) else line + "."
+
+
 def adjustment(values: Mapping[str, Any]) -> str:
     """Say what happens to predictions after the model."""
     kind = values.get("kind", "none")
