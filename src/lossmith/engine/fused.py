@@ -53,6 +53,8 @@ def evaluate(
     tuple of ndarray
         One array of f's shape and dtype for each formula.
     """
+    if out is None and f.size <= _BLOCK and not _worth_compiling(f):
+        return _small(functions, y, f, parameters)
     targets = tuple(out) if out is not None else tuple(np.empty_like(f, order="C") for _ in functions)
     flat = [t.reshape(-1) if t.flags.c_contiguous else np.empty(t.size, t.dtype) for t in targets]
     y_flat, f_flat = np.ascontiguousarray(y).reshape(-1), np.ascontiguousarray(f).reshape(-1)
@@ -62,6 +64,16 @@ def evaluate(
         if not target.flags.c_contiguous:
             target[...] = filled.reshape(target.shape)
     return targets
+
+
+def _small(
+    functions: Sequence[Function], y: Array, f: Array, parameters: tuple[float, ...]
+) -> tuple[Array, ...]:
+    """Evaluate without flattening and copying into place, which would take longer than the formula."""
+    wide_y, wide_f = (a if a.dtype == np.float64 else a.astype(np.float64) for a in (y, f))
+    with np.errstate(all="ignore"):
+        results = [function(wide_y, wide_f, *parameters) for function in functions]
+        return tuple(np.asarray(result, dtype=f.dtype) for result in results)
 
 
 def _worth_compiling(f: Array) -> bool:
