@@ -126,7 +126,7 @@ class StructuredLoss(Loss):
 
     @abstractmethod
     def _value_and_gradient(self, y: Any, f: Floats, weight: Floats) -> Evaluation:
-        """Compute values, and the gradient of sum(weight * values)."""
+        """Compute values, and the gradient of sum(weight * values); f may be overwritten."""
 
     # --- the tier's own work --------------------------------------------------------------------------
 
@@ -188,7 +188,8 @@ def _reduce(found: Evaluation, weight: Floats | None, reduction: str) -> tuple[F
         return value, found.gradient
     counts = np.ones(found.values.shape) if found.measure is None else found.measure
     mass = float(reduce(counts, weight, "sum"))
-    return value, found.gradient / (mass if mass > 0 else 1.0)
+    found.gradient[...] /= mass if mass > 0 else 1.0
+    return value, found.gradient
 
 
 def _fill(out: Any, found: tuple[Array, Array]) -> tuple[Array, Array]:

@@ -73,7 +73,8 @@ def posteriors(emission: Floats, lattice: Lattice, lengths: Integers) -> tuple[F
         shares of a sequence without a path are NaN.
     """
     # Time first: each step works on one contiguous block.
-    steps = np.ascontiguousarray(np.moveaxis(emission + lattice.closed[:, None, :], 1, 0))
+    steps = np.ascontiguousarray(np.moveaxis(emission, 1, 0))
+    steps += lattice.closed
     forward, levels = _forward(steps, lattice, lengths)
     log_p = _at_end(forward[-1], lattice) + np.array([math.fsum(column) for column in levels.T])
     shares = _backward(steps, forward[1:], lattice, lengths)

@@ -157,23 +157,30 @@ class CTC(StructuredLoss):
             )
 
     def _value_and_gradient(self, y: Any, f: Floats, weight: Floats) -> Evaluation:
-        values, measure, gradient = np.zeros(len(f)), np.ones(len(f)), np.zeros_like(f)
-        here = np.flatnonzero(weight > 0.0)
-        if not here.size:
-            return Evaluation(values, measure, gradient)
-        batch = _Batch(*(part[here] for part in y))
-        frames = np.arange(f.shape[1]) < batch.input_lengths[:, None]
-        lattice = Lattice.of(batch.labels, batch.target_lengths, self.blank)
-        z = _finite_top(np.where(frames[:, :, None], f[here], 0.0))
+        here = weight > 0.0
+        if here.all():
+            values, gradient = self._of_batch(y, f)
+        else:
+            values, gradient = np.zeros(len(f)), np.zeros_like(f)
+            if here.any():
+                values[here], gradient[here] = self._of_batch(_Batch(*(part[here] for part in y)), f[here])
+        if (weight != 1.0).any():
+            gradient *= weight[:, None, None]
+        return self._without_path(Evaluation(values, np.ones(len(f)), gradient))
+
+    def _of_batch(self, y: _Batch, z: Floats) -> tuple[Floats, Floats]:
+        """Return values and their gradients, which take the place of the logits z."""
+        frames = np.arange(z.shape[1]) < y.input_lengths[:, None]
+        lattice = Lattice.of(y.labels, y.target_lengths, self.blank)
+        z[~frames] = 0.0
+        z = _finite_top(z)
         emission = np.take_along_axis(z, lattice.classes[:, None, :], axis=2)
         top, rest, p = _softmax(z)
         # One after the other: next to a large logit, log1p(rest) would vanish.
         emission -= top[:, :, None]
         emission -= np.log1p(rest)[:, :, None]
-        values[here], occupied = posteriors(emission, lattice, batch.input_lengths)
-        gradient[here] = _difference(p, occupied, lattice.classes, frames)
-        gradient[here] *= weight[here, None, None]
-        return self._without_path(Evaluation(values, measure, gradient))
+        values, occupied = posteriors(emission, lattice, y.input_lengths)
+        return values, _difference(p, occupied, lattice.classes, frames)
 
     def _without_path(self, found: Evaluation) -> Evaluation:
         impossible = found.values == np.inf
