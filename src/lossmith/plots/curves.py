@@ -51,6 +51,8 @@ def plot_curves(curves: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _draw(axes: Axes, folds: Sequence[Mapping[str, Any]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for number, curve in enumerate(folds):
         first = number == 0
         for key, text, index in (("train", "rows learned from", 0), ("valid", "rows held out", 1)):
@@ -64,6 +66,7 @@ def _draw(axes: Axes, folds: Sequence[Mapping[str, Any]]) -> None:
                     alpha=1.0 if first else 0.45,
                     label=text if first else "_",
                 )
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     last = folds[0]["valid"]
     if last and None not in last:
         best = min(range(len(last)), key=last.__getitem__)

@@ -50,7 +50,7 @@ def plot_scores(scores: Sequence[Mapping[str, Any]], metric: str, chosen: int | 
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    dress(axes, x=f"{metric}: worse than the best by (mean over folds ± 1 standard error) →", grid="x")
+    dress(axes, x=f"{metric}: worse than the best by (± 1 standard error)", grid="x")
     axes.spines["left"].set_visible(False)
     _see_the_near(axes, [score for _, score in shown])
     return figure

@@ -106,7 +106,7 @@ def doubts(record: Record) -> list[str]:
     elif (record.get("budget") or {}).get("cut"):
         told.append("The time budget ended before everything planned was tried; a larger --budget continues.")
     told += _ties(evaluation)
-    told += [f"Diagnosis found {f['name']}: {f['evidence']}." for f in record.get("findings") or () if f.get("seen")]
+    told += [f"Diagnosis found {f['name']}: {f['evidence']}" for f in record.get("findings") or () if f.get("seen")]
     warnings = (record.get("facts") or {}).get("warnings") or ()
     if warnings:
         many = _count(len(warnings), "warning")

@@ -80,7 +80,7 @@ def sentence(text: Any) -> str:
     """
     from ..core.registry import names
 
-    line = str(text).strip()
+    line = str(text).strip().replace(" +- ", " ± ")
     first = line.partition(" ")[0]
     named = "_" in first or "(" in first or first in names()
     line = line if named else line[:1].upper() + line[1:]
