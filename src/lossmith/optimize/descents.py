@@ -154,8 +154,7 @@ def _line_search(
     low_slope, best_value = start, value
     for _ in range(40):
         with np.errstate(over="ignore", invalid="ignore"):
-            there, slopes = objective.value_and_gradient_at(theta + t * direction, raw + t * change)
-            slope = float(slopes @ direction)
+            there, slope = objective.value_and_slope_at(theta + t * direction, raw + t * change, direction, change)
         enough = there <= value + 1e-4 * t * start and there <= best_value
         if enough:
             best, best_value = t, there

@@ -138,6 +138,24 @@ class Objective:
             gradient = gradient + self.penalty.gradient(coefficients)
         return value, np.concatenate([gradient.reshape(-1), np.atleast_1d(weighted.sum(axis=0))[: self._tail]])
 
+    def value_and_slope_at(self, theta: Array, raw: Array, direction: Array, change: Array) -> tuple[float, float]:
+        """Return the objective and its slope along a direction (one output), without touching the features.
+
+        Parameters
+        ----------
+        theta, raw : ndarray
+            Parameters and their raw scores.
+        direction, change : ndarray
+            A direction of the parameters, and what it adds to the raw scores.
+        """
+        values, slopes = self.loss.value_and_gradient(self.y, raw)
+        value, slope = float(self.share @ values), float((self.share * slopes) @ change)
+        if self.penalty is not None:
+            coefficients, along = self.split(theta)[0], self.split(direction)[0]
+            value += self.penalty.value(coefficients)
+            slope += float(self.penalty.gradient(coefficients) @ along)
+        return value, slope
+
     @property
     def _tail(self) -> int:
         return (self.outputs or 1) if self.intercept else 0

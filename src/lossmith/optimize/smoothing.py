@@ -87,11 +87,13 @@ class Smoothed:
         value, slope = self.loss.value_and_gradient(y, f)
         for kink in self.kinks:
             t = f - kink.place
-            inside = np.maximum(self.width - np.abs(t), 0.0)
-            value = value + kink.jump * inside * inside / (4.0 * self.width)
+            near = np.flatnonzero(np.abs(t) < self.width)
+            t, jump = t[near], kink.jump[near]
+            inside = self.width - np.abs(t)
+            value[near] += jump * inside * inside / (4.0 * self.width)
             # On the kink itself the loss gives one subgradient; the parabola's slope there is the middle.
-            slope = np.where(t == 0.0, kink.left + 0.5 * kink.jump, slope)
-            slope = slope - kink.jump * np.sign(t) * inside / (2.0 * self.width)
+            middle = np.where(t == 0.0, kink.left[near] + 0.5 * jump, slope[near])
+            slope[near] = middle - jump * np.sign(t) * inside / (2.0 * self.width)
         return value, slope
 
     def hessian(self, y: Array, f: Array) -> Array:
