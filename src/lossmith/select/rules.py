@@ -280,7 +280,7 @@ def _pinball(facts: Facts, metric: Metric) -> Iterator[Candidate]:
 def _classes(facts: Facts, metric: Metric) -> Iterator[Candidate]:
     yield _cross_entropy(facts, metric)
     imbalance = facts.imbalance_ratio or 1.0
-    purpose = f"classes are {imbalance:.1f} : 1" if imbalance >= 3 else "classes are balanced: little to gain"
+    purpose = f"classes are {imbalance:.1f} : 1" + ("" if imbalance >= 3 else ", so there is little to gain")
     yield _make(
         "focal" if facts.task == "binary" else "categorical_focal",
         f"weighs easy samples down; {purpose}",
