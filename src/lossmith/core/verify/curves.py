@@ -82,41 +82,43 @@ class Curves(ABC):
         return self._jumps(1)
 
     def _jumps(self, order: int) -> list[Jump]:
-        """Follow by bisection what the next derivative does not explain."""
+        """Halve the cells whose change the next derivative does not explain, while it stays unexplained."""
         y, f = self.grid
-        height, rate = self.triple[order], self.triple[order + 1]
-        with np.errstate(all="ignore"):
-            surprise = _surprise(f[:, :-1], f[:, 1:], height, rate)
-        worst = np.argsort(-surprise, axis=1, kind="stable")[:, : self.suspects]
-        rows = np.repeat(np.arange(f.shape[0]), worst.shape[1])
-        low, high = f[rows, worst.ravel()], f[rows, worst.ravel() + 1]
-        targets = y[rows, 0]
-        low, high = self._bisect(order, targets, low, high)
-        before, after = self.evaluate(targets, low)[order], self.evaluate(targets, high)[order]
-        size = np.maximum(np.abs(before), np.abs(after))
-        with np.errstate(invalid="ignore"):
-            high_enough = np.abs(after - before) > np.maximum(1e-6 * size, 1e-9 * self.scale(height))
-        keep = np.flatnonzero(high_enough & np.isfinite(size) & (high > low))
+        surprise = _surprise(*(part[:, i : part.shape[1] - 1 + i] for i in (0, 1) for part in (f, *self._pair(order))))
+        worst = np.argsort(-surprise, axis=1, kind="stable")[:, : self.suspects].ravel()
+        rows = np.repeat(np.arange(f.shape[0]), worst.size // f.shape[0])
+        low, high = (np.stack([part[rows, worst + i] for part in (f, *self._pair(order))]) for i in (0, 1))
+        targets, floor = y[rows, 0], 1e-9 * self.scale(self.triple[order])
+        for _ in range(60):
+            middle = self._middle(order, targets, low[0], high[0])
+            left, right = _surprise(*low, *middle), _surprise(*middle, *high)
+            turn = left > right
+            low, high = np.where(turn, low, middle), np.where(turn, middle, high)
+            size = np.fmax(np.abs(low[1]), np.abs(high[1]))
+            keep = np.fmax(left, right) > 0.5 * np.fmax(1e-6 * size, floor)
+            targets, low, high = targets[keep], low[:, keep], high[:, keep]
         return [
-            Jump(float(targets[i]), float(_simpler(low[i], high[i])), float(before[i]), float(after[i])) for i in keep
+            Jump(float(target), float(_simpler(a[0], b[0])), float(a[1]), float(b[1]))
+            for target, a, b in zip(targets, low.T, high.T, strict=True)
+            if a[0] < b[0] and 1e-6 * max(abs(a[1]), abs(b[1])) + floor < abs(b[1] - a[1]) < np.inf
         ]
 
-    def _bisect(self, order: int, y: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-        for _ in range(60):
-            middle = 0.5 * low + 0.5 * high
-            stack = np.stack([low, middle, high], axis=1)
-            triple = self.evaluate(y[:, None], stack)
-            with np.errstate(all="ignore"):
-                left, right = _surprise(stack[:, :-1], stack[:, 1:], triple[order], triple[order + 1]).T
-            low, high = np.where(left > right, low, middle), np.where(left > right, middle, high)
-        return low, high
+    def _pair(self, order: int) -> tuple[Floats, Floats]:
+        return self.triple[order], self.triple[order + 1]
+
+    def _middle(self, order: int, y: Floats, low: Floats, high: Floats) -> Floats:
+        place = 0.5 * low + 0.5 * high
+        if not place.size:
+            return np.zeros((3, 0))
+        triple = self.evaluate(y, place)
+        return np.stack([place, triple[order], triple[order + 1]])
 
 
-def _surprise(low: Floats, high: Floats, height: Floats, rate: Floats) -> Floats:
-    """Change across cells that the rate at their ends does not explain."""
-    change = height[:, 1:] - height[:, :-1]
-    gap = np.abs(change - 0.5 * (rate[:, 1:] + rate[:, :-1]) * (high - low))
-    return np.where(np.isnan(gap) | (high <= low), 0.0, gap)
+def _surprise(low: Floats, height: Floats, rate: Floats, end: Floats, top: Floats, pace: Floats) -> Floats:
+    """Change between two places that the rate at both does not explain."""
+    with np.errstate(all="ignore"):
+        gap = np.abs(top - height - 0.5 * (rate + pace) * (end - low))
+    return np.where(np.isnan(gap) | (end <= low), 0.0, gap)
 
 
 def _simpler(low: float, high: float) -> float:
