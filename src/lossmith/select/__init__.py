@@ -1,0 +1,1 @@
+"""What the data say, what theory says about them, and which losses follow."""
