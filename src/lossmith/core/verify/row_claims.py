@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .curves import Floats
+from .curves import Extreme, Floats
 from .rows import SIMPLEX, Lines, Rows
 from .shape import Finding, bound
 from .shape import convex as convex_on_lines
@@ -21,20 +21,26 @@ _TRUTHS = ((0.2, 0.5, 0.3), (0.7, 0.2, 0.1), (0.05, 0.35, 0.6), (0.32, 0.36, 0.3
 
 def lipschitz(rows: Rows, claimed: float) -> Finding:
     """Supremum of the gradient's norm."""
-    return bound("sup|gradient|", rows.supremum(rows.norm), claimed, rows.scale(rows.norm))
+    return bound("sup|gradient|", rows.supremum(rows.norm, rows.norms), claimed, rows.scale(rows.norms))
+
+
+def _largest(rows: Rows) -> list[Floats]:
+    return [part[:, -1] for part in rows.spectra]
 
 
 def smooth(rows: Rows, claimed: float) -> Finding:
     """Supremum of the Hessian's largest eigenvalue."""
-    found = rows.supremum(lambda y, f: rows.eigenvalues(y, f)[:, -1])
-    return bound("sup eigenvalue", found, claimed, rows.scale(lambda y, f: rows.eigenvalues(y, f)[:, -1]))
+    found = rows.supremum(lambda y, f: rows.eigenvalues(y, f)[:, -1], _largest(rows))
+    return bound("sup eigenvalue", found, claimed, rows.scale(_largest(rows)))
+
+
+def _lowest(rows: Rows) -> Extreme:
+    return rows.supremum(lambda y, f: -rows.eigenvalues(y, f)[:, 0], [-part[:, 0] for part in rows.spectra])
 
 
 def strong(rows: Rows, claimed: float) -> Finding:
     """Infimum of the Hessian's smallest eigenvalue."""
-    found = rows.supremum(lambda y, f: -rows.eigenvalues(y, f)[:, 0])
-    scale = rows.scale(lambda y, f: rows.eigenvalues(y, f)[:, -1])
-    return bound("inf eigenvalue", found, claimed, scale, sign=-1.0)
+    return bound("inf eigenvalue", _lowest(rows), claimed, rows.scale(_largest(rows)), sign=-1.0)
 
 
 def _lines(rows: Rows) -> list[Lines]:
@@ -43,8 +49,8 @@ def _lines(rows: Rows) -> list[Lines]:
 
 def convex(rows: Rows, claimed: bool) -> Finding:
     """No negative eigenvalue, and convex along lines."""
-    worst = rows.supremum(lambda y, f: -rows.eigenvalues(y, f)[:, 0])
-    if worst.value > 1e-9 * rows.scale(lambda y, f: rows.eigenvalues(y, f)[:, -1]):
+    worst = _lowest(rows)
+    if worst.value > 1e-9 * rows.scale(_largest(rows)):
         return not claimed, f"eigenvalue {-worst.value:.6g} at {worst.place}"
     found = [convex_on_lines(lines, True) for lines in _lines(rows)]
     refuted = [text for good, text in found if not good]

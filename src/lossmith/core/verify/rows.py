@@ -100,9 +100,19 @@ class Rows:
         extremity = span / np.log(10.0) if self.space == "probabilities" else np.log10(np.maximum(span, 1.0))
         return Batch(every_y, every_z, extremity)
 
-    def supremum(self, quantity: Quantity) -> Extreme:
-        """Find the supremum of a quantity over all rows, with a local search around the largest."""
-        values = [_clean(quantity(b.y, self.predictions(b.z))) for b in self.batches]
+    @functools.cached_property
+    def spectra(self) -> list[Floats]:
+        """Eigenvalues at all rows, one array a batch."""
+        return [self.eigenvalues(b.y, self.predictions(b.z)) for b in self.batches]
+
+    @functools.cached_property
+    def norms(self) -> list[Floats]:
+        """Norms of the gradient at all rows, one array a batch."""
+        return [self.norm(b.y, self.predictions(b.z)) for b in self.batches]
+
+    def supremum(self, quantity: Quantity, known: list[Floats]) -> Extreme:
+        """Find the supremum of a quantity, known at all rows, with a local search around the largest."""
+        values = [_clean(part) for part in known]
         batch = int(np.argmax([v.max() for v in values]))
         best = int(np.argmax(values[batch]))
         y, z = self.batches[batch].y[best], self.batches[batch].z[best]
@@ -124,9 +134,9 @@ class Rows:
         with np.printoptions(precision=4, suppress=False, threshold=6, edgeitems=2):
             return f"y={y}, f={self.predictions(z[None])[0]}".replace("\n", "")
 
-    def scale(self, quantity: Quantity) -> float:
-        """The usual size of a quantity."""
-        found = [np.abs(_clean(quantity(b.y, self.predictions(b.z))))[b.extremity <= 1.5] for b in self.batches]
+    def scale(self, known: list[Floats]) -> float:
+        """The usual size of a quantity known at all rows."""
+        found = [np.abs(_clean(part))[b.extremity <= 1.5] for part, b in zip(known, self.batches, strict=True)]
         joined = np.concatenate(found)
         return float(joined[np.isfinite(joined)].max(initial=0.0)) or 1.0
 
