@@ -111,7 +111,13 @@ class Predictor:
 
 
 def refit(
-    dataset: Dataset, facts: Facts, problem: Problem, model: Model, rivals: Sequence[Model], folder: Path
+    dataset: Dataset,
+    facts: Facts,
+    problem: Problem,
+    model: Model,
+    rivals: Sequence[Model],
+    folder: Path,
+    seconds: float,
 ) -> tuple[FinalModel, str]:
     """Train the winner on all rows and save it.
 
@@ -129,6 +135,8 @@ def refit(
         The default loss with the same learner, with default settings and with those that were kept.
     folder : Path
         The folder "model".
+    seconds : float
+        Wall time after which the best model so far is taken.
 
     Returns
     -------
@@ -141,7 +149,7 @@ def refit(
     # Trials chose their rounds with a fifth of the rows set aside; with all rows a few more are right.
     rounds = round(1.1 * model.rounds) if plan.learner == "boosted" else None
     with threadpool_limits(1):  # as in the trials, so that sums are the same on any machine
-        fitted = fit(plan, dataset.X, y, facts, problem.metric, problem.seed, rounds=rounds)
+        fitted = fit(plan, dataset.X, y, facts, problem.metric, problem.seed, rounds=rounds, seconds=seconds)
     adjustment, threshold = settled(problem, model)
     sure = fitted.fitted.has_probabilities or adjustment["kind"] == "platt"
     predictor = Predictor(fitted, facts.task, dataset.target, facts.classes, adjustment, threshold, sure)
@@ -161,7 +169,13 @@ def refit(
         rows=dataset.rows,
         files=files,
     )
-    return final, "" if adjustment == NONE else "predictions are adjusted after the model; see the final step"
+    return final, _note(adjustment, fitted)
+
+
+def _note(adjustment: Adjustment, fitted: Fit) -> str:
+    if fitted.curve is not None and fitted.curve.stopped == "time limit":
+        return "the budget ended the final training early; give a larger --budget"
+    return "" if adjustment == NONE else "predictions are adjusted after the model; see the final step"
 
 
 def save(predictor: Predictor, folder: Path) -> tuple[str, ...]:

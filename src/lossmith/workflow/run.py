@@ -45,6 +45,7 @@ from lossmith.workflow.trials import Plan, Problem, Trial, run_trials
 
 _FOR_ITERATION = 0.40  # of the budget: what training leaves for remedies, refit and report
 _FOR_A_TRIAL = 0.25  # of the budget: a guard for data on which a single training would eat it all
+_AT_LEAST = 5.0  # seconds for the final training, come what may
 _FOR_THE_END = 0.17  # of the budget: what remedies leave for refit and report
 
 
@@ -162,7 +163,7 @@ def run(
         journal.progress.note(f"continuing the run in {folder}")
     training = _train(question, folder, clock, journal)
     findings, model, attempts, trials = _improve(question, training, folder, clock, journal)
-    final, note = _finish(question, training, model, trials, folder, journal)
+    final, note = _finish(question, training, model, trials, folder, clock, journal)
     record = _record(question, training, findings, attempts, final, model, trials, clock, journal, note)
     return _publish(record, folder)
 
@@ -269,11 +270,15 @@ def _finish(
     model: Model,
     trials: list[Trial],
     folder: Path,
+    clock: Clock,
     journal: _Journal,
 ) -> tuple[FinalModel, str]:
     rivals = steps.rivals_of(training.problem, question.selection, model.plan, trials)
+    seconds = max(_AT_LEAST, clock.budget - clock.elapsed)
     with journal.step(8) as result:
-        final, note = refit(question.dataset, question.facts, training.problem, model, rivals, folder / "model")
+        final, note = refit(
+            question.dataset, question.facts, training.problem, model, rivals, folder / "model", seconds
+        )
         result.append(final)
     return final, note
 

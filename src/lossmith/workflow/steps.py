@@ -82,9 +82,7 @@ def incomplete_of(plans: Iterable[Plan], models: Iterable[Model], trials: Iterab
     finished = {model.plan.name for model in models}
     failures = {(t.record.label, t.record.learner): t.record.failure for t in trials if t.record.failure}
     missing = [plan for plan in plans if plan.name not in finished]
-    return tuple(
-        f"{plan.name}: {failures.get((plan.label, plan.learner), 'not finished')}" for plan in missing
-    )
+    return tuple(f"{plan.name}: {failures.get((plan.label, plan.learner), 'not finished')}" for plan in missing)
 
 
 def evidence_of(problem: Problem, model: Model, trials: Iterable[Trial], restarts: tuple[float, ...] = ()) -> Evidence:
