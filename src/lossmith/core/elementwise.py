@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
@@ -52,10 +51,16 @@ class ElementwiseLoss(Loss):
     def prediction_domain(self) -> Domain:
         """Which predictions the formulas in force accept."""
 
-    @functools.cached_property
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # kept, not cached on demand: torch.compile cannot trace the lock of a cached property
+        object.__setattr__(self, "_parameters", encoded(self))
+
+    @property
     def parameters(self) -> tuple[float, ...]:
         """The numbers the formulas receive after y and f."""
-        return encoded(self)
+        numbers: tuple[float, ...] = self._parameters  # type: ignore[attr-defined]
+        return numbers
 
     def hessian(self, y_true: Any, y_pred: Any) -> Array:
         """Compute the second derivative by y_pred, exact almost everywhere (0 where the loss is linear).

@@ -40,7 +40,7 @@ def one_hot(index: Array, like: Array) -> Array:
 
 def constant_row(values: Sequence[float], like: Array) -> Array:
     """Plain numbers as a row (1, ..., k) in the library, dtype and device of ``like`` (..., k)."""
-    row = full_like(like[:1], 0.0)
+    row = full_like(like[:1, ...], 0.0)
     for i, value in enumerate(values):
         row = where(positions(like) == i, full_like(row, value), row)
     return row

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 from keras import ops
+from ml_dtypes import finfo
 
 Tensor = Any
 
@@ -35,6 +36,11 @@ class KerasNamespace:
     stack = staticmethod(ops.stack)
     matmul = staticmethod(ops.matmul)
     astype = staticmethod(ops.cast)
+
+    @staticmethod
+    def finfo(dtype: Any) -> Any:
+        """Return the limits of a floating dtype."""
+        return finfo(keras.backend.standardize_dtype(dtype))
 
     @staticmethod
     def full_like(x: Tensor, value: float) -> Tensor:

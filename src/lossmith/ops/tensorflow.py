@@ -9,6 +9,11 @@ import tensorflow as tf
 Tensor = Any
 
 
+def _as(value: Any, dtype: Any) -> Tensor:
+    """Return a tensor of a dtype; tf.cast alone would take a Python number through float32."""
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
+
+
 class TensorFlowNamespace:
     """The words of the vocabulary on ``tf.Tensor``; everything traces under ``jit_compile=True``."""
 
@@ -33,18 +38,23 @@ class TensorFlowNamespace:
     @staticmethod
     def pow(x: Tensor, exponent: Any) -> Tensor:
         """X to a power."""
-        return tf.math.pow(x, tf.cast(exponent, x.dtype))
+        return tf.math.pow(x, _as(exponent, x.dtype))
 
     @staticmethod
     def where(condition: Tensor, x: Any, y: Any) -> Tensor:
         """Choose by condition; a plain number takes the dtype of the other side."""
         dtype = x.dtype if tf.is_tensor(x) else y.dtype
-        return tf.where(condition, tf.cast(x, dtype), tf.cast(y, dtype))
+        return tf.where(condition, _as(x, dtype), _as(y, dtype))
+
+    @staticmethod
+    def finfo(dtype: Any) -> Any:
+        """Return the limits of a floating dtype (its ``max``)."""
+        return tf.as_dtype(dtype)
 
     @staticmethod
     def full_like(x: Tensor, value: float) -> Tensor:
         """Return a constant of the shape and dtype of x."""
-        return tf.fill(tf.shape(x), tf.cast(value, x.dtype))
+        return tf.fill(tf.shape(x), _as(value, x.dtype))
 
     @staticmethod
     def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
