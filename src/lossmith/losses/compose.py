@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
+from ..core import contract
 from ..core.loss import Loss
 from ..core.parameters import Check, custom, weights
 from ..core.reduce import check_reduction
@@ -37,9 +39,15 @@ class WeightedSum(Loss):
     Parameters
     ----------
     losses : sequence of Loss or str
-        The parts. They must accept the same targets and predictions and be of one tier.
+        The parts. They must accept the same targets and predictions.
     weights : sequence of float, optional
         One number >= 0 for each part; 1 if not given.
+
+    Notes
+    -----
+    Parts of one tier are summed sample by sample. Parts of different tiers, such as Dice on masks and
+    cross-entropy on pixels, have no samples in common: their means (or sums) are added, and ``gradient`` is
+    that of the mean.
 
     Examples
     --------
@@ -69,9 +77,6 @@ class WeightedSum(Loss):
         super().__post_init__()
         if self.weights is not None and len(self.weights) != len(self.losses):
             raise ValueError(f"WeightedSum: {len(self.weights)} weights for {len(self.losses)} losses; give one each")
-        if len({part.tier for part in self.losses}) > 1:
-            tiers = ", ".join(f"{part.name} is {part.tier}" for part in self.losses)
-            raise ValueError(f"WeightedSum: the parts differ in tier ({tiers}); combine losses of one tier")
 
     @classmethod
     def example(cls) -> Self:
@@ -84,22 +89,26 @@ class WeightedSum(Loss):
         factors = self.weights or (1.0,) * len(self.losses)
         return tuple(zip(factors, self.losses, strict=True))
 
-    def __call__(
-        self,
-        y_true: Any,
-        y_pred: Any,
-        sample_weight: Any = None,
-        reduction: str = "mean",
-        *,
-        broadcast: bool = False,
-    ) -> Array:
-        return _total(
-            weight * loss(y_true, y_pred, sample_weight, reduction, broadcast=broadcast)
-            for weight, loss in self.parts
-        )
+    @property
+    def mixed(self) -> bool:
+        """Whether the parts are of different tiers."""
+        return len({part.tier for part in self.losses}) > 1
 
     def gradient(self, y_true: Any, y_pred: Any) -> Array:
-        return _total(weight * loss.gradient(y_true, y_pred) for weight, loss in self.parts)
+        """Compute the gradient by y_pred: per sample, or that of the mean when the parts differ in tier.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+            As in the call.
+
+        Returns
+        -------
+        array of y_pred's shape and dtype
+            The weighted sum of the parts' gradients.
+        """
+        one = _mean_gradient if self.mixed else _own_gradient
+        return _total(weight * one(loss, y_true, y_pred) for weight, loss in self.parts)
 
     def hessian(self, y_true: Any, y_pred: Any) -> Array:
         """Compute the weighted sum of the parts' Hessians.
@@ -122,7 +131,7 @@ class WeightedSum(Loss):
         return _total(weight * loss.hessian(y_true, y_pred) for weight, loss in self.parts)  # type: ignore[attr-defined]
 
     def value_and_gradient(self, y_true: Any, y_pred: Any, out: Any = None) -> tuple[Array, Array]:
-        """Compute per-sample values and gradient.
+        """Compute per-sample values and gradient; mean and its gradient when the parts differ in tier.
 
         Parameters
         ----------
@@ -136,18 +145,45 @@ class WeightedSum(Loss):
         tuple of arrays
             Values and gradient.
         """
-        pairs = [(weight, loss.value_and_gradient(y_true, y_pred)) for weight, loss in self.parts]
-        result = tuple(_total(weight * pair[i] for weight, pair in pairs) for i in (0, 1))
+        if self.mixed:
+            result: tuple[Array, ...] = (self(y_true, y_pred), self.gradient(y_true, y_pred))
+        else:
+            pairs = [(weight, loss.value_and_gradient(y_true, y_pred)) for weight, loss in self.parts]
+            result = tuple(_total(weight * pair[i] for weight, pair in pairs) for i in (0, 1))
         if out is None:
             return result[0], result[1]
         out[0][...], out[1][...] = result
         return out[0], out[1]
 
     def _accept(self, y_true: Any, y_pred: Any, sample_weight: Any, broadcast: bool) -> tuple[Any, Any, Any]:
-        return y_true, y_pred, sample_weight
+        if not broadcast:
+            return y_true, y_pred, sample_weight
+        f = contract.predictions(y_pred)
+        return *contract.same_shape(contract.targets(y_true, f), f, broadcast=True), sample_weight
+
+    def _reduced(self, y: Any, f: Any, weight: Any, reduction: str) -> Array:
+        if self.mixed and reduction == "none":
+            tiers = ", ".join(f"{part.name} is {part.tier}" for part in self.losses)
+            raise ValueError(f"WeightedSum: the parts have no samples in common ({tiers}); reduce by 'mean' or 'sum'")
+        return _total(factor * loss(y, f, weight, reduction) for factor, loss in self.parts)
 
     def _values(self, y: Any, f: Any) -> Array:
-        return _total(weight * loss(y, f, reduction="none") for weight, loss in self.parts)
+        return self._reduced(y, f, None, "none")
+
+
+def _own_gradient(loss: Loss, y_true: Any, y_pred: Any) -> Array:
+    return loss.gradient(y_true, y_pred)
+
+
+def _mean_gradient(loss: Loss, y_true: Any, y_pred: Any) -> Array:
+    """Gradient of the mean, which the structured tier gives itself."""
+    gradient = loss.gradient(y_true, y_pred)
+    if loss.tier == "structured":
+        return gradient
+    y, f, _ = loss._accept(y_true, y_pred, None, False)
+    measure = loss._measure(y, f)
+    count = math.prod(f.shape if loss.tier == "elementwise" else f.shape[:-1])
+    return gradient / (count if measure is None else measure.sum())
 
 
 def _total(terms: Any) -> Any:
@@ -161,7 +197,7 @@ def _total(terms: Any) -> Any:
 def _tasks(value: Any) -> dict[str, Loss]:
     made = {str(name): get(loss) for name, loss in dict(value).items()}
     if not made:
-        raise ValueError
+        raise ValueError("MultiTask: no tasks were given; give one loss for each task, {'price': 'mse', ...}")
     return made
 
 
