@@ -28,7 +28,7 @@ _ALPHA = 1e-4
 LINEAR_STEPS, ROUNDS, RATE, _PATIENCE = 300, 400, 0.1, 25
 _INNER = 0.2  # of the training rows, to choose the number of rounds
 _POINTS = 200
-_RESTART_ROWS = 2000
+_RESTART_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -279,8 +279,8 @@ def restarts_of(plan: Plan, problem: Problem) -> tuple[float, ...]:
     outputs = len(problem.facts.classes) if loss.tier == "row-wise" else None
     rng, shape = np.random.default_rng(problem.seed), (table.shape[1],) + ((outputs,) if outputs else ())
     target, tail = fitted.encode(y), 0.0 if outputs is None else np.zeros(outputs)
-    starts = [None, *((rng.normal(size=shape), tail) for _ in range(3))]
+    starts = [None, *((rng.normal(size=shape), tail) for _ in range(2))]
     return tuple(
-        solve(loss, table, target, penalty=L2(_ALPHA), outputs=outputs, start=start, max_iterations=200).objective
+        solve(loss, table, target, penalty=L2(_ALPHA), outputs=outputs, start=start, max_iterations=100).objective
         for start in starts
     )

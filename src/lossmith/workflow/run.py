@@ -43,10 +43,10 @@ from lossmith.workflow.settings import seconds_of, settings_of, versions
 from lossmith.workflow.store import default_folder, fingerprint, identity, open_folder, plain, unwritable, write_json
 from lossmith.workflow.trials import Plan, Problem, Trial, run_trials
 
-_FOR_ITERATION = 0.40  # of the budget: what training leaves for remedies, refit and report
+_FOR_ITERATION = 0.45  # of the budget: what training leaves for remedies, refit and report
 _FOR_A_TRIAL = 0.25  # of the budget: a guard for data on which a single training would eat it all
 _AT_LEAST = 5.0  # seconds for the final training, come what may
-_FOR_THE_END = 0.17  # of the budget: what remedies leave for refit and report
+_FOR_THE_END = 0.25  # of the budget: what remedies leave for refit and report
 
 
 @dataclass(frozen=True)
