@@ -18,9 +18,9 @@ def show(
     loss: Annotated[str, typer.Argument(help="Name or call, such as huber or 'huber(delta=1.35)'.")],
 ) -> None:
     """Show a loss: formula, gradient, claims, when to use it, pros and cons."""
-    import lossmith as lm
+    from ..core.registry import get, loss_class
 
-    found = lm.get(loss)
+    found = get(loss) if "(" in loss else loss_class(loss).example()
     _print(found, _heading(found), _sections(found))
 
 

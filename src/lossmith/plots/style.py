@@ -91,9 +91,10 @@ def dress(axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: str = 
     axes.set_axisbelow(True)
     if grid:
         axes.grid(True, axis=grid, color=GRID, linewidth=0.8)  # type: ignore[arg-type]
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=8, parse_math=False)
-    axes.set_xlabel(x, fontsize=9.5, color=INK, parse_math=False)
-    axes.set_ylabel(y, fontsize=9.5, color=INK, parse_math=False)
+    lines = "\n".join(plain(line) for line in title.split("\n"))
+    axes.set_title(lines, loc="left", fontsize=11, fontweight="bold", color=INK, pad=8, parse_math=False)
+    axes.set_xlabel(plain(x, 110), fontsize=9.5, color=INK, parse_math=False)
+    axes.set_ylabel(plain(y, 110), fontsize=9.5, color=INK, parse_math=False)
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist], labels: Sequence[str], columns: int) -> None:

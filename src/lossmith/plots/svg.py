@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 from .files import render
-from .style import GRID, INK, MUTED, PAPER
+from .style import GRID, INK, MUTED, PAPER, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,6 +37,7 @@ def inline(figure: Figure, title: str, description: str, prefix: str) -> str:
     str
         The element, with ``role="img"``, without scripts, links outward or fixed size.
     """
+    title, description = plain(title, 200), plain(description, 400)
     root = ET.fromstring(render(figure, "svg"))
     _clean(root)
     for element in root.iter():

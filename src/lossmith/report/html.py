@@ -69,6 +69,7 @@ def render(record: Mapping[str, Any], folder: str) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        undefined=jinja2.ChainableUndefined,  # an unfinished run lacks parts; the page says so where it matters
         finalize=_harmless,
         trim_blocks=True,
         lstrip_blocks=True,
