@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .elementwise import exp, full_like, indicator, log1p, where
-from .namespaces import namespace
+from .namespaces import is_numpy, namespace
 
 Array = Any
 
@@ -33,9 +33,17 @@ def positions(like: Array) -> Array:
     return xp.arange(like.shape[-1], **on_device)
 
 
+def _at(index: Array, like: Array) -> Array:
+    """Return True at ``index`` of each row; TensorFlow compares integers of one dtype only."""
+    places = positions(like)
+    if not is_numpy(like) and places.dtype != index.dtype:
+        places = namespace(like).astype(places, index.dtype)
+    return column(index) == places
+
+
 def one_hot(index: Array, like: Array) -> Array:
     """Rows of zeros with a 1 at ``index``: (...,) against ``like`` (..., k), in the dtype of ``like``."""
-    return indicator(column(index) == positions(like), like)
+    return indicator(_at(index, like), like)
 
 
 def constant_row(values: Sequence[float], like: Array) -> Array:
@@ -49,7 +57,7 @@ def constant_row(values: Sequence[float], like: Array) -> Array:
 def first_maximum(x: Array) -> Array:
     """Return True at the first maximum of each row, False elsewhere."""
     xp = namespace(x)
-    return column(xp.argmax(x, axis=-1)) == positions(x)
+    return _at(xp.argmax(x, axis=-1), x)
 
 
 class Softmax(NamedTuple):
