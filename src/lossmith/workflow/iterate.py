@@ -114,6 +114,7 @@ def _remedies(
     yield from _rival(start, evaluation, train)
     yield from _robust(problem, start, seen, models, train)
     yield from _weights(problem, start, seen, train)
+    yield from _rounds(start, seen, train)
     yield from _recalibration(problem, models)
     if problem.metric.functional == "class" and problem.facts.task == "binary":
         because = seen.get("class imbalance", "a decision needs a threshold; 1/2 is best only for equal costs")
@@ -137,16 +138,16 @@ def _strength(start: Model, seen: dict[str, str], train: Train) -> Iterator[Reme
     yield Remedy("regularisation 10 times stronger", over or default, regularised(10.0))
     if not over:
         yield Remedy("regularisation 10 times weaker", default, regularised(0.1))
+
+
+def _rounds(start: Model, seen: dict[str, str], train: Train) -> Iterator[Remedy]:
+    """Remedies that take the longest come last: time may run out."""
     if start.plan.learner == "boosted":
         yield Remedy(
             "steps half as long, twice as many rounds",
             "shorter steps usually cost time and gain a little",
             lambda model: _with(model, train, learning_rate=RATE / 2.0, iterations=2 * ROUNDS),
         )
-    yield from _rounds(start, seen, train)
-
-
-def _rounds(start: Model, seen: dict[str, str], train: Train) -> Iterator[Remedy]:
     if slow := seen.get("slow convergence"):
         most = 3 * (ROUNDS if start.plan.learner == "boosted" else LINEAR_STEPS)
         yield Remedy(f"up to {most} rounds", slow, lambda model: _with(model, train, iterations=most))
