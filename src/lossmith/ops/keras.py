@@ -40,7 +40,7 @@ class KerasNamespace:
     @staticmethod
     def finfo(dtype: Any) -> Any:
         """Return the limits of a floating dtype."""
-        return finfo(keras.backend.standardize_dtype(dtype))
+        return finfo(keras.backend.standardize_dtype(dtype))  # type: ignore[no-untyped-call]
 
     @staticmethod
     def full_like(x: Tensor, value: float) -> Tensor:
