@@ -158,6 +158,17 @@ def test_units_of_the_features_do_not_matter_to_the_linear_learner(loss) -> None
     np.testing.assert_allclose(shifted, plain, rtol=1e-4)
 
 
+def test_default_penalty_is_that_of_scikit_learn() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    table = X * [1e2, 1, 1, 1e-2, 1, 1] + 3.0
+    ours = LinearLearner(lm.BinaryCrossEntropy()).fit(table, BIT).predict(table)
+    theirs = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, tol=1e-10, max_iter=1000)).fit(table, BIT)
+    np.testing.assert_allclose(ours, theirs.predict_proba(table), atol=1e-6)
+
+
 def test_which_losses_have_a_unit() -> None:
     assert [loss.name for loss in RESIDUAL if has_unit(loss)] == ["huber", "log_cosh", "tukey"]
 

@@ -66,8 +66,9 @@ class LinearLearner:
     ----------
     loss : Loss
         On raw scores: losses of the residual, on logits, on log-rates, of the margin.
-    alpha : float, default 1e-4
-        Strength of the L2 penalty, alpha * sum of squared coefficients, added to the mean loss.
+    alpha : float, optional
+        Strength of the L2 penalty, alpha * sum of squared coefficients, added to the mean loss. By default
+        1 / (2 n) for n rows, which for the cross-entropy is scikit-learn's C = 1.
     penalty : Penalty, optional
         Used instead of the L2 penalty.
     scale : float, optional
@@ -76,7 +77,7 @@ class LinearLearner:
     """
 
     loss: Loss
-    alpha: float = 1e-4
+    alpha: float | None = None
     penalty: Penalty | None = None
     scale: float | None = None
 
@@ -132,7 +133,7 @@ class LinearLearner:
             self.loss,
             Z,
             link.encode(y),
-            penalty=self._penalty(),
+            penalty=self._penalty(y.size),
             sample_weight=w,
             outputs=outputs,
             max_iterations=iterations,
@@ -145,8 +146,10 @@ class LinearLearner:
         kind = _curvature_kind(self.loss, found.method)
         return Fitted(self.loss, link, model, watcher.curve(found.status.replace("_", " ")), kind)
 
-    def _penalty(self) -> Penalty:
-        return L2(self.alpha) if self.penalty is None else self.penalty
+    def _penalty(self, n: int) -> Penalty:
+        if self.penalty is not None:
+            return self.penalty
+        return L2(0.5 / n if self.alpha is None else self.alpha)
 
     def _link(self, Z: Array, y: Array, w: Array | None, iterations: int, seconds: float) -> Link:
         link = link_for(self.loss, y, w)
@@ -158,7 +161,7 @@ class LinearLearner:
             MeanAbsoluteError(),
             Z,
             link.encode(y),
-            penalty=self._penalty(),
+            penalty=self._penalty(y.size),
             sample_weight=w,
             tolerance=1e-4,
             max_iterations=iterations,
