@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from run_record import NASTY, classes, example
 
 from lossmith.plots.calibration import plot_calibration
 from lossmith.plots.curves import plot_curves
@@ -16,6 +15,7 @@ from lossmith.plots.predictions import plot_predictions
 from lossmith.plots.scores import plot_scores
 from lossmith.plots.svg import inline
 from lossmith.plots.target import plot_classes, plot_numbers
+from run_record import NASTY, classes, example
 
 
 def test_png_and_svg_are_written(tmp_path: Path) -> None:
@@ -131,5 +131,5 @@ def test_curves_draw_each_fold() -> None:
     ],
 )
 def test_nothing_to_draw_is_an_error_in_words(draw: object) -> None:
-    with pytest.raises(ValueError, match="no |needs"):
+    with pytest.raises(ValueError, match=r"no |needs"):
         draw()  # type: ignore[operator]

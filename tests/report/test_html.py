@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_record import NASTY, classes, example
 
 from lossmith.core.errors import InputError
 from lossmith.report.html import render, write_report
+from run_record import NASTY, classes, example
 
 VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 LINKS = ("href", "src", "xlink:href", "action", "formaction", "data", "srcset", "poster")
@@ -65,7 +65,7 @@ def test_the_answer_comes_first() -> None:
     text = page(example()).text
     assert "Train with huber on the boosted learner." in text
     assert "0.900 ± 0.050" in text
-    assert "Better than the default loss by more than one standard error." in text
+    assert "Better than the default loss by more than one standard error (0.140 ± 0.060 apart)." in text
     assert text.index("Train with huber") < text.index("What would change our mind") < text.index("Problem analysis")
 
 
@@ -73,6 +73,16 @@ def test_a_default_loss_that_wins_is_said_to_win() -> None:
     run = example()
     run["final"] |= {"label": "mse", "score": 1.04}
     assert "The default loss is the right one" in page(run).text
+
+
+def test_the_lead_is_that_of_paired_folds_where_it_is_known() -> None:
+    run = example()
+    rival = run["attempts"][0] | {"before": 0.9, "after": 1.04, "gain": -0.14, "gain_error": 0.2, "kept": False}
+    run["attempts"].append(rival)
+    assert "within one standard error (0.14 ± 0.20 on the same folds)" in page(run).text
+    run = example()
+    run["final"] |= {"score": 1.0}
+    assert "within one standard error (0.040 ± 0.050 on the same folds)" in page(run).text
 
 
 def test_a_loss_worse_than_the_default_is_not_praised() -> None:

@@ -47,7 +47,7 @@ def run(
             )
     except KeyboardInterrupt:
         _say_what_is_kept(screen, output)
-        raise typer.Exit(130) from None
+        raise SystemExit(130) from None
     _conclude(screen, result)
 
 
@@ -80,4 +80,4 @@ def _conclude(screen: Screen, result: RunResult) -> None:
     )
     if result.record.interrupted:
         typer.echo("lossmith: interrupted; the best found so far is kept; the same command continues", err=True)
-        raise typer.Exit(130)
+        raise SystemExit(130)

@@ -98,6 +98,10 @@ def _name_row(axes: Axes, row: int, score: Mapping[str, Any], is_chosen: bool) -
     )
 
 
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if 1000.0 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
 def _see_the_near(axes: Axes, scores: Sequence[Mapping[str, Any]]) -> None:
     """Cut the axis where one candidate is so far behind that the rest could not be told apart."""
     ends = sorted(score["behind"] + (score["behind_error"] or 0.0) for score in scores)
@@ -110,7 +114,7 @@ def _see_the_near(axes: Axes, scores: Sequence[Mapping[str, Any]]) -> None:
     axes.set_xlim(min(0.0, *starts) - 0.04 * limit, limit)
     for row in far:
         axes.annotate(
-            f"{scores[row]['behind']:.3g} →",
+            f"{_short(scores[row]['behind'])} →",
             xy=(0.99, row),
             xycoords=("axes fraction", "data"),
             horizontalalignment="right",

@@ -60,7 +60,7 @@ def headline(record: Record) -> dict[str, Any]:
         "score": with_error(final["score"], final["standard_error"]),
         "rival": rival,
         "against": with_error(final.get("reference_score"), final.get("reference_error")),
-        "verdict": _verdict(final, metric, rival),
+        "verdict": _verdict(record, final, metric, rival),
     }
 
 
@@ -70,20 +70,38 @@ def _reference_label(record: Record, learner: str) -> str:
     return found[0] if found else "the default loss"
 
 
-def _verdict(final: Record, metric: Record, rival: str) -> str:
+def _verdict(record: Record, final: Record, metric: Record, rival: str) -> str:
     if final.get("reference_score") is None:
         return "The default loss was not trained with this learner, so there is nothing to compare with."
-    sign = 1.0 if metric.get("greater_is_better") else -1.0
-    gain = sign * (final["score"] - final["reference_score"])
-    error = max(final["standard_error"] or 0.0, final.get("reference_error") or 0.0)
+    gain, error, paired = _lead(record, final, metric)
     if final["label"] == rival:
         more = "; what is gained comes from the remedies of step 7" if gain > 0 else ""
         return f"The default loss is the right one for these data{more}."
+    by = f" ({with_error(abs(gain), error)} {'on the same folds' if paired else 'apart'})"
     if gain > error:
-        return "Better than the default loss by more than one standard error."
+        return f"Better than the default loss by more than one standard error{by}."
     if gain >= -error:
-        return "No worse than the default loss, and not clearly better: the two lie within one standard error."
-    return "Worse than the default loss by more than one standard error: prefer the default."
+        return f"Not clearly better than the default loss, nor worse: within one standard error{by}."
+    return f"Worse than the default loss by more than one standard error{by}: prefer the default."
+
+
+def _lead(record: Record, final: Record, metric: Record) -> tuple[float, float, bool]:
+    """Return how much better than the default loss, its standard error, and whether that is of paired folds."""
+    for attempt in record.get("attempts") or ():
+        if attempt.get("gain") is not None and _same(attempt, "before", "after", final):
+            return -attempt["gain"], attempt["gain_error"] or 0.0, True
+    scores = (record.get("evaluation") or {}).get("scores") or ()
+    if scores and scores[0]["mean"] == final["score"]:
+        for rival in scores:
+            if rival["mean"] == final["reference_score"]:
+                return rival["behind"], rival["behind_error"], True
+    sign = 1.0 if metric.get("greater_is_better") else -1.0
+    error = max(final["standard_error"] or 0.0, final.get("reference_error") or 0.0)
+    return sign * (final["score"] - final["reference_score"]), error, False
+
+
+def _same(attempt: Record, ours: str, theirs: str, final: Record) -> bool:
+    return bool(attempt[ours] == final["score"] and attempt[theirs] == final["reference_score"])
 
 
 def doubts(record: Record) -> list[str]:
