@@ -17,7 +17,7 @@ from ..core.parameters import custom as custom_field
 from ..core.registry import register
 from ..core.rowwise import RowWiseLoss
 from ..core.traits import About, Traits
-from ..ops import exp, is_numpy, log, square
+from ..ops import exp, is_numpy, log, square, times
 from ..ops.arrays import stack
 
 Array = Any
@@ -30,17 +30,17 @@ class _OnLogVariance:
     @staticmethod
     def value(y: Array, f: Array, constant: float) -> Array:
         e, s = f[..., 0] - y, f[..., 1]
-        return 0.5 * (s + square(e * exp(-0.5 * s))) + constant
+        return 0.5 * (s + square(times(e, exp(-0.5 * s)))) + constant
 
     @staticmethod
     def slope(y: Array, f: Array, constant: float) -> Array:
         e, s = f[..., 0] - y, f[..., 1]
-        return stack(e * exp(-s), 0.5 - 0.5 * square(e * exp(-0.5 * s)))
+        return stack(times(e, exp(-s)), 0.5 - 0.5 * square(times(e, exp(-0.5 * s))))
 
     @staticmethod
     def second(y: Array, f: Array) -> tuple[Array, Array, Array]:
         e, s = f[..., 0] - y, f[..., 1]
-        return exp(-s), -e * exp(-s), 0.5 * square(e * exp(-0.5 * s))
+        return exp(-s), -times(e, exp(-s)), 0.5 * square(times(e, exp(-0.5 * s)))
 
 
 class _OnVariance:
@@ -115,9 +115,7 @@ class GaussianNLL(RowWiseLoss):
         "log_variance": (EXTENDED_REAL, EXTENDED_REAL),
         "variance": (EXTENDED_REAL, POSITIVE),
     }
-    claims = Traits(
-        "distribution", symmetric=True, proper=True, elicits="distribution", strong=float("-inf")
-    )
+    claims = Traits("distribution", symmetric=True, proper=True, elicits="distribution", strong=float("-inf"))
     about = About(
         formula=r"\ell(y, \mu, v) = \tfrac12 \log(2 \pi v) + \frac{(y - \mu)^2}{2 v}",
         gradient=r"\Bigl(\frac{\mu - y}{v},\ \frac{1}{2v}\bigl(1 - \frac{(y-\mu)^2}{v}\bigr)\Bigr)",
@@ -280,4 +278,3 @@ class NegativeLogLikelihood(RowWiseLoss):
         found = getattr(scipy.stats, self.distribution)
         continuous = isinstance(found, scipy.stats.rv_continuous)
         return (found.logpdf if continuous else found.logpmf,)
-

@@ -16,7 +16,7 @@ from ..core.parameters import non_negative, optional, share, weights, whole
 from ..core.registry import register
 from ..core.rowwise import LOGITS, RowWiseLoss, is_float, labels, probability_rows
 from ..core.traits import About, Traits
-from ..ops import full_like, is_numpy, log, power, square, times, where
+from ..ops import full_like, is_numpy, log, power, times, where
 from ..ops.arrays import Softmax, column, constant_row, diagonal, one_hot, row_sum, softmax
 from . import softmax as family
 from .binary import share_of
@@ -111,11 +111,11 @@ class _CrossEntropyOnProbabilities:
 
     @staticmethod
     def curvature(c: Array, p: Array) -> Array:
-        return diagonal(share_of(c, square(p)))
+        return diagonal(share_of(share_of(c, p), p))
 
     @staticmethod
     def product(c: Array, p: Array, v: Array) -> Array:
-        return share_of(c, square(p)) * v
+        return share_of(share_of(c, p), p) * v
 
 
 @register(
@@ -245,7 +245,7 @@ def _second(parts: Softmax, gamma: float) -> Array:
     """phi''; where p is 1 it is multiplied by (1 - p)^2 = 0, so 0 stands for its infinity."""
     p, u, surprise = parts.probability, parts.complement, parts.surprise
     # Below 1e-300, where the inverse overflows, the square underflows to 0 as well.
-    gone = u < 1e-300
+    gone = u <= 1e-300
     steep = power(where(gone, full_like(u, 1.0), u), gamma - 1.0)
     inner = 2.0 * p - times(p, surprise) + (gamma - 1.0) * times(p * p, surprise_ratio(u, surprise))
     return where(gone, full_like(u, 0.0), gamma * steep * inner)

@@ -103,8 +103,7 @@ def outer(x: Array, y: Array) -> Array:
 def diagonal(x: Array) -> Array:
     """Put rows (..., k) on the diagonals of (..., k, k)."""
     columns = positions(x)
-    square = x[..., :, None] + 0.0 * x[..., None, :]
-    return where(columns[:, None] == columns[None, :], square, full_like(square, 0.0))
+    return where(columns[:, None] == columns[None, :], column(x), full_like(column(x), 0.0))
 
 
 def off_diagonal(x: Array) -> Array:
