@@ -132,3 +132,59 @@ def test_checker_refuses_a_wrong_gradient() -> None:
     y, f = ROWS[0].sample(5)
     with pytest.raises(AssertionError):
         check_row_derivatives(Wrong(), oracle_rows.cross_entropy(), y, f, 2e-14)
+
+
+# --- finite in, numbers out ---------------------------------------------------------------------------
+
+EDGE = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0], [1 - 2e-16, 2e-16, 0.0], [5e-324, 1.0, 0.0]])
+
+
+def _hard_rows(case: RowCase) -> tuple[Any, Any]:
+    name = case.loss.inputs
+    if case.loss.name == "gaussian_nll":
+        spread = np.array([-1e4, -1500.0, -700.0, -1.0, 0.0, 700.0, 1500.0, 1e4])
+        if name == "variance":
+            spread = np.array([5e-324, 1e-300, 1e-160, 1e-8, 1.0, 1e160, 1e300])
+        mean = np.array([0.0, 1e-300, 1e-5, 1.0, 1e5, -1e150])
+        pairs = np.array([(m, s) for m in mean for s in spread])
+        return np.zeros(len(pairs)), pairs
+    if name == "probabilities":
+        f = EDGE
+    elif name == "log_probabilities":
+        f = np.log(np.maximum(EDGE, 5e-324))
+    else:
+        f = np.array([[1e4, 0.0, -1e4], [-1e4, 1e4, 1e4], [1e300, -1e300, 0.0], [745.2, 0.0, 0.0], [0.0, 36.8, -0.0]])
+    targets = np.arange(3) if case.draw.__name__ == "draw_labels" or case.sample(1)[0].ndim == 1 else EDGE[:3]
+    return np.repeat(targets, len(f), 0), np.tile(f, (len(targets), 1))
+
+
+@exact
+def test_finite_predictions_make_no_nan(case: RowCase) -> None:
+    y, f = _hard_rows(case)
+    for order, got in zip(("value", "gradient", "Hessian"), case.loss.value_gradient_hessian(y, f), strict=True):
+        where = np.flatnonzero(np.isnan(got.reshape(len(f), -1)).any(-1))
+        assert where.size == 0, f"{case.id} {order}: NaN at y={y[where[0]]} f={f[where[0]]} ({where.size} rows)"
+
+
+@pytest.mark.parametrize("form", ["log_variance", "variance"])
+def test_gaussian_far_from_one(form: str) -> None:
+    """Variances far from 1 keep value and gradient to a few units in the last place."""
+    truth = oracle_rows.gaussian_log_variance if form == "log_variance" else oracle_rows.gaussian_variance
+    spread = (-600.0, -40.0, 0.5, 40.0, 600.0) if form == "log_variance" else (1e-150, 1e-8, 0.3, 1e8, 1e150)
+    for s in spread:
+        for mean in (0.0, 1e-3, 2.0, 1e6):
+            value, gradient = lm.GaussianNLL(form).value_and_gradient([0.5], [[mean, s]])
+            want = [oracle_rows.exact_row(truth, 0.5, (mean, s)), *_gaussian_gradient(form, 0.5, mean, s)]
+            terms = max(abs(want[0]), 300.0)  # the logarithm and the square can cancel
+            assert abs(value[0] - want[0]) <= 4e-16 * float(terms) or value[0] == float(want[0])
+            for got, true in zip(gradient[0], want[1:], strict=True):
+                # exp of a log-variance of 600 carries the rounding of 600 / 2
+                assert got == pytest.approx(float(true), rel=2e-13, abs=1e-15 * 0.5)
+
+
+def _gaussian_gradient(form: str, y: float, mean: float, s: float) -> list[Any]:
+    with oracle_rows.mp.workdps(60):
+        e, v = oracle_rows.mpf(mean) - y, oracle_rows.mpf(s)
+        if form == "log_variance":
+            return [e / oracle_rows.mp.exp(v), (1 - e**2 / oracle_rows.mp.exp(v)) / 2]
+        return [e / v, (1 - e**2 / v) / (2 * v)]
