@@ -75,6 +75,17 @@ def test_a_default_loss_that_wins_is_said_to_win() -> None:
     assert "The default loss is the right one" in page(run).text
 
 
+def test_one_candidate_alone_won_nothing() -> None:
+    run = example()
+    run["final"] |= {"label": "mse", "score": 1.04}
+    run["evaluation"]["scores"] = run["evaluation"]["scores"][1:]
+    run["evaluation"] |= {"best": 0, "chosen": 0}
+    text = page(run).text
+    assert "compared with no other" in text
+    assert "only one candidate finished" in text
+    assert "is the right one" not in text
+
+
 def test_the_lead_is_that_of_paired_folds_where_it_is_known() -> None:
     run = example()
     rival = run["attempts"][0] | {"before": 0.9, "after": 1.04, "gain": -0.14, "gain_error": 0.2, "kept": False}

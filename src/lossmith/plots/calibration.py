@@ -75,6 +75,8 @@ def _draw_perfection(axes: Axes, calibration: Mapping[str, Any]) -> None:
     values = [*calibration["predicted"], *calibration["observed"]]
     low, high = (0.0, 1.0) if calibration["kind"] != "mean" else (min(values), max(values))
     axes.plot([low, high], [low, high], label="perfect", **style)
+    if (low, high) == (0.0, 1.0):
+        axes.set_yticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axes.set_ylim(low - 0.04 * (high - low), high + 0.22 * (high - low))
 
 

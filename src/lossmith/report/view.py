@@ -76,7 +76,10 @@ def _verdict(record: Record, final: Record, metric: Record, rival: str) -> str:
     gain, error, paired = _lead(record, final, metric)
     if final["label"] == rival:
         more = "; what is gained comes from the remedies of step 7" if gain > 0 else ""
-        return f"The default loss is the right one for these data{more}."
+        compared = len((record.get("evaluation") or {}).get("scores") or ()) > 1
+        return (
+            f"The default loss {'is the right one for these data' if compared else 'was compared with no other'}{more}."
+        )
     by = f" ({with_error(abs(gain), error)} {'on the same folds' if paired else 'apart'})"
     if gain > error:
         return f"Better than the default loss by more than one standard error{by}."
@@ -143,6 +146,8 @@ def _ties(evaluation: Record) -> list[str]:
     tied = [f"{s['label']} ({s['learner']})" for i, s in enumerate(scores) if s.get("tied") and i != chosen]
     if not scores:
         return []
+    if len(scores) == 1:
+        return ["More time: only one candidate finished all folds, so there was nothing to choose from."]
     if not tied:
         return ["Different data: no other candidate is within one standard error of the best."]
     shown = ", ".join(tied[:4]) + (f" and {len(tied) - 4} more" if len(tied) > 4 else "")
