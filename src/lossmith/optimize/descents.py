@@ -39,6 +39,10 @@ class Progress:
         ``watch(theta, objective, gradient_norm)`` at the start and after each step.
     history : list of float
         Objective at the start and after each step.
+    unit : float
+        Largest component of the gradient at the start, at least 1.
+    slack : float
+        What rounding alone can make of the gradient.
     """
 
     tolerance: float
@@ -47,6 +51,12 @@ class Progress:
     watch: Callable[[Array, float, float], None] | None = None
     history: list[float] = field(default_factory=list)
     unit: float = 1.0
+    slack: float = 0.0
+
+    @property
+    def accepted(self) -> float:
+        """The relative gradient at which a descent has converged."""
+        return self.tolerance + self.slack / self.unit
 
     @property
     def steps(self) -> int:
@@ -97,7 +107,7 @@ def newton(objective: Objective, theta: Array, curvature: Curvature, brake: Curv
     damping, still, brakes = 1e-6, 0, None
     while True:
         optimality = float(np.abs(gradient).max(initial=0.0)) / progress.unit
-        if optimality <= progress.tolerance:
+        if optimality <= progress.accepted:
             return Descent(theta, "converged", optimality)
         if (limit := progress.exhausted()) is not None:
             return Descent(theta, limit, optimality)
@@ -277,6 +287,6 @@ def _run_scipy(
             limit = progress.exhausted()
     theta = join(latest)
     reached = optimality(theta)
-    if reached <= progress.tolerance:
+    if reached <= progress.accepted:
         return Descent(theta, "converged", reached)
     return Descent(theta, limit or progress.exhausted() or "stalled", reached)

@@ -82,6 +82,11 @@ class Smoothed:
         """The most by which a sample's value exceeds that of the loss."""
         return sum((float(kink.jump.max()) for kink in self.kinks), 0.0) * self.width / 4.0
 
+    def rounding(self, f: Array) -> float:
+        """Return what rounding of predictions of this size can do to a slope."""
+        steepest = max((float(kink.jump.max()) for kink in self.kinks), default=0.0) / (2.0 * self.width)
+        return 4.0 * float(np.finfo(np.float64).eps) * float(np.abs(f).max()) * steepest
+
     def value_and_gradient(self, y: Array, f: Array) -> tuple[Array, Array]:
         """Per-sample values and slopes."""
         value, slope = self.loss.value_and_gradient(y, f)

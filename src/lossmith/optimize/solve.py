@@ -70,7 +70,8 @@ def solve(
     start : (coefficients, intercept), optional
         Where to start.
     tolerance : float
-        On the largest component of the gradient, relative to that at the start (if greater than 1).
+        On the largest component of the gradient, relative to that at the start (if greater than 1); for losses with
+        kinks what rounding can do to it is allowed on top.
     max_iterations : int
         Steps over all stages.
     max_seconds : float
@@ -171,6 +172,7 @@ def _smoothed(objective: Objective, theta: Array, progress: Progress, finest: fl
     while True:
         smoothed = Smoothed(loss, found, width)
         problem = objective.with_loss(smoothed)
+        progress.slack = smoothed.rounding(objective.raw(theta))
         if method == "lbfgs":
             descent = lbfgs(problem, theta, progress)
         else:
