@@ -173,9 +173,7 @@ def test_killed_and_started_again_it_ends_as_if_nothing_had_happened(results, fo
 
 
 def test_an_interrupt_leaves_the_best_so_far(folder):
-    ended = run(
-        folder / "visits.csv", "visits", output=folder / "visits", jobs=1, progress=Tell(stop_after=7)
-    )
+    ended = run(folder / "visits.csv", "visits", output=folder / "visits", jobs=1, progress=Tell(stop_after=7))
     assert ended.record.interrupted
     assert ended.record.task == "count"
     assert len(ended.record.evaluation.scores) == 1
@@ -213,6 +211,13 @@ def test_bad_settings_are_one_line_and_leave_nothing(folder, options, words):
         run(folder / "price.csv", "price", **{"output": folder / "none", **options})
     assert "\n" not in str(caught.value)
     assert not (folder / "none").exists()
+
+
+def test_too_few_rows_are_refused_before_a_folder_is_made(folder):
+    _frame("price").head(4).to_csv(folder / "four.csv", index=False)
+    with pytest.raises(InputError, match="fewer than the 5 folds"):
+        run(folder / "four.csv", "price", task="regression", output=folder / "four", jobs=1)
+    assert not (folder / "four").exists()
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("60s", 60), ("2m", 120), ("1.5h", 5400), (30, 30), ("45", 45)])

@@ -37,6 +37,15 @@ def test_a_new_folder_is_taken_and_its_run_continues(tmp_path):
     assert open_folder(folder, WHO, "2") is True
 
 
+def test_continuing_sweeps_away_what_a_killed_run_was_writing(tmp_path):
+    open_folder(tmp_path, WHO, "1")
+    (tmp_path / "trials").mkdir()
+    (tmp_path / "trials" / ".abc.json.0123.tmp").write_text("half")
+    (tmp_path / "trials" / "abc.json").write_text("{}")
+    open_folder(tmp_path, WHO, "1")
+    assert everything(tmp_path) == [MARKER, "trials", "trials/abc.json"]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

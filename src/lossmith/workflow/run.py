@@ -158,10 +158,11 @@ def run(
     journal, clock = _Journal(progress or Silent()), Clock(seconds_of(budget))
     settings = settings_of(path, target, task, metric, clock.budget, seed, jobs)
     question = _ask(settings, journal)
+    problem = _problem(question, clock.budget)  # whatever the data forbid is said before a folder is made
     folder = Path(output) if output is not None else default_folder(Path(path), question.who)
     if open_folder(folder, question.who, __version__):
         journal.progress.note(f"continuing the run in {folder}")
-    training = _train(question, folder, clock, journal)
+    training = _train(question, problem, folder, clock, journal)
     findings, model, attempts, trials = _improve(question, training, folder, clock, journal)
     final, note = _finish(question, training, model, trials, folder, clock, journal)
     record = _record(question, training, findings, attempts, final, model, trials, clock, journal, note)
@@ -187,8 +188,10 @@ def _ask(settings: Settings, journal: _Journal) -> _Question:
 # --- steps 3 to 5 -------------------------------------------------------------------------------------------
 
 
-def _train(question: _Question, folder: Path, clock: Clock, journal: _Journal) -> _Training:
-    problem, rows, notes = _problem(question, clock.budget)
+def _train(
+    question: _Question, posed: tuple[Problem, Any, tuple[str, ...]], folder: Path, clock: Clock, journal: _Journal
+) -> _Training:
+    problem, rows, notes = posed
     with journal.step(3) as result:
         loss_cards = cards(question.selection.admissible, problem.y, question.facts, problem.seed)
         result.append(loss_cards)

@@ -153,6 +153,7 @@ def open_folder(folder: Path, who: dict[str, Any], version: str) -> bool:
         if (folder / MARKER).exists():
             _refuse_stranger(folder, who)
             _probe(folder)
+            _sweep(folder)
             return True
         if folder.exists() and any(not _temporary(entry) for entry in folder.iterdir()):
             raise InputError(f"--output {str(folder)!r} is not empty and holds no run; choose a new or empty folder")
@@ -185,6 +186,13 @@ def _missing(folder: Path) -> list[Path]:
             break
         missing.append(path)
     return missing
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run was writing."""
+    for rest in folder.rglob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            rest.unlink()
 
 
 def _probe(folder: Path) -> None:
