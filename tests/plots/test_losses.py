@@ -108,6 +108,17 @@ def test_every_line_has_its_own_style_and_axes_have_labels() -> None:
     assert "target's unit" in figure.get_supxlabel()
 
 
+@pytest.mark.parametrize("names", [RESIDUAL_LOSSES, ["bce", "hinge", "squared_hinge", "focal"], ["poisson_nll"]])
+def test_every_line_is_in_sight_in_every_panel(names: list[str]) -> None:
+    figure = plot(*names)
+    for panel, axes in enumerate(figure.axes):
+        low, high = axes.get_ylim()
+        for _, drawn in curves(figure, panel):
+            inside = (drawn >= low) & (drawn <= high)
+            off_zero = inside & (drawn != 0.0)
+            assert off_zero.any() or not np.nan_to_num(drawn).any()
+
+
 def test_the_kink_is_marked_in_the_curvature() -> None:
     def words(name: str) -> str:
         return " ".join(text.get_text() for text in plot(name).axes[2].texts)

@@ -147,7 +147,9 @@ def _frame(axes: Axes, drawn: list[Array]) -> None:
 
 def _reach(sides: list[Array]) -> float:
     rest = [peak for side in sides if (peak := _peak(side)) > 0.0]
-    return min(max(rest), 4.0 * float(np.median(rest))) if rest else 0.0
+    typical = [float(np.nanmedian(side[side > 0.0])) for side in sides if np.any(side > 0.0)]
+    # Cut what towers over the others, but never so low that a line leaves the picture.
+    return max(min(max(rest), 4.0 * float(np.median(rest))), *typical) if rest else 0.0
 
 
 def _peak(side: Array) -> float:
@@ -171,7 +173,7 @@ def label_of(loss: Loss) -> str:
     'BinaryFocal(gamma=2)'
     """
     numbers = {field.name: getattr(loss, field.name) for field in dataclasses.fields(loss)}
-    told = ", ".join(f"{key}={value:g}" for key, value in numbers.items() if isinstance(value, float))
+    told = ", ".join(f"{key}={value:g}" for key, value in numbers.items() if isinstance(value, float) and value)
     return f"{type(loss).__name__}({told})" if told else type(loss).__name__
 
 
