@@ -65,9 +65,7 @@ def check_limits(case: Any, dtype: Any) -> None:
                 continue
             want = np.array(case.truth.limits(float(y), sign, *parameters))
             got = np.concatenate(case.loss.value_gradient_hessian(y[None], f))
-            np.testing.assert_allclose(
-                got, want, rtol=4 * np.finfo(dtype).eps, err_msg=f"{case.id} y={y} f={f[0]}"
-            )
+            np.testing.assert_allclose(got, want, rtol=4 * np.finfo(dtype).eps, err_msg=f"{case.id} y={y} f={f[0]}")
 
 
 def check_no_nan(case: Any, dtype: Any) -> None:
