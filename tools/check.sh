@@ -12,7 +12,7 @@ bin=$venv/bin
 "$bin/pip" install --quiet "$(grep '^torch==' constraints.txt)"
 "$bin/pip" install --quiet -c constraints.txt -e '.[all,test,lint]'
 
-echo "== lint"; "$bin/ruff" check .
+echo "== lint"; "$bin/ruff" check . ; "$bin/ruff" format --check .
 echo "== types"; "$bin/mypy"
 echo "== layering"; "$bin/lint-imports" --no-logo 2>/dev/null || "$bin/lint-imports"
 echo "== tests"; "$bin/python" -m pytest "$@"

@@ -12,7 +12,7 @@ from .core.registry import find, from_config, get
 from .losses import *  # noqa: F403
 
 if TYPE_CHECKING:
-    from .core.verify import verify
+    from .core.verify import check_derivatives, verify
     from .optimize.penalties import L1, L2, ElasticNet
     from .plots.losses import plot
     from .workflow.final import predict
@@ -26,6 +26,7 @@ _LAZY = {
     "plot": "plots.losses",
     "predict": "workflow.final",
     "run": "workflow.run",
+    "check_derivatives": "core.verify",
     "verify": "core.verify",
 }
 
@@ -35,6 +36,7 @@ __all__ = [
     "ElasticNet",
     "InputError",
     "__version__",
+    "check_derivatives",
     "find",
     "from_config",
     "get",

@@ -77,7 +77,10 @@ def claims(traits: Traits) -> str:
     """
     parts = [traits.task, "convex" if traits.convex else "not convex"]
     parts += [f"minimised by the {traits.elicits}"] if traits.elicits else []
-    parts.append(f"gradient at most {traits.lipschitz:.4g}" if _finite(traits.lipschitz) else "gradient unbounded")
+    if _finite(traits.lipschitz):
+        parts.append(f"gradient at most {traits.lipschitz:.4g}")
+    elif traits.lipschitz == math.inf:
+        parts.append("gradient unbounded")
     parts += [f"curvature at most {traits.smooth:.4g}"] if _finite(traits.smooth) else []
     parts += [f"kink at {', '.join(f'{k:g}' for k in traits.kinks)}"] if traits.kinks else []  # type: ignore[union-attr]
     parts += [word for word in ("symmetric", "proper", "calibrated") if getattr(traits, word)]

@@ -48,8 +48,7 @@ def predictions(value: Any, argument: str = "y_pred") -> Array:
         return array
     if array.dtype.type in _NARROW:
         raise ValueError(
-            f"{argument} has dtype {array.dtype}, in which differences wrap around; "
-            f"pass {argument}.astype(float)"
+            f"{argument} has dtype {array.dtype}, in which differences wrap around; pass {argument}.astype(float)"
         )
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{argument} has dtype {array.dtype}; give real numbers")

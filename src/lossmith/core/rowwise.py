@@ -254,8 +254,7 @@ def probability_rows(y: Array, f: Array, argument: str, loss: str) -> Array:
     """
     if tuple(y.shape) != tuple(f.shape):
         raise ValueError(
-            f"{loss}: {argument} has shape {tuple(y.shape)} and y_pred has shape {tuple(f.shape)}; "
-            "they must be equal"
+            f"{loss}: {argument} has shape {tuple(y.shape)} and y_pred has shape {tuple(f.shape)}; they must be equal"
         )
     if is_numpy(y):
         sums = y.sum(-1, dtype=np.float64)

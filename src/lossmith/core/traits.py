@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+# A number that nothing has verified is not stated; for the fields lipschitz, smooth and strong.
+NOT_STATED = math.nan
 Number = float | Callable[[Any], float]
 Flag = bool | Callable[[Any], bool]
 Word = str | Callable[[Any], str]

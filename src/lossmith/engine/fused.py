@@ -66,9 +66,7 @@ def evaluate(
     return targets
 
 
-def _small(
-    functions: Sequence[Function], y: Array, f: Array, parameters: tuple[float, ...]
-) -> tuple[Array, ...]:
+def _small(functions: Sequence[Function], y: Array, f: Array, parameters: tuple[float, ...]) -> tuple[Array, ...]:
     """Evaluate without flattening and copying into place, which would take longer than the formula."""
     wide_y, wide_f = (a if a.dtype == np.float64 else a.astype(np.float64) for a in (y, f))
     with np.errstate(all="ignore"):

@@ -191,5 +191,3 @@ def cache_folder() -> pathlib.Path:
         return pathlib.Path(own) / "kernels"
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return pathlib.Path(base) / "lossmith" / "kernels"
-
-

@@ -12,7 +12,7 @@ from ..core.loss import Loss
 from ..core.parameters import Check, custom, weights
 from ..core.reduce import check_reduction
 from ..core.registry import get, register
-from ..core.traits import About, Traits
+from ..core.traits import NOT_STATED, About, Traits
 
 Array = Any
 
@@ -62,6 +62,9 @@ class WeightedSum(Loss):
     tier: ClassVar[str] = "composed"
     claims = Traits(
         task="regression",
+        lipschitz=NOT_STATED,
+        smooth=NOT_STATED,
+        strong=NOT_STATED,
         convex=lambda loss: all(part.traits.convex for part in loss.losses),
     )
     about = About(
@@ -278,9 +281,7 @@ class MultiTask:
         self._require(y_true, "y_true")
         self._require(y_pred, "y_pred")
         given = sample_weight or {}
-        return {
-            name: loss(y_true[name], y_pred[name], given.get(name), reduction) for name, loss in self.tasks.items()
-        }
+        return {name: loss(y_true[name], y_pred[name], given.get(name), reduction) for name, loss in self.tasks.items()}
 
     def gradient(self, y_true: Mapping[str, Any], y_pred: Mapping[str, Any]) -> dict[str, Array]:
         """Compute each task's per-sample gradient, times the task's weight."""

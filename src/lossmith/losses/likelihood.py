@@ -149,6 +149,8 @@ def _scalar_targets(y_true: Any, f: Array, loss: str) -> Array:
 
 def _scipy_name(value: Any) -> str:
     """Return the name of a SciPy distribution, given by name or as the object."""
+    if value == "norm":  # the default needs no look-up: importing scipy.stats takes a second
+        return "norm"
     import scipy.stats
 
     name = value if isinstance(value, str) else getattr(value, "name", "")

@@ -12,7 +12,7 @@ from ..core.domain import EXTENDED_REAL, UNIT, check
 from ..core.parameters import Check, choice, custom, flag, non_negative
 from ..core.registry import register
 from ..core.structured import Evaluation, Floats, StructuredLoss, Targets, whole_numbers
-from ..core.traits import About, Traits
+from ..core.traits import NOT_STATED, About, Traits
 from ..ops import sigmoid
 from ..ops.arrays import softmax
 
@@ -85,7 +85,7 @@ class Dice(StructuredLoss):
     squared: bool = flag(False)
     class_axis: int | None = custom(None, Check("None or a whole number other than 0", _axis, _nothing))
     separate: ClassVar[bool] = True
-    claims = Traits("segmentation", robust="bounded")
+    claims = Traits("segmentation", lipschitz=NOT_STATED, smooth=NOT_STATED, strong=NOT_STATED, robust="bounded")
     about = About(
         formula=r"\ell(A, B) = 1 - \frac{2 |A \cap B| + s}{|A| + |B| + s},"
         r"\quad |A \cap B| = \sum_i y_i p_i",

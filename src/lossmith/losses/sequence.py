@@ -12,7 +12,7 @@ from ..core import contract
 from ..core.parameters import choice, whole
 from ..core.registry import register
 from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, whole_numbers
-from ..core.traits import About, Traits
+from ..core.traits import NOT_STATED, About, Traits
 from .lattice import Lattice, posteriors
 
 Array = Any
@@ -86,7 +86,15 @@ class CTC(StructuredLoss):
     blank: int = whole(0)
     infeasible: str = choice("inf", ("inf", "exclude"))
     separate: ClassVar[bool] = True
-    claims = Traits("sequence", robust="bounded", proper=True, elicits="distribution")
+    claims = Traits(
+        "sequence",
+        lipschitz=NOT_STATED,
+        smooth=NOT_STATED,
+        strong=NOT_STATED,
+        robust="bounded",
+        proper=True,
+        elicits="distribution",
+    )
     about = About(
         formula=r"\ell(y, z) = -\log \sum_{\pi \in \mathcal{B}^{-1}(y)} \prod_t p_{t, \pi_t},"
         r"\quad p_t = \mathrm{softmax}(z_t)",

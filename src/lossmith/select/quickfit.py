@@ -239,7 +239,7 @@ def _tempered(probability: Array, codes: Array) -> Array:
 
 def _one_thread() -> AbstractContextManager[Any]:
     """Keep trees on one thread: on a busy machine their threads wait for each other 20 times longer."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     return cast("AbstractContextManager[Any]", threadpool_limits(limits=1, user_api="openmp"))
 

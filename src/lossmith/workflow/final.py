@@ -143,7 +143,7 @@ def refit(
     tuple
         The record, and a note for the reader ("" for none).
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     plan, y = model.plan, encode_target(dataset.y, facts)
     # Trials chose their rounds with a fifth of the rows set aside; with all rows a few more are right.

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from lossmith.workflow.trials import Plan, Problem
 
 Array = np.ndarray[Any, Any]
-_ALPHA = 1e-4
 LINEAR_STEPS, ROUNDS, RATE, _PATIENCE = 300, 400, 0.1, 25
 _INNER = 0.2  # of the training rows, to choose the number of rounds
 _POINTS = 200
@@ -142,7 +141,7 @@ def fit(
     table, classes = _numbers(prepared, plan.learner, X), len(facts.classes) or None
     weight = _weights(y, plan.settings)
     if plan.learner == "linear":
-        alpha = _ALPHA * float(plan.settings.get("regularisation", 1.0))
+        alpha = _ridge(len(y)) * float(plan.settings.get("regularisation", 1.0))
         steps = int(plan.settings.get("iterations", LINEAR_STEPS))
         seen = None if watch is None else (_numbers(prepared, "linear", watch[0]), watch[1])
         fitted = LinearLearner(loss, alpha=alpha).fit(
@@ -151,6 +150,11 @@ def fit(
     else:
         fitted = _boost(loss, plan, prepared, (table, y, weight), metric, seed, rounds, seconds, classes)
     return Fit(prepared, fitted, plan.learner, _curve(plan, fitted), fitted.curve.best if fitted.curve else 0)
+
+
+def _ridge(rows: int) -> float:
+    """Strength of the default L2 penalty: 1 / (2 n), which for the cross-entropy is C = 1 of other libraries."""
+    return 1.0 / (2.0 * rows)
 
 
 def _boost(
@@ -281,6 +285,8 @@ def restarts_of(plan: Plan, problem: Problem) -> tuple[float, ...]:
     target, tail = fitted.encode(y), 0.0 if outputs is None else np.zeros(outputs)
     starts = [None, *((rng.normal(size=shape), tail) for _ in range(2))]
     return tuple(
-        solve(loss, table, target, penalty=L2(_ALPHA), outputs=outputs, start=start, max_iterations=100).objective
+        solve(
+            loss, table, target, penalty=L2(_ridge(len(y))), outputs=outputs, start=start, max_iterations=100
+        ).objective
         for start in starts
     )

@@ -239,7 +239,7 @@ def run_one(problem: Problem, plan: Plan, fold: int, folder: Path) -> str:
     str
         The content key, which is the file's name.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     key, started = key_of(problem, plan, fold), time.perf_counter()
     try:

@@ -13,7 +13,7 @@ from ...core.domain import Interval, check
 from ...core.parameters import choice, flag, non_negative, positive
 from ...core.registry import register
 from ...core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets
-from ...core.traits import About, Traits
+from ...core.traits import NOT_STATED, About, Traits
 from ...ops import namespace
 from .distances import DISTANCES, Distance, Points
 from .pairs import MINERS, Index, anchors, check_rows, labels_or_rows
@@ -77,7 +77,13 @@ class Triplet(StructuredLoss):
     selection: str = choice("all", ("all", *MINERS))
     soft: bool = flag(False)
     average: str = choice("all", ("all", "active"))
-    claims = Traits("embedding", robust=lambda loss: "no" if loss.distance == "squared_euclidean" else "bounded")
+    claims = Traits(
+        "embedding",
+        lipschitz=NOT_STATED,
+        smooth=NOT_STATED,
+        strong=NOT_STATED,
+        robust=lambda loss: "no" if loss.distance == "squared_euclidean" else "bounded",
+    )
     about = About(
         formula=r"\ell(a, p, n) = \max\bigl(d(a, p) - d(a, n) + m, 0\bigr)",
         gradient=r"\nabla d(a, p) - \nabla d(a, n) \text{ where the loss is above } 0",
@@ -229,7 +235,13 @@ class Contrastive(StructuredLoss):
     margin: float = positive(1.0)
     distance: str = choice("euclidean", ("euclidean", "cosine"))
     similar_is_one: bool = flag(False)
-    claims = Traits("embedding", robust=lambda loss: "bounded" if loss.distance == "cosine" else "no")
+    claims = Traits(
+        "embedding",
+        lipschitz=NOT_STATED,
+        smooth=NOT_STATED,
+        strong=NOT_STATED,
+        robust=lambda loss: "bounded" if loss.distance == "cosine" else "no",
+    )
     about = About(
         formula=r"\ell = (1 - y)\, d^2 + y \max(m - d, 0)^2",
         gradient=r"\bigl(2 (1 - y)\, d - 2 y \max(m - d, 0)\bigr) \nabla d",
