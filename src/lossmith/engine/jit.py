@@ -34,6 +34,7 @@ _SCALAR: dict[str, Function] = {
     "sqrt": lambda x: math.sqrt(x),
     "absolute": lambda x: abs(x),
     "power": simd.power,
+    "product_rounding": simd.product_rounding,
     "where": simd.select,
     "full_like": lambda x, value: float(value),
 }
@@ -50,13 +51,14 @@ def _teach_words() -> None:
     overload(simd.select, strict=False)(_select_instruction())
     overload(simd.product_error, strict=False)(_fused_multiply_add())
 
-    texts = {function: function for function in (*_simd_functions(), *DERIVED)}
-    texts.update({function: _SCALAR[function.__name__] for function in PRIMITIVES})
+    texts = {function: function for function in _simd_functions()}
+    texts.update({word: _SCALAR.get(word.__name__, word) for word in (*PRIMITIVES, *DERIVED)})
     # A call that is left standing keeps the loop scalar: every word is inlined, whatever it costs.
     plain = {"error_model": "numpy", "forceinline": True}
     for word, text in texts.items():
-        # Fusing the product in `power` with a later sum would add what product_error adds once more.
-        options = plain if text is simd.power else {**plain, "fastmath": {"contract"}}
+        # A text that reckons with what rounding takes must round as written: a fused sum would count it twice.
+        literal = {"product_error", "product_rounding", "rounding"} & set(text.__code__.co_names)
+        options = plain if literal else {**plain, "fastmath": {"contract"}}
         overload(word, strict=False, jit_options=options)(_typing(text))
 
 

@@ -49,10 +49,15 @@ def times_sigmoids(x: Array, f: Array, a: Any, b: Any) -> Array:
     q = exp(-absolute(f))
     total = 1.0 + q
     lost = (1.0 - total) + q
-    above = exp(clip(scaled, -700.0, 0.0))
-    below = power(total, a + b)
-    ratio = (above + above * missed) / (below + below * ((a + b) * lost / total))
-    return x * ratio * exp(clip(scaled + 700.0, -3e38, 0.0))
+    above, below = exp(clip(scaled, -700.0, 0.0)), power(total, a + b)
+    ratio = above / below
+    result = x * ratio
+    # The relative errors of the quotient, the exponent and the sum, and the absolute one of the product.
+    undivided = ((above - ratio * below) - product_rounding(ratio, below)) / above
+    relative = undivided + missed - (a + b) * lost / total
+    small = absolute(x) < 1e290  # beyond, the parts of a product overflow; it is infinite or close to it
+    rounded = where(small, product_rounding(x, ratio) + result * relative, full_like(f, 0.0))
+    return (result + rounded) * exp(clip(scaled + 700.0, -3e38, 0.0))
 
 
 @word
