@@ -123,23 +123,34 @@ def focal_logit_curvature(f: Array, gamma: Any) -> Array:
     return times_sigmoids(bend, f, 1.0, gamma + 1.0)
 
 
+@word
+def both_classes(y: Array, one: Array, zero: Array, w1: Any, w0: Any) -> Array:
+    """w1 y one + w0 (1 - y) zero; what rounding takes from the weights of soft labels is put back."""
+    other = 1.0 - y
+    share_1, share_0 = w1 * y, w0 * other
+    main = times(share_1, one) + times(share_0, zero)
+    lost_0 = product_rounding(other, w0) + w0 * ((1.0 - other) - y)
+    lost = times(product_rounding(y, w1), one) + times(lost_0, zero)
+    return where(absolute(main) < float("inf"), main + lost, main)
+
+
 class _OnLogits:
     """Focal loss merged with the sigmoid; label 0 is label 1 with the sign of the logit turned."""
 
     @staticmethod
     def value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
         one, zero = focal_logit_value(f, gamma), focal_logit_value(-f, gamma)
-        return times(w1 * y, one) + times(w0 * (1.0 - y), zero)
+        return both_classes(y, one, zero, w1, w0)
 
     @staticmethod
     def slope(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
         one, zero = focal_logit_slope(f, gamma), focal_logit_slope(-f, gamma)
-        return times(w1 * y, one) - times(w0 * (1.0 - y), zero)
+        return both_classes(y, one, -zero, w1, w0)
 
     @staticmethod
     def curvature(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
         one, zero = focal_logit_curvature(f, gamma), focal_logit_curvature(-f, gamma)
-        return times(w1 * y, one) + times(w0 * (1.0 - y), zero)
+        return both_classes(y, one, zero, w1, w0)
 
 
 class _OnProbabilities:
@@ -149,19 +160,19 @@ class _OnProbabilities:
     def value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
         one = times(complement_power(1.0 - f, f, gamma), -log(f))
         zero = times(power(f, gamma), -log1p(-f))
-        return times(w1 * y, one) + times(w0 * (1.0 - y), zero)
+        return both_classes(y, one, zero, w1, w0)
 
     @staticmethod
     def slope(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
         one = focal_slope(f, 1.0 - f, -log(f), gamma)
         zero = focal_slope(1.0 - f, f, -log1p(-f), gamma)
-        return times(w1 * y, one) - times(w0 * (1.0 - y), zero)
+        return both_classes(y, one, -zero, w1, w0)
 
     @staticmethod
     def curvature(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
         one = focal_curvature(f, 1.0 - f, -log(f), gamma)
         zero = focal_curvature(1.0 - f, f, -log1p(-f), gamma)
-        return times(w1 * y, one) + times(w0 * (1.0 - y), zero)
+        return both_classes(y, one, zero, w1, w0)
 
 
 def _class_weights(alpha: float | None) -> tuple[float, ...]:

@@ -232,7 +232,7 @@ class _Whole(Paths):
         )
 
     def curvature(self, t: Floats) -> Floats:
-        raise NotImplementedError("structured losses offer no Hessian")
+        raise TypeError("structured losses offer no Hessian")
 
     def unrest(self, order: int) -> Floats:
         return np.asarray(np.linalg.norm(self.loss.gradient(self.y, self.f)) * self.size)
