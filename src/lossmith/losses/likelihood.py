@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from ..core import contract
 from ..core.domain import EXTENDED_REAL, POSITIVE, Domain, Interval, check
 from ..core.elementwise import inputs_among
-from ..core.parameters import Check, flag
-from ..core.parameters import custom as custom_field
+from ..core.parameters import Check, custom, flag
 from ..core.registry import register
 from ..core.rowwise import RowWiseLoss
 from ..core.traits import About, Traits
@@ -147,21 +146,45 @@ def _scalar_targets(y_true: Any, f: Array, loss: str) -> Array:
     return y
 
 
-def _scipy_name(value: Any) -> str:
-    """Return the name of a SciPy distribution, given by name or as the object."""
+@runtime_checkable
+class Continuous(Protocol):
+    """A distribution with a density, such as ``scipy.stats.gamma``."""
+
+    def logpdf(self, x: Array, *parameters: Array) -> Array:
+        """Logarithm of the density at x, elementwise."""
+
+
+@runtime_checkable
+class Discrete(Protocol):
+    """A distribution with a probability mass, such as ``scipy.stats.poisson``."""
+
+    def logpmf(self, k: Array, *parameters: Array) -> Array:
+        """Logarithm of the probability of k, elementwise."""
+
+
+def _distribution(value: Any) -> Any:
+    """Return SciPy's own distributions by their name, and others of that style as they are."""
     if value == "norm":  # the default needs no look-up: importing scipy.stats takes a second
         return "norm"
     import scipy.stats
 
-    name = value if isinstance(value, str) else getattr(value, "name", "")
-    found = getattr(scipy.stats, name, None)
-    if not isinstance(found, (scipy.stats.rv_continuous, scipy.stats.rv_discrete)):
+    named: Any = getattr(scipy.stats, value if isinstance(value, str) else str(getattr(value, "name", "")), None)
+    if isinstance(value, str) or named is value:
+        if not isinstance(named, (Continuous, Discrete)) or isinstance(named, type):
+            raise TypeError
+        return value if isinstance(value, str) else str(value.name)
+    if not isinstance(value, (Continuous, Discrete)) or isinstance(value, type):
         raise TypeError
-    return str(name)
+    return value
 
 
 def _no_numbers(value: Any) -> tuple[float, ...]:
     return ()
+
+
+_DISTRIBUTION = Check(
+    "the name of a scipy.stats distribution, or an object with logpdf or logpmf", _distribution, _no_numbers
+)
 
 
 class _LogDensity:
@@ -220,8 +243,9 @@ class NegativeLogLikelihood(RowWiseLoss):
 
     Parameters
     ----------
-    distribution : str or scipy.stats distribution
-        A name such as "norm" or "gamma", or the object. y_pred (n, k) holds its parameters in SciPy's order:
+    distribution : str or distribution
+        A name of ``scipy.stats`` such as "norm" or "gamma", or an object in its style: with ``logpdf(y,
+        *parameters)`` or ``logpmf``. y_pred (n, k) holds the parameters in that order, which for SciPy's own is
         shapes, loc, scale (discrete distributions have no scale).
 
     References
@@ -235,9 +259,7 @@ class NegativeLogLikelihood(RowWiseLoss):
     1.4189385
     """
 
-    distribution: str = custom_field(
-        "norm", Check("the name of a scipy.stats distribution, or the distribution", _scipy_name, _no_numbers)
-    )
+    distribution: Any = custom("norm", _DISTRIBUTION)  # noqa: RUF009 - a dataclass field
     forms: ClassVar[Mapping[str, Any]] = {"raw": _LogDensity}
     prediction_domains: ClassVar[Mapping[str, tuple[Domain, ...]]] = {"raw": (EXTENDED_REAL,)}
     inputs: ClassVar[str] = "raw"  # type: ignore[misc]
@@ -256,8 +278,8 @@ class NegativeLogLikelihood(RowWiseLoss):
         if not is_numpy(f):
             raise TypeError("NegativeLogLikelihood computes on NumPy arrays; use GaussianNLL or PoissonNLL elsewhere")
         y = _scalar_targets(y_true, f, "NegativeLogLikelihood")
-        wanted = self._names
-        if f.shape[-1] != len(wanted):
+        wanted = _parameter_names(self._density)
+        if wanted and f.shape[-1] != len(wanted):
             raise ValueError(
                 f"NegativeLogLikelihood: y_pred has shape {f.shape}; {self.distribution} takes "
                 f"{len(wanted)} columns ({', '.join(wanted)})"
@@ -265,18 +287,23 @@ class NegativeLogLikelihood(RowWiseLoss):
         return y
 
     @property
-    def _names(self) -> tuple[str, ...]:
+    def _density(self) -> Any:
         import scipy.stats
 
-        found = getattr(scipy.stats, self.distribution)
-        shapes = tuple(found.shapes.split(", ")) if found.shapes else ()
-        scale = ("loc", "scale") if isinstance(found, scipy.stats.rv_continuous) else ("loc",)
-        return shapes + scale
+        named = isinstance(self.distribution, str)
+        return getattr(scipy.stats, self.distribution) if named else self.distribution
 
     def parameters(self, f: Array) -> tuple[Any, ...]:
         """Return the log-density."""
-        import scipy.stats
+        found = self._density
+        return (found.logpdf if isinstance(found, Continuous) else found.logpmf,)
 
-        found = getattr(scipy.stats, self.distribution)
-        continuous = isinstance(found, scipy.stats.rv_continuous)
-        return (found.logpdf if continuous else found.logpmf,)
+
+def _parameter_names(found: Any) -> tuple[str, ...]:
+    """Return the names of a SciPy distribution's parameters; none for objects that do not say."""
+    import scipy.stats
+
+    if not isinstance(found, (scipy.stats.rv_continuous, scipy.stats.rv_discrete)):
+        return ()
+    shapes = tuple(found.shapes.replace(",", " ").split()) if found.shapes else ()
+    return shapes + (("loc", "scale") if isinstance(found, scipy.stats.rv_continuous) else ("loc",))
