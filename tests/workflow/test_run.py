@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -257,3 +258,20 @@ def test_unseen_categories_and_gaps_are_predicted(results, tmp_path):
     frame.loc[1, "x"] = np.nan
     frame.drop(columns="price").to_csv(tmp_path / "new.csv", index=False)
     assert predict(results["price"].folder, tmp_path / "new.csv")["prediction"].notna().all()
+
+
+def test_without_openmp_the_run_says_so_and_goes_on(tmp_path: Path) -> None:
+    """A LightGBM that cannot load, as on a machine without libgomp."""
+    broken = tmp_path / "site" / "lightgbm"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise OSError('libgomp.so.1: cannot open shared object file')\n")
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=60), "y": rng.normal(size=60)})
+    table.to_csv(tmp_path / "data.csv", index=False)
+    source = Path(__file__).parents[2] / "src"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(broken.parent), str(source)])}
+    command = [sys.executable, "-m", "lossmith.cli", "run", "data.csv", "--target", "y", "--budget", "20s"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "libgomp1" in done.stdout
+    assert "on the linear learner" in done.stdout

@@ -196,6 +196,8 @@ def _train(
         loss_cards = cards(question.selection.admissible, problem.y, question.facts, problem.seed)
         result.append(loss_cards)
     learners, missing = available_learners()
+    for line in missing:
+        journal.progress.note(line)
     plans = steps.plans_of(question.selection, learners)
     with journal.step(4) as result:
         clock.reserve(_FOR_ITERATION)
