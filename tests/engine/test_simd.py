@@ -24,7 +24,7 @@ def _log1p(x: mp.mpf) -> mp.mpf:
 
 # word, exact function, bound in ulp as stated in the module, points
 CASES: dict[str, tuple[Callable, Callable, float, np.ndarray]] = {
-    "exp": (ops.exp, mp.exp, 1.0, np.r_[RNG.uniform(-745, 709.7, N), NORMAL, -SMALL]),
+    "exp": (ops.exp, mp.exp, 0.75, np.r_[RNG.uniform(-745, 709.7, N), NORMAL, -SMALL]),
     "log": (ops.log, mp.log, 1.0, np.r_[10 ** RNG.uniform(-307, 308, N), RNG.uniform(0.5, 2, N), 1 + NORMAL * 1e-5]),
     "log1p": (ops.log1p, _log1p, 1.0, np.r_[SMALL, -SMALL[SMALL < 1], RNG.uniform(-0.999, 2, N), 10 ** (30 * SMALL)]),
     "expm1": (ops.expm1, mp.expm1, 2.0, np.r_[RNG.uniform(-60, 709.7, N), NORMAL, SMALL, -SMALL]),
@@ -65,7 +65,7 @@ def test_words_keep_their_bounds(name: str) -> None:
 def test_power_keeps_its_bound(exponent: float) -> None:
     points = np.r_[RNG.uniform(0, 1, N), 10 ** RNG.uniform(-38, 38, N), 1 - SMALL[SMALL < 1e-3]]
     with mp.workprec(200):
-        assert worst_ulp(compiled(ops.power, points, exponent), [mp.mpf(x) ** exponent for x in points]) <= 2.0
+        assert worst_ulp(compiled(ops.power, points, exponent), [mp.mpf(x) ** exponent for x in points]) <= 1.25
 
 
 def test_the_ruler_sees_three_ulp() -> None:
