@@ -54,9 +54,10 @@ def _teach_words() -> None:
     texts = {function: function for function in _simd_functions()}
     texts.update({word: _SCALAR.get(word.__name__, word) for word in (*PRIMITIVES, *DERIVED)})
     # A call that is left standing keeps the loop scalar: every word is inlined, whatever it costs.
-    plain = {"error_model": "numpy", "forceinline": True}
+    plain = {"error_model": "numpy", "forceinline": True, "fastmath": False}
     for word, text in texts.items():
         # A text that reckons with what rounding takes must round as written: a fused sum would count it twice.
+        # (Left out, "fastmath" would be inherited from the kernel.)
         literal = {"product_error", "product_rounding", "rounding"} & set(text.__code__.co_names)
         options = plain if literal else {**plain, "fastmath": {"contract"}}
         overload(word, strict=False, jit_options=options)(_typing(text))

@@ -20,6 +20,7 @@ from ..ops import (
     absolute,
     clip,
     exp,
+    expm1,
     full_like,
     log,
     log1p,
@@ -46,9 +47,12 @@ def times_sigmoids(x: Array, f: Array, a: Any, b: Any) -> Array:
     factor = where(f < 0.0, full_like(f, a), full_like(f, -b))
     scaled = factor * finite
     missed = where(scaled > -1e3, product_rounding(finite, factor), full_like(f, 0.0))
-    q = exp(-absolute(f))
-    total = 1.0 + q
-    lost = (1.0 - total) + q
+    # The power makes the rounding of q large: near 0 the smaller one of q - 1 is taken.
+    q, less = exp(-absolute(f)), expm1(-absolute(f))
+    near = less > -0.5
+    whole, part = where(near, full_like(f, 2.0), full_like(f, 1.0)), where(near, less, q)
+    total = whole + part
+    lost = (whole - total) + part
     above, below = exp(clip(scaled, -700.0, 0.0)), power(total, a + b)
     ratio = above / below
     result = x * ratio
