@@ -27,8 +27,8 @@ CASES: dict[str, tuple[Callable, Callable, float, np.ndarray]] = {
     "exp": (ops.exp, mp.exp, 0.75, np.r_[RNG.uniform(-745, 709.7, N), NORMAL, -SMALL]),
     "log": (ops.log, mp.log, 1.0, np.r_[10 ** RNG.uniform(-307, 308, N), RNG.uniform(0.5, 2, N), 1 + NORMAL * 1e-5]),
     "log1p": (ops.log1p, _log1p, 1.0, np.r_[SMALL, -SMALL[SMALL < 1], RNG.uniform(-0.999, 2, N), 10 ** (30 * SMALL)]),
-    "expm1": (ops.expm1, mp.expm1, 2.0, np.r_[RNG.uniform(-60, 709.7, N), NORMAL, SMALL, -SMALL]),
-    "tanh": (ops.tanh, mp.tanh, 3.0, np.r_[RNG.uniform(-25, 25, N), NORMAL, SMALL]),
+    "expm1": (ops.expm1, mp.expm1, 1.0, np.r_[RNG.uniform(-60, 709.7, N), NORMAL, SMALL, -SMALL]),
+    "tanh": (ops.tanh, mp.tanh, 2.5, np.r_[RNG.uniform(-25, 25, N), NORMAL, SMALL]),
 }
 
 

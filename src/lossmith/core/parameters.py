@@ -95,11 +95,6 @@ def non_negative(default: float) -> Any:
     return _field(default, Check("a finite number >= 0", _number(lambda v: 0 <= v < math.inf), _itself))
 
 
-def real(default: float) -> Any:
-    """Declare a finite number."""
-    return _field(default, Check("a finite number", _number(math.isfinite), _itself))
-
-
 def fraction(default: float) -> Any:
     """Declare a number strictly between 0 and 1."""
     return _field(default, Check("a number strictly between 0 and 1", _number(lambda v: 0 < v < 1), _itself))

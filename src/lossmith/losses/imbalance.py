@@ -26,6 +26,7 @@ from ..ops import (
     log1p,
     power,
     product_rounding,
+    rounding,
     softplus,
     times,
     where,
@@ -109,8 +110,12 @@ def focal_logit_value(f: Array, gamma: Any) -> Array:
 def surprise_odds(f: Array) -> Array:
     """P (-log p) / (1 - p) for the class with logit f: from 0 at -inf to 1 at +inf."""
     q = exp(-absolute(f))
-    ratio = where(q == 0.0, full_like(f, 1.0), log1p(q) / where(q == 0.0, full_like(f, 1.0), q))
-    return where(f >= 0.0, ratio, times(q, log1p(q) - f))
+    bent = log1p(q)
+    ratio = where(q == 0.0, full_like(f, 1.0), bent / where(q == 0.0, full_like(f, 1.0), q))
+    below = where(f < -700.0, full_like(f, -700.0), f)  # where q is about 0 in any case
+    surprise = bent - below
+    lost = product_rounding(q, surprise) + q * rounding(bent, below)
+    return where(f >= 0.0, ratio, q * surprise + lost)
 
 
 @word

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -154,9 +153,3 @@ def _rule(metric: Metric, scores: Sequence[Score], chosen: int, reference: int |
         return text
     gain, spread = paired(metric, scores[reference].folds, winner.folds)
     return f"{text}; against the default {scores[reference].label}: better by {gain:.4g} +- {spread:.4g}"
-
-
-def rescored(base: Score, folds: Sequence[float]) -> Score:
-    """Return a score with other fold values, for predictions that were adjusted afterwards."""
-    values = tuple(float(v) for v in folds)
-    return dataclasses.replace(base, folds=values, mean=float(np.mean(values)), standard_error=standard_error(values))
