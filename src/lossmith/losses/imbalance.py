@@ -90,7 +90,12 @@ def focal_value(t: Array, surprise: Array, gamma: Any) -> Array:
 def focal_slope(p: Array, u: Array, surprise: Array, gamma: Any) -> Array:
     """Derivative of the focal value by p, from u = 1 - p and the surprise -log p."""
     inner = 1.0 + gamma * times(p, surprise_ratio(u, surprise))
-    return -complement_power(u, p, gamma) * inner / p
+    height = complement_power(u, p, gamma)
+    rise = height * inner
+    slope = rise / p
+    left = ((rise - slope * p) - product_rounding(slope, p)) + product_rounding(height, inner)
+    # Beyond 1e290, next to p = 0, the parts of a product would overflow.
+    return -where(absolute(slope) < 1e290, slope + left / p, slope)
 
 
 @word
