@@ -63,6 +63,18 @@ def test_no_common_samples_is_said() -> None:
         loss(y, f, reduction="none")
 
 
+@pytest.mark.parametrize("parts", [("dice", "dice"), ("dice", "mse"), ("mse", "cce")])
+def test_where_no_hessian_exists_it_is_said(parts: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match="there is no Hessian"):
+        lm.WeightedSum(parts).hessian(MASKS, MAPS)
+
+
+def test_the_hessian_within_a_tier_is_the_weighted_sum() -> None:
+    loss = lm.WeightedSum(("bce", "focal"), (2.0, 0.5))
+    expected = 2.0 * lm.get("bce").hessian(LABELS, LOGITS) + 0.5 * lm.get("focal").hessian(LABELS, LOGITS)
+    np.testing.assert_allclose(loss.hessian(LABELS, LOGITS), expected, rtol=1e-15)
+
+
 @pytest.mark.parametrize("losses", [(), ("mse", 3), "mse2"])
 def test_bad_parts_are_refused(losses: object) -> None:
     with pytest.raises(ValueError, match=r"WeightedSum|no loss"):

@@ -128,9 +128,14 @@ class WeightedSum(Loss):
 
         Raises
         ------
-        AttributeError
-            When a part has no Hessian (structured losses).
+        ValueError
+            When the parts have no Hessians of one shape: structured losses have none, and those of different
+            tiers do not add up.
         """
+        without = [part.name for part in self.losses if part.tier == "structured"]
+        if without or self.mixed:
+            reason = f"{without[0]} has none" if without else "the parts are of different tiers"
+            raise ValueError(f"WeightedSum: there is no Hessian, since {reason}; use the gradient")
         return _total(weight * loss.hessian(y_true, y_pred) for weight, loss in self.parts)  # type: ignore[attr-defined]
 
     def value_and_gradient(self, y_true: Any, y_pred: Any, out: Any = None) -> tuple[Array, Array]:
