@@ -15,7 +15,7 @@ import pytest
 
 import lossmith as lm
 from catalogue import ELEMENTWISE, ElementwiseCase
-from lossmith.engine import fused, jit
+from lossmith.engine import cache, fused, jit, simd, words
 from lossmith.ops import exp, full_like, square
 
 pytest.importorskip("numba")
@@ -178,7 +178,7 @@ def test_an_edited_formula_is_compiled_anew() -> None:
 
 def test_the_cache_key_sees_text_constants_and_words(monkeypatch: pytest.MonkeyPatch) -> None:
     def key(function: Any) -> str:
-        path = jit._kernel_file((function,), "text")
+        path = cache.kernel_file("kernel", "text", (function,), "double")
         assert path is not None
         return path.name
 
@@ -189,8 +189,8 @@ def test_the_cache_key_sees_text_constants_and_words(monkeypatch: pytest.MonkeyP
     monkeypatch.undo()
     assert key(_scaled) == plain
     assert key(_renamed(lambda y, f: full_like(f, SCALE) * exp(y - f), _scaled)) != plain
-    monkeypatch.setattr(jit, "DERIVED", [*jit.DERIVED[:-1]])
+    monkeypatch.setitem(words.GRADES["double"], "exp", simd.expm1)
     assert key(_scaled) != plain, "a word has changed"
     monkeypatch.undo()
-    monkeypatch.setattr(jit, "__version__", "999")
+    monkeypatch.setattr(cache, "__version__", "999")
     assert key(_scaled) != plain, "the package has changed"

@@ -6,17 +6,14 @@ call always gives the same bits.
 
 from __future__ import annotations
 
-import functools
-import itertools
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import jit
+from .pool import share
 
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
@@ -92,23 +89,10 @@ def _run_numpy(
 def _run_kernel(
     functions: tuple[Function, ...], y: Array, f: Array, out: list[Array], parameters: tuple[float, ...]
 ) -> None:
-    import numba
+    run = jit.kernel(functions, len(parameters), "single" if f.dtype == np.float32 else "double")
 
-    run = jit.kernel(functions, len(parameters))
-    workers = max(1, min(numba.get_num_threads(), f.size // _PER_THREAD))
-    edges = [f.size * i // workers for i in range(workers + 1)]
-    parts = [slice(a, b) for a, b in itertools.pairwise(edges)]
-
-    def work(part: slice) -> None:
+    def work(start: int, stop: int) -> None:
+        part = slice(start, stop)
         run(y[part], f[part], *(target[part] for target in out), *parameters)
 
-    if workers == 1:
-        work(parts[0])
-    else:
-        list(_pool(workers).map(work, parts))
-
-
-@functools.cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked child has none of the threads
-    return ThreadPoolExecutor(workers, thread_name_prefix="lossmith")
+    share(f.size, work, _PER_THREAD)

@@ -1,0 +1,57 @@
+"""Share work among threads: compiled loops release the GIL and run on slices, so plain threads are enough."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+
+def share(count: int, work: Callable[[int, int], object], least: int = 1) -> None:
+    """Run ``work(start, stop)`` over ranges that cover 0 ... count, each on its own thread.
+
+    Parameters
+    ----------
+    count : int
+        How many items there are.
+    work : callable
+        Does the items start ... stop - 1; must release the GIL to gain anything. It must not call ``share``.
+    least : int
+        Items a thread must have to be worth starting.
+
+    Examples
+    --------
+    >>> done = []
+    >>> share(3, lambda start, stop: done.extend(range(start, stop)))
+    >>> sorted(done)
+    [0, 1, 2]
+    """
+    workers = max(1, min(threads(), count // max(least, 1)))
+    edges = [count * i // workers for i in range(workers + 1)]
+    if workers == 1:
+        work(0, count)
+        return
+    _, *others = jobs = [(start, stop) for start, stop in itertools.pairwise(edges)]
+    waiting = [_pool(workers - 1).submit(work, start, stop) for start, stop in others]
+    try:
+        work(*jobs[0])
+    finally:
+        for job in waiting:
+            job.result()
+
+
+def threads() -> int:
+    """How many threads work is shared among: numba's setting (NUMBA_NUM_THREADS, ``set_num_threads``)."""
+    try:
+        import numba
+    except ImportError:
+        return 1
+    return int(numba.get_num_threads())
+
+
+@functools.cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked child has none of the threads
+    return ThreadPoolExecutor(workers, thread_name_prefix="lossmith")

@@ -1,0 +1,93 @@
+"""What the words of ``ops`` mean on the scalars of a kernel, in two grades of accuracy."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ..ops.elementwise import DERIVED, PRIMITIVES
+from . import simd, single
+
+Function = Callable[..., Any]
+
+_COMMON: dict[str, Function] = {
+    "sqrt": lambda x: math.sqrt(x),
+    "absolute": lambda x: abs(x),
+    "where": simd.select,
+    "full_like": lambda x, value: float(value),
+}
+_DOUBLE: dict[str, Function] = {
+    "exp": simd.exp,
+    "log": simd.log,
+    "log1p": simd.log1p,
+    "expm1": simd.expm1,
+    "tanh": simd.tanh,
+    "power": simd.power,
+    "product_rounding": simd.product_rounding,
+}
+# float64 arithmetic has digits to spare for a float32 result: what rounding takes need not be put back.
+_SINGLE: dict[str, Function] = {
+    "exp": single.exp,
+    "log": single.log,
+    "log1p": single.log1p,
+    "expm1": single.expm1,
+    "tanh": single.tanh,
+    "power": single.power,
+    "product_rounding": lambda x, factor: 0.0,
+    "rounding": lambda f, y: 0.0,
+}
+GRADES = {"double": {**_COMMON, **_DOUBLE}, "single": {**_COMMON, **_SINGLE}}
+# Texts that reckon with what rounding takes must round as written: a fused sum would count it twice.
+LITERAL = frozenset({"product_error", "product_rounding", "rounding"})
+
+
+def meaning(function: Function, grade: str) -> Function:
+    """Return the scalar text of a word, or the function itself."""
+    if function in _words():
+        return GRADES[grade].get(function.__name__, function)
+    return function
+
+
+def inlined(function: Function) -> bool:
+    """Tell whether a call of this function must never be left standing: it would keep a loop scalar."""
+    return function in _words() or function.__module__ in (simd.__name__, single.__name__, __name__)
+
+
+def _words() -> frozenset[Function]:
+    return _frozen(len(PRIMITIVES), len(DERIVED))
+
+
+@functools.cache
+def _frozen(primitives: int, derived: int) -> frozenset[Function]:
+    """Words by their number, since families add theirs as they are imported."""
+    return frozenset((*PRIMITIVES, *DERIVED))
+
+
+@functools.cache
+def instructions() -> dict[Function, Any]:
+    """Return the functions that are single machine instructions in a kernel."""
+    from numba import types
+    from numba.extending import intrinsic
+
+    def common(x: Any, y: Any) -> Any:
+        return types.float32 if x == y == types.float32 else types.float64
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def select(context: Any, condition: Any, x: Any, y: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.select(*arguments)
+
+        kind = common(x, y)
+        return kind(types.boolean, kind, kind), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def product_error(context: Any, x: Any, y: Any, product: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.fma(arguments[0], arguments[1], builder.fneg(arguments[2]))
+
+        kind = common(x, y)
+        return kind(kind, kind, kind), generate
+
+    return {simd.select: select, simd.product_error: product_error}
