@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine import fused
 from ..ops import is_numpy
-from . import contract
+from . import contract, host
 from .attach import attach, finite
 from .domain import EXTENDED_REAL, REAL, Domain, check
 from .loss import Loss
@@ -122,6 +122,7 @@ class ElementwiseLoss(Loss):
         value, slope, curvature = self._evaluate(("value", "slope", "curvature"), y_true, y_pred, out)
         return value, slope, curvature
 
+    @host.by_kernels
     def _evaluate(self, orders: tuple[str, ...], y_true: Any, y_pred: Any, out: Any) -> tuple[Array, ...]:
         y, f, _ = self._accept(y_true, y_pred, None, False)
         functions = tuple(getattr(self.form, order) for order in orders)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,32 @@ from ..ops import namespace
 
 Array = Any
 Host = npt.NDArray[Any]
+Method = TypeVar("Method", bound=Callable[..., Any])
 HostFunction = Callable[..., tuple[Host, ...]]
+
+
+def kernels(f: Array) -> Any | None:
+    """Return the module that computes on plain eager tensors of torch by NumPy's kernels; None for other arrays."""
+    torch = sys.modules.get("torch")
+    if torch is None or torch.compiler.is_compiling() or type(f) not in (torch.Tensor, torch.nn.Parameter):
+        return None
+    from . import torch_kernels
+
+    return torch_kernels
+
+
+def by_kernels(method: Method) -> Method:
+    """Let a method for arrays serve plain tensors of torch that nobody differentiates by: the same memory."""
+
+    @functools.wraps(method)
+    def served(self: Any, *arguments: Any) -> Any:
+        arrays = [a for a in arguments if not (a is None or isinstance(a, tuple))]
+        ours = kernels(arrays[1])
+        if ours is not None and ours.serves(arrays[1], *arrays):
+            return ours.on_arrays(method, self, *arguments)
+        return method(self, *arguments)
+
+    return served  # type: ignore[return-value]
 
 
 def run(

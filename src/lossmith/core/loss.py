@@ -6,6 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
+from . import host
 from .parameters import check_fields
 from .reduce import check_reduction, reduce
 from .traits import About, Traits
@@ -68,6 +69,11 @@ class Loss(ABC):
             Things that are no numbers; targets and predictions of different libraries.
         """
         check_reduction(reduction)
+        kernels = host.kernels(y_pred)
+        if kernels is not None:
+            found = kernels.reduced(self, y_true, y_pred, sample_weight, reduction, broadcast)
+            if found is not None:
+                return found
         y, f, weight = self._accept(y_true, y_pred, sample_weight, broadcast)
         return self._reduced(y, f, weight, reduction)
 

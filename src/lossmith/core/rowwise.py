@@ -11,7 +11,7 @@ import numpy as np
 
 from ..ops import is_numpy, namespace
 from ..ops.arrays import row_sum
-from . import contract
+from . import contract, host
 from .attach import attach, finite
 from .domain import EXTENDED_REAL, Domain, check
 from .loss import Loss
@@ -59,6 +59,7 @@ class RowWiseLoss(Loss):
         found: RowForm = self.forms[self.inputs]
         return found
 
+    @host.by_kernels
     def gradient(self, y_true: Any, y_pred: Any) -> Array:
         y, f, _ = self._accept(y_true, y_pred, None, False)
         return self._compute("slope", y, f)
@@ -101,6 +102,7 @@ class RowWiseLoss(Loss):
         value, slope, curvature = self._all(("value", "slope", "curvature"), y_true, y_pred, out)
         return value, slope, curvature
 
+    @host.by_kernels
     def hessian(self, y_true: Any, y_pred: Any) -> Array:
         """Compute the matrices of second derivatives by y_pred.
 
@@ -117,6 +119,7 @@ class RowWiseLoss(Loss):
         y, f, _ = self._accept(y_true, y_pred, None, False)
         return self._compute("curvature", y, f)
 
+    @host.by_kernels
     def hessian_vector_product(self, y_true: Any, y_pred: Any, vector: Any) -> Array:
         """Compute Hessian times vector for each sample, without the matrix.
 
@@ -197,6 +200,7 @@ class RowWiseLoss(Loss):
             result = function(y, wide, *(m.astype(np.float64) for m in more), *self.parameters(wide))
             return np.asarray(result).astype(f.dtype, copy=False)
 
+    @host.by_kernels
     def _all(self, orders: tuple[str, ...], y_true: Any, y_pred: Any, out: Any) -> tuple[Array, ...]:
         y, f, _ = self._accept(y_true, y_pred, None, False)
         results = tuple(self._compute(order, y, f) for order in orders)

@@ -1,0 +1,279 @@
+"""Plain CPU tensors of torch are computed by NumPy's kernels, on the same memory and with the same checks.
+
+Three functions that torch can differentiate, one for each order: the reduced loss, whose forward pass computes
+value and gradient together; the gradient (times a number for each sample); and the Hessian times a vector.
+What is traced, transformed, of another device or another dtype takes the generic way (``attach``). Imported
+only where torch has been imported.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.autograd import forward_ad
+
+from ..engine import fused
+from ..ops import times
+from .reduce import reduce
+
+Array = Any
+Tensor = Any
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+_FLOATS = (torch.float32, torch.float64)
+_TARGETS = (*_FLOATS, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def serves(f: Tensor, *constants: Tensor) -> bool:
+    """Tell whether kernels can compute on predictions and on targets and weights that stay constant."""
+    return f.dtype in _FLOATS and _readable(f) and all(map(_constant, constants)) and not _watched()
+
+
+def _readable(x: Tensor) -> bool:
+    return bool(x.is_cpu and x.layout is torch.strided and not x.is_neg())
+
+
+def _constant(x: Tensor) -> bool:
+    """Tell whether x holds numbers that NumPy can read and that nobody differentiates by."""
+    if x is None:
+        return True
+    wanted = type(x) in _PLAIN and x.dtype in _TARGETS and _readable(x)
+    return wanted and not (x.requires_grad and torch.is_grad_enabled())
+
+
+def _watched() -> bool:
+    """Tell whether torch wants to see each operation: transformations, tracing, forward mode."""
+    return bool(
+        torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._get_tracing_state() is not None
+        or forward_ad._current_level >= 0
+    )
+
+
+def to_numpy(x: Tensor | None) -> Array:
+    """Return the same memory as an array."""
+    return None if x is None else x.detach().numpy()
+
+
+def to_torch(x: Array) -> Tensor:
+    """Return the same memory as a tensor."""
+    return torch.from_numpy(np.asarray(x))
+
+
+def wants_gradient(f: Tensor) -> bool:
+    """Tell whether what is computed from f will be differentiated."""
+    return bool(f.requires_grad and torch.is_grad_enabled())
+
+
+def on_arrays(method: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a method with arrays for tensors; its arrays come back as tensors."""
+    found = method(*(to_numpy(a) if isinstance(a, torch.Tensor) else a for a in arguments))
+    return tuple(map(to_torch, found)) if isinstance(found, tuple) else to_torch(found)
+
+
+class Samples(ABC):
+    """A loss at accepted targets and predictions, as arrays: what the differentiable functions ask for.
+
+    Parameters
+    ----------
+    loss : Loss
+        Whose formulas are evaluated.
+    y, f, weight : ndarray
+        As the loss accepted them; weight may be None.
+    """
+
+    def __init__(self, loss: Any, y: Array, f: Array, weight: Array | None) -> None:
+        self.loss, self.y, self.f, self.weight = loss, y, f, weight
+
+    @abstractmethod
+    def pair(self) -> tuple[Array, Array]:
+        """Return values and gradient, in arrays that nobody else holds."""
+
+    @abstractmethod
+    def slope(self) -> Array:
+        """Return the gradient, in an array that nobody else holds."""
+
+    @abstractmethod
+    def bent(self, vector: Array) -> Array:
+        """Return the Hessian times a vector of f's shape."""
+
+    @staticmethod
+    @abstractmethod
+    def spread(rate: Tensor, x: Tensor) -> Tensor:
+        """Return x times a number for each sample."""
+
+    @staticmethod
+    @abstractmethod
+    def contract(x: Tensor, z: Tensor) -> Tensor:
+        """Return the product of x and z for each sample."""
+
+    def share(self, reduction: str, count: int) -> Tensor | float:
+        """Return d(reduced loss) / d(value of each sample)."""
+        weight = self.weight
+        measure: Any = self.loss._measure(self.y, self.f) if reduction == "mean" else None
+        if weight is None and measure is None:
+            return 1.0 / count if reduction == "mean" else 1.0
+        if reduction != "mean":
+            return to_torch(weight)
+        mass: Any = weight if measure is None else (measure if weight is None else weight * measure)
+        whole = float(np.sum(mass, dtype=np.float64)) or 1.0
+        return 1.0 / whole if weight is None else to_torch(weight) / whole
+
+
+class ElementwiseSamples(Samples):
+    """Of the elementwise tier."""
+
+    def _filled(self, *orders: str) -> tuple[Array, ...]:
+        functions = tuple(getattr(self.loss.form, order) for order in orders)
+        return fused.evaluate(functions, self.y, self.f, self.loss.parameters)
+
+    def pair(self) -> tuple[Array, Array]:
+        value, slope = self._filled("value", "slope")
+        return value, slope
+
+    def slope(self) -> Array:
+        return self._filled("slope")[0]
+
+    def bent(self, vector: Array) -> Array:
+        return times(vector, self._filled("curvature")[0])
+
+    @staticmethod
+    def spread(rate: Tensor, x: Tensor) -> Tensor:
+        return rate * x
+
+    @staticmethod
+    def contract(x: Tensor, z: Tensor) -> Tensor:
+        return x * z
+
+
+class RowSamples(Samples):
+    """Of the row-wise tier."""
+
+    def pair(self) -> tuple[Array, Array]:
+        return self.loss._compute("value", self.y, self.f), self.slope()
+
+    def slope(self) -> Array:
+        return self.loss._compute("slope", self.y, self.f)
+
+    def bent(self, vector: Array) -> Array:
+        return self.loss._compute("product", self.y, self.f, vector)
+
+    @staticmethod
+    def spread(rate: Tensor, x: Tensor) -> Tensor:
+        return rate[..., None] * x
+
+    @staticmethod
+    def contract(x: Tensor, z: Tensor) -> Tensor:
+        return (x * z).sum(-1)
+
+
+_TIERS: dict[str, type[Samples]] = {"elementwise": ElementwiseSamples, "row-wise": RowSamples}
+
+
+def reduced(loss: Any, y_true: Any, f: Tensor, weight: Any, reduction: str, broadcast: bool) -> Tensor | None:
+    """Compute a loss on tensors, with backward and double backward; None where the generic way must do it.
+
+    Parameters
+    ----------
+    loss : Loss
+        Of any tier.
+    y_true, f, weight, reduction, broadcast
+        As in the call of a loss; f is a plain tensor.
+
+    Returns
+    -------
+    tensor or None
+        In f's dtype.
+    """
+    tier = _TIERS.get(loss.tier)
+    if tier is None or type(y_true) not in _PLAIN or not (weight is None or type(weight) in _PLAIN):
+        return None
+    if not serves(f, y_true, weight):
+        return None
+    if broadcast and y_true.shape != f.shape:
+        y_true, f = torch.broadcast_tensors(y_true, f)
+    samples = tier(loss, *loss._accept(to_numpy(y_true), to_numpy(f), to_numpy(weight), False))
+    if not wants_gradient(f):
+        return to_torch(loss._reduced(samples.y, samples.f, samples.weight, reduction))
+    return _Reduced.apply(f, samples, reduction, y_true, weight)
+
+
+# --- what torch differentiates ------------------------------------------------------------------------
+
+
+class _Reduced(torch.autograd.Function):  # type: ignore[misc]
+    """The reduced loss; its gradient is computed along with it, and handed over to the first who asks."""
+
+    @staticmethod
+    def forward(ctx: Any, f: Tensor, samples: Samples, reduction: str, *constants: Tensor) -> Tensor:
+        values, slope = samples.pair()
+        ctx.save_for_backward(f, *constants)  # torch refuses the backward pass if one was changed since
+        ctx.samples, ctx.slope = samples, to_torch(slope)
+        ctx.share = samples.share(reduction, values.size)
+        if reduction != "none" or samples.weight is not None:
+            measure = samples.loss._measure(samples.y, samples.f)
+            values = reduce(values, samples.weight, reduction, measure)
+        return to_torch(values)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        f = ctx.saved_tensors[0]
+        nothing = (None,) * (len(ctx.needs_input_grad) - 1)
+        rate, slope = upstream * ctx.share, ctx.slope
+        if torch.is_grad_enabled():
+            shape = f.shape[: len(f.shape) - (ctx.samples.loss.tier == "row-wise")]
+            return _Slope.apply(rate.expand(shape), f, ctx.samples), *nothing
+        ctx.slope = None
+        return _scaled(ctx.samples, rate, to_torch(ctx.samples.slope()) if slope is None else slope), *nothing
+
+
+def _scaled(samples: Samples, rate: Tensor, x: Tensor) -> Tensor:
+    """Multiply x in place by a number for each sample; 0 also removes infinity."""
+    if not rate.ndim:
+        factor = float(rate)
+        return x.zero_() if factor == 0.0 else x if factor == 1.0 else x.mul_(factor)
+    spread = rate if rate.ndim == x.ndim else rate[..., None]
+    x.mul_(spread)
+    gone = spread == 0.0
+    return x.masked_fill_(gone, 0.0) if gone.any() else x
+
+
+class _Slope(torch.autograd.Function):  # type: ignore[misc]
+    """The gradient times a number for each sample."""
+
+    @staticmethod
+    def forward(ctx: Any, rate: Tensor, f: Tensor, samples: Samples) -> Tensor:
+        ctx.save_for_backward(rate, f)
+        ctx.samples = samples
+        return _scaled(samples, rate, to_torch(samples.slope()))
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        rate, f = ctx.saved_tensors
+        slope = _Slope.apply(torch.ones_like(rate), f, ctx.samples)
+        # A view, since torch cannot tell of a leaf whether somebody differentiates by it.
+        bent = _Bent.apply(ctx.samples.spread(rate, upstream), f.view_as(f), ctx.samples)
+        return ctx.samples.contract(upstream, slope), bent, None
+
+
+class _Bent(torch.autograd.Function):  # type: ignore[misc]
+    """The Hessian times a vector."""
+
+    @staticmethod
+    def forward(ctx: Any, vector: Tensor, f: Tensor, samples: Samples) -> Tensor:
+        ctx.save_for_backward(f)
+        ctx.samples = samples
+        return to_torch(samples.bent(vector.numpy()))
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (f,) = ctx.saved_tensors
+        if torch._C._will_engine_execute_node(ctx.next_functions[1][0]):
+            name = type(ctx.samples.loss).__name__
+            raise NotImplementedError(f"{name} has no third derivative; differentiate twice at most by predictions")
+        return _Bent.apply(upstream, f.view_as(f), ctx.samples), None, None
