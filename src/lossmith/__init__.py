@@ -13,6 +13,7 @@ from .losses import *  # noqa: F403
 
 if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
+    from .frameworks.torch import to_torch
     from .optimize.penalties import L1, L2, ElasticNet
     from .plots.losses import plot
     from .workflow.final import predict
@@ -28,6 +29,7 @@ _LAZY = {
     "run": "workflow.run",
     "check_derivatives": "core.verify",
     "verify": "core.verify",
+    "to_torch": "frameworks.torch",
 }
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "plot",
     "predict",
     "run",
+    "to_torch",
     "verify",
 ]
 __all__ += _losses.__all__

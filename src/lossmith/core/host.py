@@ -32,6 +32,19 @@ def kernels(f: Array) -> Any | None:
     return torch_kernels
 
 
+def is_torch(f: Array) -> bool:
+    """Tell whether f is a tensor of torch, of whatever kind."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(f, torch.Tensor)
+
+
+def torch_structured(loss: Any, parts: Sequence[Array], f: Array, weight: Array | None, reduction: str) -> Array:
+    """Compute a structured loss on tensors of torch; arguments as in :func:`.torch_structured.reduced`."""
+    from . import torch_structured
+
+    return torch_structured.reduced(loss, parts, f, weight, reduction)
+
+
 def by_kernels(method: Method) -> Method:
     """Let a method for arrays serve plain tensors of torch that nobody differentiates by: the same memory."""
 

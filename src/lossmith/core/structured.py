@@ -145,6 +145,8 @@ class StructuredLoss(Loss):
     def _reduced(self, y: Targets, f: Array, weight: Any, reduction: str) -> Array:
         if is_numpy(f):
             return self._run(y, f, weight, reduction)[0]
+        if host.is_torch(f):
+            return host.torch_structured(self, y, f, weight, reduction)
         constant = stop_gradient(f)
         value, gradient = self._run(y, f if constant is None else constant, weight, reduction)
         return attach(f, lambda a: value, lambda a, d: self._total(d * gradient, reduction))

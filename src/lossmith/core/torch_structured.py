@@ -1,0 +1,141 @@
+"""Structured losses as one operation of torch: computed on the host by NumPy, on tensors of any device.
+
+As a registered operation it has shapes that compilers know, so it breaks no graph and can be exported. Its
+second output is the gradient, so the backward pass is a product; differentiating that output, which second
+derivatives would need, is refused. Imported only where torch has been imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import registry
+
+Array = Any
+Tensor = torch.Tensor
+_FIRST_ORDER = (
+    "structured losses have a gradient by reverse mode and no second derivative; use backward(), torch.autograd.grad "
+    "or torch.func.grad, once"
+)
+
+
+def reduced(loss: Any, parts: Sequence[Any], f: Tensor, weight: Any, reduction: str) -> Tensor:
+    """Compute a structured loss with its gradient attached.
+
+    Parameters
+    ----------
+    loss : StructuredLoss
+        A registered loss.
+    parts : sequence of tensors or NumPy arrays
+        Its targets, taken apart.
+    f : tensor
+        Predictions, of any device and floating dtype.
+    weight : tensor or NumPy array, optional
+        One number for each sample.
+    reduction : str
+        "mean", "sum" or "none".
+
+    Returns
+    -------
+    tensor
+        In f's dtype and on its device.
+
+    Raises
+    ------
+    ValueError
+        When gradients of values that share predictions are asked for one by one.
+    """
+    if reduction == "none" and not loss.separate and f.requires_grad and torch.is_grad_enabled():
+        raise ValueError(
+            f"{type(loss).__name__}: its values share predictions, so reduction='none' has no gradient to attach; "
+            "give 'mean' or 'sum' (with sample_weight), or detach y_pred if only the values are wanted"
+        )
+    others = [*parts] if weight is None else [*parts, weight]
+    # Clones, since a compiler refuses the same tensor twice, such as the empty array for lengths not given.
+    tensors = [x if isinstance(x, torch.Tensor) else torch.as_tensor(x).clone() for x in others]
+    value: Tensor = _Structured.apply(f, _configuration(loss), weight is not None, reduction, *tensors)[0]
+    return value
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _configuration(loss: Any) -> str:
+    return json.dumps(loss.to_config())
+
+
+@functools.cache
+def _loss(configuration: str) -> Any:
+    return registry.from_config(json.loads(configuration))
+
+
+def _numbers(x: Tensor) -> Array:
+    x = x.detach().cpu()
+    return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+
+
+@torch.library.custom_op("lossmith::structured", mutates_args=())  # type: ignore[untyped-decorator]
+def _computed(
+    f: torch.Tensor, others: list[torch.Tensor], configuration: str, weighted: bool, reduction: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    arrays = [_numbers(x) for x in (f, *others)]
+    found = _loss(configuration)._compute(*arrays, weighted=weighted, reduction=reduction)
+    value, gradient = (torch.from_numpy(np.array(x, order="C")).to(f.device, f.dtype) for x in found)
+    return value, gradient
+
+
+@_computed.register_fake  # type: ignore[untyped-decorator]
+def _shapes(f: Tensor, others: list[Tensor], configuration: str, weighted: bool, reduction: str) -> Any:
+    parts = others[:-1] if weighted else others
+    count = [_loss(configuration)._count(parts, f)] if reduction == "none" else []
+    return f.new_empty(count), torch.empty_like(f, memory_format=torch.contiguous_format)
+
+
+@_computed.register_vmap  # type: ignore[untyped-decorator]
+def _each(info: Any, places: Any, f: Tensor, others: list[Tensor], *settings: Any) -> Any:
+    """Compute one batch after the other."""
+
+    def part(x: Tensor, place: int | None, i: int) -> Tensor:
+        return x if place is None else x.select(place, i)
+
+    results = [
+        _computed(
+            part(f, places[0], i),
+            [part(x, place, i) for x, place in zip(others, places[1], strict=True)],
+            *settings,
+        )
+        for i in range(info.batch_size)
+    ]
+    return tuple(torch.stack(each) for each in zip(*results, strict=True)), (0, 0)
+
+
+class _Structured(torch.autograd.Function):  # type: ignore[misc]
+    """The operation with its gradient attached."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(f: Tensor, configuration: str, weighted: bool, reduction: str, *others: Tensor) -> Any:
+        return _computed(f, list(others), configuration, weighted, reduction)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(output[1])
+        ctx.count = len(inputs) - 1
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor | None, of_gradient: Tensor | None) -> tuple[Any, ...]:
+        # A compiler hands both over, but differentiates no backward pass.
+        if of_gradient is not None and not torch.compiler.is_compiling():
+            raise NotImplementedError(_FIRST_ORDER)
+        (gradient,) = ctx.saved_tensors
+        if upstream is None:
+            return None, *(None,) * ctx.count
+        return upstream.reshape(upstream.shape + (1,) * (gradient.ndim - upstream.ndim)) * gradient, *(
+            (None,) * ctx.count
+        )
