@@ -7,6 +7,7 @@ absolute error. What stands in for it is never called a Hessian.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..core.elementwise import ElementwiseLoss
 from ..losses.multiclass import CategoricalCrossEntropy, SoftmaxLoss
-from ..ops import sigmoid
+from ..ops import full_like, sigmoid, where
 from ..ops.arrays import softmax
 from .smoothing import is_piecewise_linear
 
@@ -25,6 +27,8 @@ Kind = Literal["exact", "majoriser", "gauss_newton", "surrogate"]
 # Longest upward step of a raw score for which a convex loss of unbounded curvature is majorised. LightGBM's
 # Poisson objective has the same number under the name poisson_max_delta_step.
 _REACH = 0.7
+# What boosters can still hold.
+_LARGEST = float(np.finfo(np.float32).max)
 # Elements of a block of Hessian matrices.
 _BLOCK = 4_000_000
 
@@ -44,10 +48,17 @@ class WorkingCurvature:
         meaning until leaf values are renewed.
     compute : callable
         ``compute(y, f, slope)`` returns an array of f's shape.
+    formula : callable, optional
+        The same as a formula ``(y, f, *parameters)`` of elementwise losses, which the engine computes together with
+        the slope in one pass. None where it takes more than that.
+    constant : float, optional
+        The number, where it is one for all samples.
     """
 
     kind: Kind
     compute: Callable[[Any, Array, Array], Array]
+    formula: Callable[..., Any] | None = None
+    constant: float | None = None
 
 
 def working_curvature(loss: Any) -> WorkingCurvature:
@@ -77,14 +88,23 @@ def working_curvature(loss: Any) -> WorkingCurvature:
     if loss.tier == "row-wise":
         return _row_wise(loss)
     if is_piecewise_linear(loss):
-        return WorkingCurvature("surrogate", lambda y, f, slope: np.ones_like(f))
+        return _constant("surrogate", 1.0)
     if traits.task == "regression" and not traits.strong > 0 and traits.smooth < np.inf:
-        return WorkingCurvature("majoriser", lambda y, f, slope: np.full_like(f, traits.smooth))
+        return _constant("majoriser", traits.smooth)
     if not traits.convex:
         return WorkingCurvature("gauss_newton", lambda y, f, slope: _frozen_weight(loss, y, f, slope))
     if traits.smooth == np.inf:
-        return WorkingCurvature("majoriser", lambda y, f, slope: _largest_ahead(loss, y, f))
-    return WorkingCurvature("exact", lambda y, f, slope: loss.hessian(y, f))
+        form: Any = loss.form if isinstance(loss, ElementwiseLoss) else None
+        formula = None if form is None else _largest_ahead(form)
+        return WorkingCurvature("majoriser", lambda y, f, slope: _ahead(loss, y, f), formula)
+    if traits.constant_hessian:
+        return _constant("exact", traits.smooth)
+    formula = loss.form.curvature if isinstance(loss, ElementwiseLoss) else None
+    return WorkingCurvature("exact", lambda y, f, slope: loss.hessian(y, f), formula)
+
+
+def _constant(kind: Kind, number: float) -> WorkingCurvature:
+    return WorkingCurvature(kind, lambda y, f, slope: np.full_like(f, number), constant=number)
 
 
 def reweighting(loss: Any) -> WorkingCurvature:
@@ -124,10 +144,23 @@ def brake(loss: Any) -> Callable[[Any, Array, Array], Array]:
     return compute
 
 
-def _largest_ahead(loss: Any, y: Array, f: Array) -> Array:
+def _ahead(loss: Any, y: Array, f: Array) -> Array:
     with np.errstate(over="ignore"):
         ahead: Array = np.maximum(loss.hessian(y, f + _REACH), loss.hessian(y, f))
-    return np.minimum(ahead, np.finfo(np.float32).max)
+    return np.minimum(ahead, _LARGEST)
+
+
+@functools.cache
+def _largest_ahead(form: Any) -> Callable[..., Any]:
+    """The same as a formula for the engine, one function for each form, since kernels are kept by function."""
+    curvature = form.curvature
+
+    def ahead(y: Any, f: Any, *parameters: Any) -> Any:
+        there, here = curvature(y, f + _REACH, *parameters), curvature(y, f, *parameters)
+        larger = where(there > here, there, here)
+        return where(larger < _LARGEST, larger, full_like(f, _LARGEST))
+
+    return ahead
 
 
 def _slope_over_residual(loss: Any, y: Array, f: Array, slope: Array) -> Array:

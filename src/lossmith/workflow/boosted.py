@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from lossmith.core.loss import Loss
+from lossmith.frameworks.links import Affine, Link
 from lossmith.losses import MeanAbsoluteError
 from lossmith.optimize import best_constant
 from lossmith.optimize.curvature import WorkingCurvature, working_curvature
 from lossmith.workflow.fitted import Fitted, TrainingCurve
 from lossmith.workflow.leaves import LeafRenewal
 from lossmith.workflow.linear import Metric, clean
-from lossmith.workflow.links import Affine, Link, has_unit, link_for, robust_units
+from lossmith.workflow.links import has_unit, link_for, robust_units
 
 Array = np.ndarray[Any, Any]
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from lossmith.core.registry import from_config
 from lossmith.core.verify import check_derivatives
+from lossmith.frameworks.links import Affine, Exponential, Link, RowProbability
 from lossmith.select.facts import Facts
 from lossmith.select.rules import Candidate
-from lossmith.workflow.links import Affine, Exponential, Link, RowProbability, link_for
+from lossmith.workflow.links import link_for
 from lossmith.workflow.records import LossCard
 
 Array = np.ndarray[Any, Any]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lossmith.core.loss import Loss
-from lossmith.workflow.links import Link
+from lossmith.frameworks.links import Link
 
 Array = np.ndarray[Any, Any]
 FORMAT = "lossmith-model/1"

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from lossmith.core.loss import Loss
+from lossmith.frameworks.links import Affine, Link
 from lossmith.losses import MeanAbsoluteError
 from lossmith.optimize import L2, Penalty, solve
 from lossmith.optimize.curvature import reweighting
 from lossmith.workflow.fitted import Fitted, TrainingCurve
-from lossmith.workflow.links import Affine, Link, has_unit, link_for, robust_units
+from lossmith.workflow.links import has_unit, link_for, robust_units
 
 Array = np.ndarray[Any, Any]
 Metric = Callable[[Array, Array], float]

@@ -1,177 +1,24 @@
-"""How a raw score becomes a prediction, and a target what the loss expects."""
+"""The link of a learner: that of the loss, with the target's robust centre and scale for losses of the residual."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lossmith.core.domain import SIGNS
 from lossmith.core.loss import Loss
-from lossmith.losses.multiclass import CategoricalCrossEntropy
-from lossmith.ops.arrays import softmax
+from lossmith.frameworks.links import (
+    Affine,
+    BinaryProbability,
+    Exponential,
+    Link,
+    Margin,
+    RowProbability,
+    output_link,
+)
 from lossmith.optimize import best_constant
 
 Array = np.ndarray[Any, Any]
-
-# exp of more overflows float64.
-_LARGEST_EXPONENT = 700.0
-
-
-@dataclass(frozen=True)
-class Link(ABC):
-    """The map between targets, raw scores (what the loss is trained on) and predictions."""
-
-    @property
-    def probabilities(self) -> bool:
-        """Whether predictions are probabilities of classes; scores in (0, 1) that are none say False."""
-        return False
-
-    @abstractmethod
-    def encode(self, y: Array) -> Array:
-        """Turn targets (numbers, or class codes 0 ... k-1) into the loss's coding and unit."""
-
-    @abstractmethod
-    def decode(self, raw: Array) -> Array:
-        """Turn raw scores into predictions, (n,) numbers or (n, k) rows that sum to 1."""
-
-    @abstractmethod
-    def to_config(self) -> dict[str, Any]:
-        """Return a JSON-able description."""
-
-
-@dataclass(frozen=True)
-class Affine(Link):
-    """Losses of the residual: the model works on (y - centre) / scale, and its score is that of a prediction."""
-
-    centre: float = 0.0
-    scale: float = 1.0
-
-    def encode(self, y: Array) -> Array:
-        """Turn targets into the loss's coding and unit."""
-        return (np.asarray(y, np.float64) - self.centre) / self.scale
-
-    def decode(self, raw: Array) -> Array:
-        """Turn raw scores into predictions."""
-        return self.centre + self.scale * raw
-
-    def to_config(self) -> dict[str, Any]:
-        """Return a JSON-able description."""
-        return {"kind": "affine", "centre": self.centre, "scale": self.scale}
-
-
-@dataclass(frozen=True)
-class Exponential(Link):
-    """Losses on log-rates: the prediction is exp(score)."""
-
-    def encode(self, y: Array) -> Array:
-        """Turn targets into the loss's coding and unit."""
-        return np.asarray(y, np.float64)
-
-    def decode(self, raw: Array) -> Array:
-        """Turn raw scores into predictions."""
-        return np.asarray(np.exp(np.minimum(raw, _LARGEST_EXPONENT)))
-
-    def to_config(self) -> dict[str, Any]:
-        """Return a JSON-able description."""
-        return {"kind": "exponential"}
-
-
-@dataclass(frozen=True)
-class BinaryProbability(Link):
-    """Losses on one logit: the probability for which the score is the loss's minimiser.
-
-    With slopes g0 >= 0 against label 0 and g1 <= 0 against label 1, expected loss is stationary where
-    p = g0 / (g0 - g1). For the cross-entropy that is the sigmoid; for the focal loss it undoes the focusing
-    (Charoenphakdee et al. 2021) and alpha, so that predictions are probabilities there, too.
-    """
-
-    loss: Any
-
-    @property
-    def probabilities(self) -> bool:
-        """True."""
-        return True
-
-    def encode(self, y: Array) -> Array:
-        """Turn targets into the loss's coding and unit."""
-        return np.asarray(y, np.float64)
-
-    def decode(self, raw: Array) -> Array:
-        """Turn raw scores into predictions."""
-        # Slopes underflow beyond; a probability within 1e-150 of 0 or 1 is far beyond any use.
-        f = np.clip(raw, -100.0, 100.0)
-        up, down = self.loss.gradient(np.zeros_like(f), f), -self.loss.gradient(np.ones_like(f), f)
-        total = up + down
-        return np.column_stack([down / total, up / total])
-
-    def to_config(self) -> dict[str, Any]:
-        """Return a JSON-able description."""
-        return {"kind": "binary_probability"}
-
-
-@dataclass(frozen=True)
-class Margin(Link):
-    """Losses of the margin y f with labels -1/+1: the sign is the decision, and there are no probabilities.
-
-    Predictions are sigmoid(f) as scores: their order and the decision at 1/2 are right, their values mean nothing
-    until a Platt map is fitted on held-out rows.
-    """
-
-    def encode(self, y: Array) -> Array:
-        """Turn targets into the loss's coding and unit."""
-        return 2.0 * np.asarray(y, np.float64) - 1.0
-
-    def decode(self, raw: Array) -> Array:
-        """Turn raw scores into predictions."""
-        from scipy.special import expit
-
-        return np.column_stack([expit(-raw), expit(raw)])
-
-    def to_config(self) -> dict[str, Any]:
-        """Return a JSON-able description."""
-        return {"kind": "margin"}
-
-
-@dataclass(frozen=True)
-class RowProbability(Link):
-    """Losses on a row of logits: the probabilities for which the row is the loss's minimiser.
-
-    The loss's slope against label j by logit j is -c_j (1 - p_j) with p the softmax; expected loss is
-    stationary where the probability of j is proportional to p_j / c_j. For the cross-entropy that is the softmax;
-    focusing and class weights are undone. Label smoothing is not: its softmax is taken as it is.
-    """
-
-    loss: Any
-
-    @property
-    def probabilities(self) -> bool:
-        """True."""
-        return True
-
-    def encode(self, y: Array) -> Array:
-        """Turn targets into the loss's coding and unit."""
-        return np.asarray(y).astype(np.intp)
-
-    def decode(self, raw: Array) -> Array:
-        """Turn raw scores into predictions."""
-        # Beyond e^-100 slopes underflow; no use needs smaller probabilities.
-        f = np.maximum(raw, raw.max(axis=1, keepdims=True) - 100.0)
-        parts = softmax(f)
-        class_weights, smoothing, _ = self.loss.settings
-        if smoothing > 0 or (class_weights is None and isinstance(self.loss, CategoricalCrossEntropy)):
-            return np.asarray(parts.probability)
-        odds = np.empty_like(f)
-        for j in range(f.shape[1]):
-            slope = -self.loss.gradient(np.full(f.shape[0], j), f)[:, j]
-            odds[:, j] = parts.probability[:, j] * parts.complement[:, j] / slope
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
-
-    def to_config(self) -> dict[str, Any]:
-        """Return a JSON-able description."""
-        return {"kind": "row_probability"}
 
 
 def link_for(loss: Loss, y: Array, weight: Array | None = None) -> Link:
@@ -191,20 +38,8 @@ def link_for(loss: Loss, y: Array, weight: Array | None = None) -> Link:
     ValueError
         For a loss that no learner can train; says which inputs it should take.
     """
-    task = loss.traits.task
-    inputs = getattr(loss, "inputs", "raw")
-    if loss.tier == "row-wise" and task == "multiclass" and inputs == "logits":
-        return RowProbability(loss)
-    if loss.tier == "elementwise" and task == "binary" and inputs == "logits":
-        return BinaryProbability(loss)
-    if loss.tier == "elementwise" and getattr(loss, "domain", None) == SIGNS:
-        return Margin()
-    if loss.tier == "elementwise" and inputs == "log_rate":
-        return Exponential()
-    if loss.tier == "elementwise" and task == "regression" and inputs == "raw":
-        return Affine(*robust_units(y, weight))
-    remedy = "on a log-rate or logits" if loss.tier in ("elementwise", "row-wise") else "of another tier"
-    raise ValueError(f"{loss!r} cannot train these learners; take a loss of the residual, or one {remedy}")
+    link = output_link(loss)
+    return Affine(*robust_units(y, weight)) if isinstance(link, Affine) else link
 
 
 def robust_units(y: Array, weight: Array | None = None) -> tuple[float, float]:
