@@ -1,0 +1,180 @@
+"""Kernels for losses on a row of logits: value and gradient of all rows in two passes over the table.
+
+A loss gives two texts, ``term(c, parts, *parameters)``, what a class with coefficient c adds to the value, and
+``pull``, its derivative by log p; ``parts`` holds p, 1 - p and -log p. The loops around them are in :mod:`.rows_hard`
+(one label a row) and :mod:`.rows_soft` (coefficients on many classes).
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import jit, rows_exp, rows_hard, rows_soft
+from .compiled import Compiled, compiled
+from .pool import share
+
+Array = npt.NDArray[Any]
+Function = Callable[..., Any]
+
+# Below this many logits NumPy takes a millisecond or two: nobody should wait for a compiler.
+KERNEL_FROM = 32_768
+# Rows of at most this many logits are computed in tiles.
+SHORT = 48
+# Logits a thread must have to be worth starting.
+_PER_THREAD = 32_768
+_CONTRACT = frozenset({"contract"})
+_LANES = frozenset({"reassoc", "nsz"})  # sums may run in several lanes
+_NONE = np.empty(0)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The formulas of a loss sum_k term(c_k, log p_k) on a row of logits; both must be marked ``@word``.
+
+    Attributes
+    ----------
+    term : callable
+        ``term(c, parts, *parameters)``: what a class with coefficient c adds to the value.
+    pull : callable
+        ``pull(c, parts, *parameters)``: its derivative by log p.
+    """
+
+    term: Function
+    pull: Function
+
+
+def worth_compiling(f: Array) -> bool:
+    """Tell whether a kernel computes this table of predictions; its size and dtype alone decide."""
+    return f.size >= KERNEL_FROM and f.dtype in (np.float32, np.float64) and jit.available()
+
+
+def softmax(
+    texts: Texts,
+    z: Array,
+    y: Array,
+    values: Array,
+    slopes: Array | None = None,
+    *,
+    parameters: tuple[float, ...] = (),
+    class_weights: Array | None = None,
+    scale: Array | None = None,
+    smoothing: float = 0.0,
+    ignored: int | None = None,
+    ridge: float = 0.0,
+) -> int:
+    """Fill values and gradient of a loss on softmax(z), for labels or target rows.
+
+    Parameters
+    ----------
+    texts : Texts
+        The formulas.
+    z : ndarray of float32 or float64, shape (n, k), C-contiguous
+        Logits.
+    y : ndarray, shape (n,) of int64 or (n, k) of a floating dtype, C-contiguous
+        Labels, or rows of probabilities.
+    values : ndarray, shape (n,), dtype of z
+        Filled with per-sample values.
+    slopes : ndarray, shape (n, k), dtype of z, C-contiguous, optional
+        Filled with the gradient by z. It may be z itself: the gradient is then written over the logits.
+    parameters : tuple of float
+        Handed to the texts.
+    class_weights : ndarray of float64, shape (k,), optional
+        The coefficient of each class.
+    scale : ndarray of float64, shape (n,), optional
+        A factor for value and gradient of each row (labels without smoothing only).
+    smoothing : float
+        Share of the target that is spread evenly over all classes.
+    ignored : int, optional
+        Label of rows that count nothing: value and gradient 0.
+    ridge : float
+        Coefficient of (logsumexp z)^2, which counts as much as the row's coefficients together.
+
+    Returns
+    -------
+    int
+        The first row whose target is no label and no distribution, -1 if there is none. Labels are checked
+        before anything is written; after a bad row of probabilities values and slopes hold nothing of use.
+    """
+    hard = y.ndim == 1
+    if hard and (stranger := _first_stranger(_fixed(y), z.shape[1], ignored is not None, ignored or 0)) >= 0:
+        return int(stranger)
+    run = _loop(texts, z.dtype.name, hard and smoothing == 0.0, hard, z.shape[1] <= SHORT)
+    whole = np.empty((0, z.shape[1]), z.dtype) if slopes is None else slopes
+    skip = (ignored is not None, ignored or 0)
+    bits = z.view(np.int32 if z.dtype == np.float32 else np.int64)
+    weights = _NONE if class_weights is None else class_weights
+    scales = _NONE if scale is None else scale
+    if smoothing or not hard:
+        weights = np.ones(z.shape[1]) if class_weights is None else weights
+    bad: list[int] = []
+
+    def work(start: int, stop: int) -> None:
+        rows = slice(start, stop)
+        table = tuple(map(_fixed, (z[rows], bits[rows], y[rows])))
+        filled = values[rows], whole[rows]
+        if hard and smoothing == 0.0:
+            run(*table, *skip, _fixed(weights), _fixed(scales[rows]), ridge, *filled, parameters)
+            return
+        mixed = 1.0 - smoothing, smoothing / z.shape[1], _fixed(weights)
+        if (found := run(*table, *mixed, *skip, ridge, *filled, parameters)) >= 0:
+            bad.append(start + int(found))
+
+    share(len(z), work, max(1, _PER_THREAD // z.shape[1]))
+    return min(bad, default=-1)
+
+
+def _fixed(array: Array) -> Array:
+    """Return a read-only view: what may and what may not be written would otherwise be compiled twice."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+_first_stranger = compiled()(rows_hard.first_stranger)
+
+
+@functools.lru_cache(maxsize=256)
+def _loop(texts: Texts, dtype: str, hard: bool, labels: bool, short: bool) -> Compiled:
+    """Complete the loops with the formulas and with what fits the dtype."""
+    single = dtype == "float32"
+    grade = "single" if single else "double"
+    names: dict[str, Any] = {
+        "Real": np.float32 if single and hard else np.float64,
+        "highest": rows_exp.highest_single if single else rows_exp.highest_double,
+        "falling": rows_exp.falling_single if single and hard else rows_exp.falling_double,
+        "term": texts.term,
+        "pull": texts.pull,
+    }
+    # Formulas round as they are written, also inside a loop whose sums may run in several lanes.
+    names = {k: Compiled(v, grade, _CONTRACT) if isinstance(v, types.FunctionType) else v for k, v in names.items()}
+    plan = _HARD if hard else _SOFT
+    for name, text, fastmath in plan:
+        chosen = rows_soft.mix_labels if labels and text is rows_soft.mix_rows else text
+        names[name] = Compiled(_completed(chosen, names), grade, fastmath)
+    module = rows_hard if hard else rows_soft
+    return Compiled(_completed(module.short_rows if short else module.long_rows, names), grade, _CONTRACT)
+
+
+_HARD = (("spend", rows_hard.spend_row, _LANES), ("head", rows_hard.head_of_row, _CONTRACT))
+_SOFT = (
+    ("spend", rows_hard.spend_row, _LANES),
+    ("census", rows_soft.census_of_row, _LANES),
+    ("blend", rows_soft.blend_row, _LANES),
+    ("mix", rows_soft.mix_rows, _CONTRACT),
+    ("weigh_one", rows_soft.weigh_class, _CONTRACT),
+    ("weigh", rows_soft.weigh_row, _LANES),
+)
+
+
+def _completed(text: Function, names: dict[str, Any]) -> Function:
+    """Return a copy of a function that finds further names in its module."""
+    scope = {**text.__globals__, **names}
+    return types.FunctionType(text.__code__, scope, text.__name__, text.__defaults__)
