@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import minimize
 
 import lossmith as lm
-from lossmith.optimize import best_constant
-from lossmith.optimize.constant import piecewise_minimum
+from lossmith.optimize import best_constant, constant, piecewise, smoothing
+from lossmith.optimize.piecewise import piecewise_minimum
 from lossmith.optimize.smoothing import kinks
 
 RNG = np.random.default_rng(7)
@@ -136,3 +136,47 @@ def test_a_leaf_of_one_class_moves_only_to_the_margin() -> None:
     (kink,) = kinks(lm.Hinge(), y)
     moved = type(kink)(kink.place - score, kink.left, kink.jump)
     assert piecewise_minimum(np.zeros(3, int), moved, np.ones(3), 1).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("q", [0.5, 0.9, 0.003])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("digits", [12, 0], ids=["distinct", "ties"])
+@pytest.mark.parametrize("count", [1, 40, 3000])
+def test_narrowing_gives_what_sorting_gives(q, weighted, digits, count) -> None:
+    """Many functions are not all sorted; with and without ties, in groups of very unequal size."""
+    rng = np.random.default_rng(3)
+    n = piecewise.NARROW_FROM + 1001
+    groups = np.minimum(rng.zipf(1.3, n) - 1, count - 1)
+    place = np.round(rng.standard_t(2, n) + 0.01 * groups, digits)
+    weight = rng.integers(0, 5, n).astype(float) if weighted else np.ones(n)
+    kink = smoothing.Kink(place, np.full(n, -q), np.ones(n))
+    totals = piecewise._Totals.of(groups, weight * kink.left, weight * kink.jump, count)
+    expected = piecewise._by_sorting(groups, place, weight * kink.jump, totals)[0]
+    np.testing.assert_array_equal(piecewise_minimum(groups, kink, weight, count), expected)
+
+
+def test_a_bracket_that_missed_is_repaired(monkeypatch) -> None:
+    n = piecewise.NARROW_FROM
+    kink = smoothing.Kink(RNG.normal(size=n), np.full(n, -0.7), np.ones(n))
+    monkeypatch.setattr(piecewise, "_brackets", lambda *arguments: (np.array([2.0]), np.array([3.0])))
+    found = piecewise_minimum(np.zeros(n, int), kink, np.ones(n), 1)
+    assert found[0] == np.sort(kink.place)[int(np.ceil(0.7 * n)) - 1]
+    monkeypatch.setattr(piecewise, "_by_sorting", lambda *a: (np.array([2.5]), np.array([2.1]), np.array([2.9])))
+    assert piecewise_minimum(np.zeros(n, int), kink, np.ones(n), 1)[0] == 2.5  # control: nothing else repairs it
+
+
+@pytest.mark.parametrize(
+    ("loss", "draw"),
+    [
+        (lm.Huber(delta=0.7), lambda rng, n: rng.standard_t(2, n)),
+        (lm.BinaryCrossEntropy(), lambda rng, n: (rng.random(n) < 0.01) * 1.0),
+        (lm.PoissonNLL(), lambda rng, n: rng.poisson(0.01, n).astype(float)),
+        (lm.PoissonNLL(), lambda rng, n: np.sort(rng.poisson(300, n)).astype(float)),
+        (lm.SquaredHinge(), lambda rng, n: np.sign(rng.random(n) - 0.7)),
+    ],
+)
+def test_many_samples_have_the_same_constant_as_their_distinct_values(loss, draw, monkeypatch) -> None:
+    y = draw(np.random.default_rng(0), 40_001)
+    quick = best_constant(loss, y)
+    monkeypatch.setattr(constant, "_FEW", 10**9)
+    assert quick == pytest.approx(best_constant(loss, y), rel=1e-11, abs=1e-11)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..core.elementwise import ElementwiseLoss
 from ..core.loss import Loss
-from .smoothing import Kink, is_piecewise_linear, kinks
+from ..engine import fused
+from .piecewise import piecewise_minimum
+from .smoothing import is_piecewise_linear, kinks
 
 Array = npt.NDArray[np.float64]
+
+# Samples up to which equal targets are counted once, and which are enough for a first guess.
+_FEW = 16_384
 
 
 def best_constant(loss: Loss, y: Any, weight: Any = None, outputs: int | None = None) -> Any:
@@ -48,43 +55,78 @@ def best_constant(loss: Loss, y: Any, weight: Any = None, outputs: int | None = 
         raise ValueError(f"y has shape {y.shape} and weight {w.shape}; give (n,) both, with a weight above 0")
     if loss.tier == "row-wise":
         return _best_row(loss, y, w, outputs)
-    values, index = np.unique(y.astype(np.float64), return_inverse=True)
-    weights = np.bincount(index, weights=w).astype(np.float64)
-    values, weights = values[weights > 0], weights[weights > 0]
-    return _best_number(loss, values, weights)
+    y = y.astype(np.float64)
+    return _best_number(loss, y[w > 0], w[w > 0])
 
 
 def _best_number(loss: Any, y: Array, w: Array) -> float:
     traits = loss.traits
     if is_piecewise_linear(loss):
         (kink,) = kinks(loss, y)
-        return float(piecewise_minimum(np.zeros(y.size, np.intp), kink, w, 1)[0])
+        return float(piecewise_minimum(np.zeros(y.size, np.int16), kink, w, 1)[0])
     if traits.task == "regression":
         if traits.strong > 0 and traits.constant_hessian:
             return float(w @ y / w.sum())
-        low, high = float(y[0]), float(y[-1])
+        low, high = float(y.min()), float(y.max())
     else:
         # Half a sample of the other kind bounds what a constant can be.
         most = np.log(2.0 * w.sum() / w.min() + 1.0)
-        low, high = -most, most + max(0.0, float(np.log(max(y[-1], 1.0))))
+        low, high = -most, most + max(0.0, float(np.log(max(y.max(), 1.0))))
+    if y.size <= _FEW or not traits.convex:
+        y, w = _distinct(y, w)
     if not traits.convex:
         low, high = _basin(loss, y, w, low, high)
-    return _root(loss, y, w, low, high)
+    elif y.size > _FEW:
+        low, high = _near(loss, y, w, low, high)
+    return _root(_TotalSlope(loss, y, w), low, high)
 
 
-def _total_slope(loss: Any, y: Array, w: Array, c: float) -> float:
-    return float(w @ loss.gradient(y, np.full_like(y, c)))
+def _distinct(y: Array, w: Array) -> tuple[Array, Array]:
+    """The different targets, each with the weight of all its samples."""
+    values, index = np.unique(y, return_inverse=True)
+    return values, np.bincount(index, weights=w).astype(np.float64)
 
 
-def _root(loss: Any, y: Array, w: Array, low: float, high: float) -> float:
+class _TotalSlope:
+    """The slope of sum(weight * loss(y, c)) by c."""
+
+    def __init__(self, loss: Any, y: Array, w: Array) -> None:
+        self.loss, self.y, self.w = loss, y, w
+        self.score, self.slope = np.empty_like(y), np.empty_like(y)
+
+    def __call__(self, c: float) -> float:
+        self.score.fill(c)
+        if not isinstance(self.loss, ElementwiseLoss):
+            return float(self.w @ self.loss.gradient(self.y, self.score))
+        fused.evaluate((self.loss.form.slope,), self.y, self.score, self.loss.parameters, (self.slope,))
+        return float(self.w @ self.slope)
+
+
+def _root(slope: Callable[[float], float], low: float, high: float) -> float:
     """Where the total slope changes sign between two ends, or the end it points to."""
     from scipy.optimize import brentq
 
-    if low == high or _total_slope(loss, y, w, low) >= 0:
+    if low == high or slope(low) >= 0:
         return low
-    if _total_slope(loss, y, w, high) <= 0:
+    if slope(high) <= 0:
         return high
-    return float(brentq(lambda c: _total_slope(loss, y, w, c), low, high, xtol=1e-14 * max(abs(low), abs(high), 1)))
+    return float(brentq(slope, low, high, xtol=1e-14 * max(abs(low), abs(high), 1)))
+
+
+def _near(loss: Any, y: Array, w: Array, low: float, high: float) -> tuple[float, float]:
+    """Two ends around the root, close to that of every so many samples: full passes are what takes time."""
+    part = slice(None, None, y.size // _FEW + 1)
+    middle = _root(_TotalSlope(loss, y[part], w[part]), low, high)
+    slope = _TotalSlope(loss, y, w)
+    step = 1e-3 * (high - low)
+    begin, end = max(low, middle - step), min(high, middle + step)
+    while begin > low and slope(begin) > 0:
+        step, end = 4.0 * step, begin
+        begin = max(low, begin - step)
+    while end < high and slope(end) < 0:
+        step, begin = 4.0 * step, end
+        end = min(high, end + step)
+    return begin, end
 
 
 def _basin(loss: Any, y: Array, w: Array, low: float, high: float) -> tuple[float, float]:
@@ -96,65 +138,6 @@ def _basin(loss: Any, y: Array, w: Array, low: float, high: float) -> tuple[floa
     totals = [float(w @ loss.value_and_gradient(y, np.full_like(y, c))[0]) for c in points]
     best = int(np.argmin(totals))
     return float(points[max(best - 1, 0)]), float(points[min(best + 1, points.size - 1)])
-
-
-def piecewise_minimum(groups: npt.NDArray[np.intp], kink: Kink, weight: Array, count: int) -> Array:
-    """Minimise sums of piecewise linear functions with one kink each, one sum for each group, exactly.
-
-    Parameters
-    ----------
-    groups : ndarray of int, shape (n,)
-        Group of each function, 0 ... count - 1.
-    kink : Kink
-        Place, left slope and jump (> 0) of each function.
-    weight : ndarray, shape (n,)
-        Weight of each function, >= 0.
-    count : int
-        Number of groups.
-
-    Returns
-    -------
-    ndarray, shape (count,)
-        Minimisers: weighted quantiles when the functions are pinball losses. The middle of an interval of
-        minimisers; if that is a half-line its end or 0, whichever is inside; 0 for an empty group.
-    """
-    order = np.argsort(kink.place)
-    # A stable sort of short integers is a radix sort: half the time of a lexsort.
-    narrow = groups[order].astype(np.int16) if count < 2**15 else groups[order]
-    order = order[np.argsort(narrow, kind="stable")]
-    place, sorted_groups = kink.place[order], groups[order]
-    jumps = (weight * kink.jump)[order]
-    counts = np.bincount(groups, minlength=count)
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    left = np.bincount(groups, weights=weight * kink.left, minlength=count)
-    mass = np.bincount(groups, weights=weight * kink.jump, minlength=count)
-    # Slope of each group's sum just after each of its kinks.
-    running = np.cumsum(jumps)
-    before = np.concatenate([[0.0], running])[starts]
-    after = left[sorted_groups] + running - before[sorted_groups]
-    tolerance = 1e-10 * np.maximum(mass, np.abs(left))
-    rising = after >= -tolerance[sorted_groups]
-    strictly = after > tolerance[sorted_groups]
-    ends = starts + counts
-    first = _first_true(rising, sorted_groups, ends, count)
-    last = _first_true(strictly, sorted_groups, ends, count)
-    padded = np.append(place, 0.0)
-    low = np.where(left >= -tolerance, -np.inf, padded[np.minimum(first, place.size)])
-    high = np.where(last < ends, padded[np.minimum(last, place.size)], np.inf)
-    found = np.clip(0.0, low, high)
-    bounded = np.isfinite(low) & np.isfinite(high)
-    found[bounded] = 0.5 * (low[bounded] + high[bounded])
-    return np.asarray(np.where(counts > 0, found, 0.0))
-
-
-def _first_true(
-    flags: npt.NDArray[np.bool_], groups: npt.NDArray[np.intp], ends: npt.NDArray[np.intp], count: int
-) -> npt.NDArray[np.intp]:
-    """Position of the first true flag of each group, or the group's end."""
-    found = ends.copy()
-    places = np.flatnonzero(flags)
-    np.minimum.at(found, groups[places], places)
-    return found
 
 
 def _best_row(loss: Any, y: Array, w: Array, outputs: int | None) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.optimize.constant import piecewise_minimum
+from lossmith.optimize.piecewise import piecewise_minimum
 from lossmith.optimize.smoothing import Kink, kinks
 
 Array = np.ndarray[Any, Any]
