@@ -18,7 +18,7 @@ import torch
 from . import registry
 
 Array = Any
-Tensor = torch.Tensor
+Tensor = Any
 _FIRST_ORDER = (
     "structured losses have a gradient by reverse mode and no second derivative; use backward(), torch.autograd.grad "
     "or torch.func.grad, once"

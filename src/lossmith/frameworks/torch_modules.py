@@ -150,14 +150,15 @@ class SumModule(LossModule):
         super().__init__(loss, reduction)
         if loss.mixed and reduction == "none":
             raise ValueError(f"{loss!r} has parts without samples in common; reduce by 'mean' or 'sum'")
+        self.factors = tuple(factor for factor, _ in loss.parts)
         self.parts = torch.nn.ModuleList(
             module(part, reduction, gather and part.traits.task == "embedding") for part in loss.losses
         )
 
     def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Compute the weighted sum of the parts' losses."""
-        factors: Any = [factor for factor, _ in self.loss.parts]
-        return sum(factor * part(input, target, weight) for factor, part in zip(factors, self.parts, strict=True))
+        values = (part(input, target, weight) for part in self.parts)
+        return sum(factor * value for factor, value in zip(self.factors, values, strict=True))
 
     def __repr__(self) -> str:
         return f"{self._get_name()}({self.extra_repr()})"
