@@ -8,7 +8,6 @@ A loss gives two texts, ``term(c, parts, *parameters)``, what a class with coeff
 from __future__ import annotations
 
 import functools
-import threading
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..ops import word
 from . import jit, rows_exp, rows_hard, rows_soft
 from .compiled import Compiled, compiled
 from .pool import share
@@ -155,16 +155,16 @@ def _loop(texts: Texts, dtype: str, hard: bool, labels: bool, short: bool) -> Co
     }
     # Formulas round as they are written, also inside a loop whose sums may run in several lanes.
     names = {k: Compiled(v, grade, _CONTRACT) if isinstance(v, types.FunctionType) else v for k, v in names.items()}
-    plan = _HARD if hard else _SOFT
-    for name, text, fastmath in plan:
-        chosen = rows_soft.mix_labels if labels and text is rows_soft.mix_rows else text
-        names[name] = Compiled(_completed(chosen, names), grade, fastmath)
+    for name, text, fastmath in _HARD if hard else _SOFT:
+        chosen = _MIXES[labels, short] if name == "mix" else text
+        names[name] = Compiled(word(_completed(chosen, names)), grade, fastmath)
     module = rows_hard if hard else rows_soft
     return Compiled(_completed(module.short_rows if short else module.long_rows, names), grade, _CONTRACT)
 
 
-_HARD = (("spend", rows_hard.spend_row, _LANES), ("head", rows_hard.head_of_row, _CONTRACT))
-_SOFT = (
+Plan = tuple[tuple[str, Function, frozenset[str]], ...]
+_HARD: Plan = (("spend", rows_hard.spend_row, _LANES), ("head", rows_hard.head_of_row, _CONTRACT))
+_SOFT: Plan = (
     ("spend", rows_hard.spend_row, _LANES),
     ("census", rows_soft.census_of_row, _LANES),
     ("blend", rows_soft.blend_row, _LANES),
@@ -172,6 +172,13 @@ _SOFT = (
     ("weigh_one", rows_soft.weigh_class, _CONTRACT),
     ("weigh", rows_soft.weigh_row, _LANES),
 )
+
+_MIXES: dict[tuple[bool, bool], Function] = {
+    (True, True): rows_soft.mix_tile_of_labels,
+    (True, False): rows_soft.mix_labels,
+    (False, True): rows_soft.mix_tile_of_rows,
+    (False, False): rows_soft.mix_rows,
+}
 
 
 def _completed(text: Function, names: dict[str, Any]) -> Function:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops import exp, word
-from .simd import select
+from ..ops import exp, where, word
 
 Number = Any
 _F = np.float32
@@ -22,7 +21,7 @@ _L = np.int64
 @word
 def falling_single(x: Number) -> Number:
     """e^x for a float32 x <= 0, in float32; at most 1.5 ulp, subnormal results and 0 included."""
-    x = select(x < _F(-104.0), _F(-104.0), x)
+    x = where(x < _F(-104.0), _F(-104.0), x)
     shifted = x * _F(1.4426950408889634) + _F(12582912.0)  # 1.5 * 2^23 rounds to the nearest integer
     whole = shifted - _F(12582912.0)
     # log 2 in two parts, the first of 10 bits: whole times it is exact

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ops import log1p, times
+from ..ops import log1p, times, where
 from ..ops.arrays import Softmax
-from .simd import select
 
 Array = Any
 Number = Any
@@ -22,13 +21,13 @@ LANES = 128
 BLOCK = 2048
 
 # What the loops are completed with.
-Real: Any  # dtype of the arithmetic on single logits
-highest: Any  # the largest entry of a row, from its bits
-falling: Any  # e^x for x <= 0
-term: Any  # term(c, parts, *parameters): what the row's label adds to the value
-pull: Any  # pull(c, parts, *parameters): its derivative by log p
-spend: Any  # spend_row, compiled to add in several lanes
-head: Any  # head_of_row, compiled
+Real: Any = None  # dtype of the arithmetic on single logits
+highest: Any = None  # the largest entry of a row, from its bits
+falling: Any = None  # e^x for x <= 0
+term: Any = None  # term(c, parts, *parameters): what the row's label adds to the value
+pull: Any = None  # pull(c, parts, *parameters): its derivative by log p
+spend: Any = None  # spend_row, compiled to add in several lanes
+head: Any = None  # head_of_row, compiled
 
 
 def spend_row(row: Array, top: Number, spent: Array) -> tuple[Number, Number]:
@@ -40,12 +39,12 @@ def spend_row(row: Array, top: Number, spent: Array) -> tuple[Number, Number]:
     ties = Real(0.0)
     for i in range(row.size):
         x = Real(row[i])
-        gap = select(x == top, Real(0.0), x - top)
+        gap = where(x == top, Real(0.0), x - top)
         e = falling(gap)
         spent[i] = e
         flat = gap == Real(0.0)
-        rest += select(flat, Real(0.0), e)
-        ties += select(flat, Real(1.0), Real(0.0))
+        rest += where(flat, Real(0.0), e)
+        ties += where(flat, Real(1.0), Real(0.0))
     return np.float64(rest), np.float64(ties)
 
 
@@ -60,22 +59,12 @@ def head_of_row(
     low = log1p(rest)
     level = top + low
     p = e / total
-    q = select(gap == 0.0, rest / total, 1.0 - p)
+    q = where(gap == 0.0, rest / total, 1.0 - p)
     parts = Softmax(p, q, gap + low)
     a = pull(c, parts, *parameters)
     tilt = times(2.0 * ridge * c, level)
     value = term(c, parts, *parameters) + times(ridge * c, level * level)
     return value, a * q + tilt * p, (tilt - a) / total
-
-
-def worth(label: Number, row: Number, weights: Array, scale: Array) -> Number:
-    """Return what a row counts: the weight of its class times the row's own."""
-    c = 1.0
-    if weights.size > 0:
-        c = np.float64(weights[label])
-    if scale.size > 0:
-        c *= np.float64(scale[row])
-    return c
 
 
 def first_stranger(labels: Array, classes: Number, some_ignored: bool, ignored: Number) -> Number:
@@ -111,11 +100,13 @@ def long_rows(
     spent = np.empty(k, z.dtype)
     for r in range(n):
         row = z[r]
-        label, c = labels[r], 0.0
+        label, c = labels[r], 1.0
         if some_ignored and label == ignored:
-            label = 0
-        else:
-            c = worth(label, r, weights, scale)
+            label, c = 0, 0.0
+        if weights.size > 0:
+            c *= weights[label]
+        if scale.size > 0:
+            c *= scale[r]
         top = highest(bits[r])
         rest, ties = 0.0, -1.0
         for start in range(0, k, BLOCK):
@@ -168,25 +159,27 @@ def short_rows(
             lanes[2, i] = -1.0
         for j in range(k):
             for i in range(LANES):
-                lanes[0, i] = select(tile[j, i] > lanes[0, i], tile[j, i], lanes[0, i])
+                lanes[0, i] = where(tile[j, i] > lanes[0, i], tile[j, i], lanes[0, i])
         for j in range(k):
             for i in range(LANES):
-                gap = select(tile[j, i] == lanes[0, i], Real(0.0), tile[j, i] - lanes[0, i])
+                gap = where(tile[j, i] == lanes[0, i], Real(0.0), tile[j, i] - lanes[0, i])
                 e = falling(gap)
                 spent[j, i] = e
                 flat = gap == Real(0.0)
-                lanes[1, i] += select(flat, Real(0.0), e)
-                lanes[2, i] += select(flat, Real(1.0), Real(0.0))
+                lanes[1, i] += where(flat, Real(0.0), e)
+                lanes[2, i] += where(flat, Real(1.0), Real(0.0))
         for i in range(count):
-            label, c = labels[start + i], 0.0
+            label, c = labels[start + i], 1.0
             if some_ignored and label == ignored:
-                label = 0
-            else:
-                c = worth(label, start + i, weights, scale)
+                label, c = 0, 0.0
+            if weights.size > 0:
+                c *= weights[label]
+            if scale.size > 0:
+                c *= scale[start + i]
             heads[0, i], heads[1, i], heads[2, i] = tile[label, i], spent[label, i], c
         for i in range(LANES):
             top = np.float64(lanes[0, i])
-            gap = select(heads[0, i] == top, 0.0, top - heads[0, i])
+            gap = where(heads[0, i] == top, 0.0, top - heads[0, i])
             rest = np.float64(lanes[1, i]) + np.float64(lanes[2, i])
             value, own, factor = head(gap, heads[1, i], top, rest, heads[2, i], ridge, parameters)
             heads[0, i], heads[1, i], lanes[3, i] = value, own, factor
@@ -197,6 +190,6 @@ def short_rows(
             for i in range(count):
                 out = fill[i]
                 for j in range(k):
-                    out[j] = select(spent[j, i] == Real(0.0), Real(0.0), spent[j, i] * lanes[3, i])
+                    out[j] = where(spent[j, i] == Real(0.0), Real(0.0), spent[j, i] * lanes[3, i])
                 label = labels[start + i]
                 out[0 if some_ignored and label == ignored else label] = heads[1, i]

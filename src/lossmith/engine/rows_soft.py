@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ops import log1p, times
+from ..ops import log1p, times, where
 from ..ops.arrays import Softmax
-from .simd import select
 
 Array = Any
 Number = Any
@@ -20,16 +19,16 @@ Number = Any
 LANES = 64
 
 # What the loops are completed with.
-highest: Any  # the largest entry of a row, from its bits
-falling: Any  # e^x for x <= 0
-term: Any  # term(c, parts, *parameters): what one class adds to the value
-pull: Any  # pull(c, parts, *parameters): its derivative by log p
-mix: Any  # mix_rows or mix_labels
-census: Any  # census_of_row, compiled to add in several lanes
-blend: Any  # blend_row, likewise
-spend: Any  # rows_hard.spend_row in float64, likewise
-weigh: Any  # weigh_row, likewise
-weigh_one: Any  # the same for one class
+highest: Any = None  # the largest entry of a row, from its bits
+falling: Any = None  # e^x for x <= 0
+term: Any = None  # term(c, parts, *parameters): what one class adds to the value
+pull: Any = None  # pull(c, parts, *parameters): its derivative by log p
+mix: Any = None  # one of the four functions that fill coefficients
+census: Any = None  # census_of_row, compiled to add in several lanes
+blend: Any = None  # blend_row, likewise
+spend: Any = None  # rows_hard.spend_row in float64, likewise
+weigh: Any = None  # weigh_row, likewise
+weigh_one: Any = None  # the same for one class
 
 
 def census_of_row(y: Array) -> tuple[Number, Number]:
@@ -38,7 +37,7 @@ def census_of_row(y: Array) -> tuple[Number, Number]:
     for j in range(y.size):
         p = np.float64(y[j])
         total += p
-        outside += select((p >= 0.0) & (p <= 1.0), 0.0, 1.0)
+        outside += where((p >= 0.0) & (p <= 1.0), 0.0, 1.0)
     return total, outside
 
 
@@ -77,12 +76,75 @@ def mix_labels(
     return mass + keep * weights[label]
 
 
+def mix_tile_of_rows(
+    y: Array,
+    start: Number,
+    count: Number,
+    keep: Number,
+    even: Number,
+    weights: Array,
+    some_ignored: bool,
+    ignored: Number,
+    c: Array,
+    lanes: Array,
+) -> Number:
+    """Fill the coefficients of a tile of target rows, and their sums; return a row that is no distribution, or -1."""
+    k = weights.size
+    for j in range(k):
+        for i in range(count):
+            c[j, i] = y[start + i, j]
+    for i in range(LANES):
+        lanes[0, i] = 0.0
+        lanes[1, i] = 0.0
+        lanes[2, i] = 0.0
+    for j in range(k):
+        for i in range(LANES):
+            lanes[1, i] += c[j, i]
+            lanes[2, i] += where((c[j, i] >= 0.0) & (c[j, i] <= 1.0), 0.0, 1.0)
+    for i in range(count):
+        if lanes[2, i] > 0.0 or not abs(lanes[1, i] - 1.0) <= 1e-3:
+            return start + i
+    for j in range(k):
+        for i in range(LANES):
+            c[j, i] = weights[j] * (keep * c[j, i] + even * lanes[1, i])
+            lanes[0, i] += c[j, i]
+    return -1
+
+
+def mix_tile_of_labels(
+    y: Array,
+    start: Number,
+    count: Number,
+    keep: Number,
+    even: Number,
+    weights: Array,
+    some_ignored: bool,
+    ignored: Number,
+    c: Array,
+    lanes: Array,
+) -> Number:
+    """Fill the coefficients of a tile of labels, which are known to be valid, and their sums."""
+    k = weights.size
+    for i in range(count):
+        left = 0.0 if some_ignored and y[start + i] == ignored else 1.0
+        lanes[0, i], lanes[1, i] = 0.0, left
+    for j in range(k):
+        for i in range(LANES):
+            c[j, i] = even * weights[j] * lanes[1, i]
+            lanes[0, i] += c[j, i]
+    for i in range(count):
+        label = y[start + i] if lanes[1, i] > 0.0 else 0
+        c[label, i] += keep * weights[label] * lanes[1, i]
+        lanes[0, i] += keep * weights[label] * lanes[1, i]
+    return -1
+
+
 def weigh_class(
     c: Number, gap: Number, e: Number, inverse: Number, others: Number, low: Number, parameters: Any
 ) -> tuple[Number, Number, Number, Number]:
     """Return what a class adds to the value, its derivative a by log p, p, and a (1 - p)."""
     p = e * inverse
-    q = select(gap == 0.0, others, 1.0 - p)
+    q = where(gap == 0.0, others, 1.0 - p)
     parts = Softmax(p, q, gap + low)
     a = pull(c, parts, *parameters)
     return term(c, parts, *parameters), a, p, a * q
@@ -103,7 +165,7 @@ def weigh_row(
     value, pulled = 0.0, 0.0
     for j in range(c.size):
         x = np.float64(row[j])
-        gap = select(x == top, 0.0, top - x)
+        gap = where(x == top, 0.0, top - x)
         v, a, p, own = weigh_one(c[j], gap, spent[j], inverse, others, low, parameters)
         value += v
         pulled += a
@@ -162,22 +224,18 @@ def short_rows(
 ) -> Number:
     """Do the same for rows that are too short to fill vectors: a tile of rows is turned."""
     n, k = z.shape
-    coefficients = np.empty(k)
     tile, c, spent, bent = np.zeros((k, LANES)), np.zeros((k, LANES)), np.zeros((k, LANES)), np.zeros((k, LANES))
-    lanes = np.zeros((7, LANES))  # top, rest, 1 / total, rest / total, value, pulled, mass
-    low = np.zeros(LANES)
+    lanes = np.zeros((7, LANES))  # top, ties, 1 / total, rest / total, value, pulled, tilt
+    low, masses = np.zeros(LANES), np.zeros((3, LANES))
     for start in range(0, n, LANES):
         count = min(LANES, n - start)
         block = z[start : start + count]
         for j in range(k):
             for i in range(count):
                 tile[j, i] = block[i, j]
-        for i in range(count):
-            lanes[6, i] = mix(y, start + i, keep, even, weights, some_ignored, ignored, coefficients)
-            if lanes[6, i] < 0.0:
-                return start + i
-            for j in range(k):
-                c[j, i] = coefficients[j]
+        bad = mix(y, start, count, keep, even, weights, some_ignored, ignored, c, masses)
+        if bad >= 0:
+            return bad
         for i in range(LANES):
             lanes[0, i] = -np.inf
             lanes[1, i] = -1.0
@@ -185,28 +243,28 @@ def short_rows(
             lanes[5, i] = 0.0
         for j in range(k):
             for i in range(LANES):
-                lanes[0, i] = select(tile[j, i] > lanes[0, i], tile[j, i], lanes[0, i])
+                lanes[0, i] = where(tile[j, i] > lanes[0, i], tile[j, i], lanes[0, i])
         for i in range(LANES):
             lanes[2, i] = 0.0
         for j in range(k):
             for i in range(LANES):
-                gap = select(tile[j, i] == lanes[0, i], 0.0, tile[j, i] - lanes[0, i])
+                gap = where(tile[j, i] == lanes[0, i], 0.0, tile[j, i] - lanes[0, i])
                 spent[j, i] = falling(gap)
-                lanes[1, i] += select(gap == 0.0, 1.0, 0.0)  # ties
-                lanes[2, i] += select(gap == 0.0, 0.0, spent[j, i])
+                lanes[1, i] += where(gap == 0.0, 1.0, 0.0)  # ties
+                lanes[2, i] += where(gap == 0.0, 0.0, spent[j, i])
         for i in range(LANES):
             rest = lanes[1, i] + lanes[2, i]
             low[i] = log1p(rest)
             lanes[2, i], lanes[3, i] = 1.0 / (1.0 + rest), rest / (1.0 + rest)
         for j in range(k):
             for i in range(LANES):
-                gap = select(tile[j, i] == lanes[0, i], 0.0, lanes[0, i] - tile[j, i])
+                gap = where(tile[j, i] == lanes[0, i], 0.0, lanes[0, i] - tile[j, i])
                 v, a, p, own = weigh_one(c[j, i], gap, spent[j, i], lanes[2, i], lanes[3, i], low[i], parameters)
                 lanes[4, i] += v
                 lanes[5, i] += a
                 spent[j, i], bent[j, i], c[j, i] = p, a, own
         for i in range(LANES):
-            level, mass = lanes[0, i] + low[i], lanes[6, i]
+            level, mass = lanes[0, i] + low[i], masses[0, i]
             lanes[4, i] += times(ridge * mass, level * level)
             lanes[6, i] = times(2.0 * ridge * mass, level)
         for i in range(count):
