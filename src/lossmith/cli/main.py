@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
+from . import bench as bench_command
 from . import list as list_command
 from . import plot as plot_command
 from . import predict as predict_command
@@ -34,6 +35,7 @@ app.command("predict")(predict_command.predict)
 app.command("list")(list_command.list_losses)
 app.command("show")(show_command.show)
 app.command("plot")(plot_command.plot)
+app.command("bench")(bench_command.bench)
 
 
 def _say_version(wanted: bool) -> None:

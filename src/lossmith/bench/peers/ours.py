@@ -1,0 +1,51 @@
+"""Lossmith itself, through its public interface only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..families import ELEMENTWISE, HESSIAN, LINEAR, ROWS, VALUE, Work
+from ..record import OURS
+from .contender import Contender, Outcome, outcome
+
+
+def contenders(work: Work) -> list[Contender]:
+    """Return our ways to do a piece of work: with fresh results, and into arrays that are used again.
+
+    Parameters
+    ----------
+    work : Work
+        What is to be done.
+    """
+    if work.family.tier == LINEAR:
+        return _linear(work)
+    loss: Any = work.family.loss()
+    y, f = work.y, work.f
+    if work.operation == VALUE:
+        return [Contender(OURS, "", lambda: loss(y, f), outcome)]
+    both = loss.value_gradient_hessian if work.operation == HESSIAN else loss.value_and_gradient
+    fresh = Contender(OURS, "", lambda: both(y, f), _read)
+    if work.family.tier not in (ELEMENTWISE, ROWS):
+        return [fresh]
+    out = tuple(np.zeros(shape, dtype) for shape, dtype in work.results)
+    return [fresh, Contender(OURS, "out=", lambda: both(y, f, out=out), _read)]
+
+
+def _read(result: Any) -> Outcome:
+    value, *derivatives = result
+    return outcome(value, *derivatives)
+
+
+def _linear(work: Work) -> list[Contender]:
+    loss: Any = work.family.loss()
+    y, x, w = work.y, work.f, work.arrays["w"]
+    if work.operation == VALUE:
+        return [Contender(OURS, "", lambda: loss(y, x, w), outcome)]
+    return [Contender(OURS, "", lambda: loss.value_and_gradient(y, x, w), _read_linear)]
+
+
+def _read_linear(result: Any) -> Outcome:
+    value, gradients = result
+    return outcome(value, *(gradients if isinstance(gradients, tuple) else (gradients,)))

@@ -1,0 +1,203 @@
+"""PyTorch, eager or compiled: forward and backward of the mean, as a training step does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..families import HESSIAN, LINEAR, STRUCTURED, VALUE, Work
+from .contender import Contender, Outcome, outcome
+
+# (y, f, settings) -> the mean. Those that torch does not have are marked in _WRITTEN.
+Mean = Callable[..., Any]
+_WRITTEN = (
+    "log_cosh",
+    "focal",
+    "quantile",
+    "tukey",
+    "hinge",
+    "squared_hinge",
+    "categorical_focal",
+    "dice",
+    "contrastive",
+)
+_NO_SECOND = ("quantile", "mae", "hinge")  # autograd drops the derivative of a constant slope
+
+
+def contenders(work: Work, compiled: bool = False) -> list[Contender]:
+    """Return torch's loss, or the expression a user writes where torch has none.
+
+    Parameters
+    ----------
+    work : Work
+        What is to be done.
+    compiled : bool
+        Through ``torch.compile``.
+    """
+    form = _forms().get(work.name)
+    if form is None or (work.operation == HESSIAN and (work.name in _NO_SECOND or compiled)):
+        return []
+    if work.family.tier == LINEAR:
+        return [_linear(work, compiled)]
+    import torch
+
+    name = "torch.compile" if compiled else "torch"
+    y = torch.from_numpy(work.y)
+    f = torch.from_numpy(_layout(work)).requires_grad_()
+    settings = work.family.settings
+    run = torch.compile(form, fullgraph=True) if compiled else form
+    note = "written by hand: torch has no such loss" if work.name in _WRITTEN else ""
+    calls = {VALUE: _value, HESSIAN: _hessian}
+    call = calls.get(work.operation, _gradient)(lambda: run(y, f, **settings), f)
+    return [Contender(name, "", call, lambda result: _read(work, result), note)]
+
+
+def prepare(threads: int) -> None:
+    """Set the number of threads of this process.
+
+    Parameters
+    ----------
+    threads : int
+        For operations and for backward.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _layout(work: Work) -> Any:
+    """Return predictions as torch wants them: CTC has frames first."""
+    import numpy as np
+
+    return np.ascontiguousarray(work.f.transpose(1, 0, 2)) if work.name == "ctc" else work.f
+
+
+def _read(work: Work, result: Any) -> Outcome:
+    value, *derivatives = (part.detach().numpy() for part in result)
+    if work.family.tier == STRUCTURED:
+        found = outcome(value, *derivatives)
+        turned = (d.transpose(1, 0, 2) if work.name == "ctc" else d for d in found.derivatives)
+        return Outcome(found.value, tuple(turned))
+    gradient, hessian = derivatives[:1], derivatives[1:]
+    # The second derivative is taken of the sum already.
+    scaled = outcome(value, *gradient, scale=1.0 if hessian else work.count)
+    return Outcome(scaled.value, scaled.derivatives + outcome(0.0, *hessian).derivatives)
+
+
+def _value(loss: Callable[[], Any], f: Any) -> Callable[[], Any]:
+    import torch
+
+    def call() -> Any:
+        with torch.no_grad():
+            return (loss(),)
+
+    return call
+
+
+def _gradient(loss: Callable[[], Any], f: Any) -> Callable[[], Any]:
+    def call() -> Any:
+        f.grad = None
+        value = loss()
+        value.backward()
+        return value, f.grad
+
+    return call
+
+
+def _hessian(loss: Callable[[], Any], f: Any) -> Callable[[], Any]:
+    """Differentiate twice; samples do not interact, so the gradient's sum gives the diagonal."""
+    import torch
+
+    def call() -> Any:
+        value = loss()
+        (gradient,) = torch.autograd.grad(value * f.numel(), f, create_graph=True)
+        (hessian,) = torch.autograd.grad(gradient.sum(), f)
+        return value, gradient, hessian
+
+    return call
+
+
+def _linear(work: Work, compiled: bool) -> Contender:
+    import torch
+    from torch.nn import functional as F
+
+    y = torch.from_numpy(work.y)
+    x, w = (torch.from_numpy(work.arrays[key]).requires_grad_() for key in ("f", "w"))
+    two_steps = lambda: F.cross_entropy(x @ w.T, y)  # noqa: E731
+    step = torch.compile(two_steps, fullgraph=True) if compiled else two_steps
+    name = "torch.compile" if compiled else "torch"
+    if work.operation == VALUE:
+        return Contender(name, "", _value(step, x), lambda r: outcome(r[0].detach().numpy()))
+
+    def call() -> Any:
+        x.grad = w.grad = None
+        value = step()
+        value.backward()
+        return value, x.grad, w.grad
+
+    return Contender(
+        name, "", call, lambda r: outcome(*(part.detach().numpy() for part in r)), "two steps: logits, then their loss"
+    )
+
+
+def _forms() -> dict[str, Mean]:
+    import torch
+    from torch.nn import functional as F
+
+    def focal(y: Any, f: Any, gamma: float) -> Any:
+        p = torch.sigmoid(f)
+        ce = F.binary_cross_entropy_with_logits(f, y, reduction="none")
+        return ((1.0 - (p * y + (1.0 - p) * (1.0 - y))) ** gamma * ce).mean()
+
+    def log_cosh(y: Any, f: Any) -> Any:
+        r = f - y
+        return (r + F.softplus(-2.0 * r) - 0.6931471805599453).mean()
+
+    def quantile(y: Any, f: Any, q: float) -> Any:
+        e = y - f
+        return torch.maximum(q * e, (q - 1.0) * e).mean()
+
+    def tukey(y: Any, f: Any, c: float) -> Any:
+        u = ((f - y) / c).clamp(-1.0, 1.0) ** 2
+        return (c * c / 6.0 * (1.0 - (1.0 - u) ** 3)).mean()
+
+    def softmax_focal(y: Any, f: Any, gamma: float) -> Any:
+        ce = F.cross_entropy(f, y, reduction="none")
+        return ((1.0 - torch.exp(-ce)) ** gamma * ce).mean()
+
+    def dice(y: Any, f: Any, inputs: str, smooth: float) -> Any:
+        p = torch.sigmoid(f)
+        both, size = (y * p).sum(dim=(1, 2)), (y + p).sum(dim=(1, 2))
+        return (1.0 - (2.0 * both + smooth) / (size + smooth)).mean()
+
+    def ctc(y: Any, f: Any) -> Any:
+        frames, count = f.shape[:2]
+        inputs, labels = torch.full((count,), frames), torch.full((count,), y.shape[1])
+        return F.ctc_loss(f.log_softmax(2), y, inputs, labels, reduction="none").mean()
+
+    def contrastive(y: Any, f: Any, margin: float) -> Any:
+        d = F.pdist(f)
+        first, second = torch.triu_indices(len(y), len(y), 1)
+        return torch.where(y[first] == y[second], d**2, (margin - d).clamp(min=0.0) ** 2).mean()
+
+    return {
+        "bce": lambda y, f: F.binary_cross_entropy_with_logits(f, y),
+        "huber": lambda y, f, delta: F.huber_loss(f, y, delta=delta),
+        "log_cosh": log_cosh,
+        "focal": focal,
+        "quantile": quantile,
+        "poisson_nll": lambda y, f: F.poisson_nll_loss(f, y, log_input=True),
+        "mse": lambda y, f: F.mse_loss(f, y),
+        "mae": lambda y, f: F.l1_loss(f, y),
+        "tukey": tukey,
+        "hinge": lambda y, f: (1.0 - y * f).clamp(min=0.0).mean(),
+        "squared_hinge": lambda y, f: ((1.0 - y * f).clamp(min=0.0) ** 2).mean(),
+        "cce": lambda y, f: F.cross_entropy(f, y),
+        "categorical_focal": softmax_focal,
+        "kl_divergence": lambda y, f: F.kl_div(F.log_softmax(f, dim=1), y, reduction="batchmean"),
+        "gaussian_nll": lambda y, f: F.gaussian_nll_loss(f[:, 0], y, torch.exp(f[:, 1]), full=True),
+        "dice": dice,
+        "ctc": ctc,
+        "contrastive": contrastive,
+        "linear_cross_entropy": lambda y, x, w: F.cross_entropy(x @ w.T, y),
+    }
