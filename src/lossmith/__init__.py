@@ -14,6 +14,7 @@ from .losses import *  # noqa: F403
 if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
     from .frameworks.torch import to_torch
+    from .losses.linear import LinearCrossEntropy
     from .optimize.penalties import L1, L2, ElasticNet
     from .plots.losses import plot
     from .workflow.final import predict
@@ -24,6 +25,7 @@ _LAZY = {
     "L1": "optimize.penalties",
     "L2": "optimize.penalties",
     "ElasticNet": "optimize.penalties",
+    "LinearCrossEntropy": "losses.linear",
     "plot": "plots.losses",
     "predict": "workflow.final",
     "run": "workflow.run",
@@ -37,6 +39,7 @@ __all__ = [
     "L2",
     "ElasticNet",
     "InputError",
+    "LinearCrossEntropy",
     "__version__",
     "check_derivatives",
     "find",
