@@ -1,4 +1,4 @@
-"""Print the largest error of every elementwise loss against the oracle: `python tools/accuracy.py [--dense N]`.
+"""Print the largest error of every elementwise loss against the oracle: `python tools/accuracy.py [--dense N] [--only TEXT]`.
 
 The points are those of the tests' catalogue; ``--dense N`` adds N random predictions for each hard target.
 Both ways of evaluation are measured, NumPy and the compiled kernel.
@@ -50,10 +50,12 @@ def main() -> None:
     """Measure, print a line for each case, and a summary."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dense", type=int, default=0, help="random predictions for each of three targets")
-    dense = parser.parse_args().dense
+    parser.add_argument("--only", default="", help="losses whose text holds this")
+    options = parser.parse_args()
+    dense, cases = options.dense, [case for case in ELEMENTWISE if options.only in case.id]
     largest: dict[tuple[str, str], tuple[Worst, str]] = {}
     count = 0
-    for case in ELEMENTWISE:
+    for case in cases:
         for dtype in (np.float64, np.float32):
             name = np.dtype(dtype).name
             for path in ("numpy", "kernel"):
@@ -62,7 +64,7 @@ def main() -> None:
                     print(f"{case.id:60} {path:6} {name} {order:8} {worst}", flush=True)
                     if (name, order) not in largest or worst.ulps > largest[name, order][0].ulps:
                         largest[name, order] = (worst, f"{case.id}, {path}")
-    print(f"\n{count} numbers of {len(ELEMENTWISE)} losses. Largest errors:")
+    print(f"\n{count} numbers of {len(cases)} losses. Largest errors:")
     for (name, order), (worst, where) in sorted(largest.items()):
         print(f"{name} {order:8} {worst.ulps:.2f} ulp: {where}, {worst}")
 

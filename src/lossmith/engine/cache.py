@@ -69,9 +69,11 @@ def _has_text(value: Any) -> bool:
 
 
 def used(function: Function) -> dict[str, Any]:
-    """Return the global names a function uses, with what they stand for now."""
+    """Return the global names a function uses, with what they stand for now, and the words it takes from modules."""
     names = sorted(_names(function.__code__))
-    return {name: function.__globals__[name] for name in names if name in function.__globals__}
+    found = {name: function.__globals__[name] for name in names if name in function.__globals__}
+    modules = [value for value in found.values() if words.vocabulary(value)]
+    return {name: vars(module)[name] for module in modules for name in names if name in vars(module)} | found
 
 
 def _names(code: types.CodeType) -> set[str]:

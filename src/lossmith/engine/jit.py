@@ -64,7 +64,18 @@ def _translated(function: Function, grade: str, fastmath: frozenset[str], path: 
 def _replaced(value: Any, grade: str, fastmath: frozenset[str]) -> Any:
     if isinstance(value, Compiled):
         return built(value.function, value.grade, value.fastmath)
+    if words.vocabulary(value):
+        return _module(value, grade, fastmath)
     return built(value, grade, fastmath) if inspect.isfunction(value) else value
+
+
+@functools.cache
+def _module(module: types.ModuleType, grade: str, fastmath: frozenset[str]) -> types.ModuleType:
+    """Return a copy of a module of words with their compiled functions."""
+    copy = types.ModuleType(module.__name__)
+    named = {name: value for name, value in vars(module).items() if words.inlined(value)}
+    vars(copy).update({name: built(value, grade, fastmath) for name, value in named.items()})
+    return copy
 
 
 def loop(function: Function, grade: str, fastmath: frozenset[str]) -> Function:

@@ -18,31 +18,24 @@ from typing import Any
 
 import numpy as np
 
+from ..ops.twofold import (
+    LN2_HIGH,
+    LN2_LOW,
+    log_tail,
+    power_of_two,
+    product_error,
+    reduced,
+    select,
+    softplus_parts,
+    third_tail,
+)
+
 Number = Any  # a float64 (or int64) scalar, of numba in kernels and of NumPy elsewhere
 
-_LOG2_E = 1.4426950408889634
-# log 2 in two parts; the first has 20 trailing zero bits, so k times it is exact for |k| < 2^20.
-_LN2_HIGH = 0.6931471804855391
-_LN2_LOW = 7.440617110012397e-11
-# Adding 1.5 * 2^52 rounds to the nearest integer and leaves it in the low bits.
-_ROUND = 6755399441055744.0
 _MANTISSA = np.int64(0x000FFFFFFFFFFFFF)
 _SQRT_HALF = np.int64(0x3FE6A09E667F3BCD)
 _SMALLEST_NORMAL = 2.2250738585072014e-308
 _INF = float("inf")
-
-
-def select(condition: bool, x: Number, y: Number) -> Number:
-    """Return x or y; in kernels an instruction, since a branch can keep the loop scalar."""
-    return x if condition else y
-
-
-def product_error(x: Number, y: Number, product: Number) -> Number:
-    """Return x * y - product exactly, for the rounded product; in kernels one fused multiply-add."""
-    x_high, y_high = x * 134217729.0, y * 134217729.0
-    x_high, y_high = x_high - (x_high - x), y_high - (y_high - y)
-    x_low, y_low = x - x_high, y - y_high
-    return ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
 
 
 def product_rounding(x: Number, y: Number) -> Number:
@@ -50,34 +43,9 @@ def product_rounding(x: Number, y: Number) -> Number:
     return product_error(x, y, x * y)
 
 
-def power_of_two(k: Number) -> Number:
-    """Return 2^k for -1022 <= k <= 1023, by writing the exponent's bits."""
-    return np.int64((np.int64(k) + 1023) << 52).view(np.float64)
-
-
-def reduced(x: Number) -> tuple[Number, Number, Number]:
-    """Return k, r and low with x = k log 2 + r + low, |r| <= log(2) / 2 and low what rounding took from r."""
-    shifted = x * _LOG2_E + _ROUND
-    whole = shifted - _ROUND
-    near = x - whole * _LN2_HIGH
-    r = near - whole * _LN2_LOW
-    low = (near - r) - whole * _LN2_LOW
-    return np.int64(np.float64(shifted).view(np.int64) - np.int64(0x4338000000000000)), r, low
-
-
 def tail(r: Number) -> Number:
     """Return (exp(r) - 1 - r) / r^2 on |r| <= log(2) / 2; error 0.01 ulp of exp(r)."""
-    p = 2.0914686968086876e-09
-    p = p * r + 2.5105217004720745e-08
-    p = p * r + 2.75572736431103e-07
-    p = p * r + 2.7557255400206422e-06
-    p = p * r + 2.4801587325547743e-05
-    p = p * r + 0.00019841269874820627
-    p = p * r + 0.0013888888888883748
-    p = p * r + 0.008333333333326136
-    p = p * r + 0.04166666666666667
-    p = p * r + 0.1666666666666667
-    return p * r + 0.5
+    return 0.5 + r * third_tail(r)
 
 
 def exp_sum(x: Number, rest: Number) -> Number:
@@ -121,24 +89,13 @@ def split(u: Number) -> tuple[Number, Number]:
     return e, np.int64(bits - (e << 52)).view(np.float64)
 
 
-def log_tail(z: Number) -> Number:
-    """Return (2 atanh(s) / s - 2) / z with z = s^2, for 1 + f in [sqrt(1/2), sqrt(2)]; error 0.05 ulp."""
-    p = 0.14617807153417325
-    p = p * z + 0.15331611722055008
-    p = p * z + 0.1818289243253687
-    p = p * z + 0.22222211089379496
-    p = p * z + 0.28571428626253836
-    p = p * z + 0.3999999999989889
-    return p * z + 0.666666666666667
-
-
 def log_sum(f: Number, e: Number, correction: Number) -> Number:
     """Return e log 2 + log(1 + f) + correction, adding the small parts first."""
     s = f / (2.0 + f)
     z = s * s
     half_square = 0.5 * f * f
-    small = s * (half_square + z * log_tail(z)) + (e * _LN2_LOW + correction)
-    return e * _LN2_HIGH - ((half_square - small) - f)
+    small = s * (half_square + z * log_tail(z)) + (e * LN2_LOW + correction)
+    return e * LN2_HIGH - ((half_square - small) - f)
 
 
 def log(x: Number) -> Number:
@@ -161,6 +118,29 @@ def log1p(x: Number) -> Number:
     return select(x >= -1.0, result, np.nan)
 
 
+def log1p_exp_neg(x: Number) -> Number:
+    """log(1 + exp(-|x|)): with an argument in [0, 1] the logarithm has no special cases."""
+    q = exp(-abs(x))
+    near = q < 0.41421356237309503
+    f = select(near, q, 0.5 * (q - 1.0))
+    return log_sum(f, select(near, 0.0, 1.0), 0.0)
+
+
+def exp_neg(x: Number) -> Number:
+    """exp(-|x|), from what the logarithm needs in any case."""
+    return softplus_parts(x)[0]
+
+
+def log1p_exp_neg_high(x: Number) -> Number:
+    """log(1 + exp(-|x|)), correctly rounded in nearly all cases."""
+    return softplus_parts(x)[1]
+
+
+def log1p_exp_neg_low(x: Number) -> Number:
+    """What the rounding of log(1 + exp(-|x|)) takes."""
+    return softplus_parts(x)[2]
+
+
 def power(x: Number, exponent: Number) -> Number:
     """Raise x to a power, for x >= 0: exp of the product with log x, which is carried in two numbers."""
     tiny = x < _SMALLEST_NORMAL
@@ -171,11 +151,11 @@ def power(x: Number, exponent: Number) -> Number:
     z = s * s
     half_square = 0.5 * f * f
     bent = half_square - s * (half_square + z * log_tail(z))
-    # log x = high + low; whole * _LN2_HIGH is exact, and what the two sums round away is kept.
+    # log x = high + low; whole * LN2_HIGH is exact, and what the two sums round away is kept.
     near = f - bent
-    base = whole * _LN2_HIGH
+    base = whole * LN2_HIGH
     top = base + near
-    rest = (near - (top - base)) + (((f - near) - bent) + whole * _LN2_LOW)
+    rest = (near - (top - base)) + (((f - near) - bent) + whole * LN2_LOW)
     high = top + rest
     low = rest - (high - top)
     product = exponent * high

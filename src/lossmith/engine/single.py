@@ -10,28 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from .simd import _INF, _LN2_HIGH, _LN2_LOW, _LOG2_E, _ROUND, power_of_two, select, split
+from ..ops.twofold import LN2_HIGH, LN2_LOW, LOG2_E, ROUND, power_of_two, select
+from .simd import _INF, split
 
 Number = Any
-_LN2 = _LN2_HIGH + _LN2_LOW
+_LN2 = LN2_HIGH + LN2_LOW
 
 
 def reduced(x: Number) -> tuple[Number, Number]:
     """Return k and r with x = k log 2 + r, |r| <= log(2) / 2."""
-    shifted = x * _LOG2_E + _ROUND
+    shifted = x * LOG2_E + ROUND
     k = np.int64(np.float64(shifted).view(np.int64) - np.int64(0x4338000000000000))
-    return k, x - (shifted - _ROUND) * _LN2
+    return k, x - (shifted - ROUND) * _LN2
 
 
 def bend(r: Number) -> Number:
     """Return exp(r) - 1 on |r| <= log(2) / 2; relative error 2^-30.8."""
-    p = 0.00019890990824673654
-    p = p * r + 0.0013933649996309251
-    p = p * r + 0.0083333109254809
-    p = p * r + 0.041666464925285904
-    p = p * r + 0.16666666681623232
-    p = p * r + 0.500000001346581
-    return r + r * r * p
+    r2 = r * r
+    low = 0.500000001346581 + 0.16666666681623232 * r
+    middle = 0.041666464925285904 + 0.0083333109254809 * r
+    high = 0.0013933649996309251 + 0.00019890990824673654 * r
+    return r + r2 * (low + (middle + high * r2) * r2)
 
 
 def exp(x: Number) -> Number:
@@ -60,12 +59,10 @@ def log_near(f: Number) -> Number:
     """Return log(1 + f) for 1 + f in [sqrt(1/2), sqrt(2)]; relative error 2^-40."""
     s = f / (2.0 + f)
     z = s * s
-    p = 0.19363884986633198
-    p = p * z + 0.22191337428065783
-    p = p * z + 0.28571755535032944
-    p = p * z + 0.3999999879244169
-    p = p * z + 0.6666666666737868
-    return s * (2.0 + z * p)
+    z2 = z * z
+    low = 0.6666666666737868 + 0.3999999879244169 * z
+    high = (0.28571755535032944 + 0.22191337428065783 * z) + 0.19363884986633198 * z2
+    return s * (2.0 + z * (low + high * z2))
 
 
 def log(x: Number) -> Number:
@@ -84,6 +81,13 @@ def log1p(x: Number) -> Number:
     result = np.float64(e) * _LN2 + log_near(select(near, x, m - 1.0))
     result = select(x == _INF, x, select(x == -1.0, -_INF, result))
     return select(x >= -1.0, result, np.nan)
+
+
+def log1p_exp_neg(x: Number) -> Number:
+    """log(1 + exp(-|x|)): with an argument in [0, 1] the logarithm has no special cases."""
+    q = exp(-abs(x))
+    near = q < 0.41421356237309503
+    return select(near, 0.0, _LN2) + log_near(select(near, q, 0.5 * (q - 1.0)))
 
 
 def power(x: Number, exponent: Number) -> Number:

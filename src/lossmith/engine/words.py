@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
+import types
 from collections.abc import Callable
 from typing import Any
 
+from ..ops import twofold
 from ..ops.elementwise import DERIVED, PRIMITIVES
 from . import simd, single
 
@@ -15,7 +17,7 @@ Function = Callable[..., Any]
 _COMMON: dict[str, Function] = {
     "sqrt": lambda x: math.sqrt(x),
     "absolute": lambda x: abs(x),
-    "where": simd.select,
+    "where": twofold.select,
     "full_like": lambda x, value: float(value),
 }
 _DOUBLE: dict[str, Function] = {
@@ -26,6 +28,11 @@ _DOUBLE: dict[str, Function] = {
     "tanh": simd.tanh,
     "power": simd.power,
     "product_rounding": simd.product_rounding,
+    "log1p_exp_neg": simd.log1p_exp_neg,
+    "exp_sum": simd.exp_sum,
+    "exp_neg": simd.exp_neg,
+    "log1p_exp_neg_high": simd.log1p_exp_neg_high,
+    "log1p_exp_neg_low": simd.log1p_exp_neg_low,
 }
 # float64 arithmetic has digits to spare for a float32 result: what rounding takes need not be put back.
 _SINGLE: dict[str, Function] = {
@@ -37,8 +44,12 @@ _SINGLE: dict[str, Function] = {
     "power": single.power,
     "product_rounding": lambda x, factor: 0.0,
     "rounding": lambda f, y: 0.0,
+    "log1p_exp_neg": single.log1p_exp_neg,
+    "log1p_exp_neg_high": single.log1p_exp_neg,
+    "log1p_exp_neg_low": lambda x: 0.0,
 }
 GRADES = {"double": {**_COMMON, **_DOUBLE}, "single": {**_COMMON, **_SINGLE}}
+_SCALAR_MODULES = (twofold.__name__, simd.__name__, single.__name__, __name__)
 # Texts that reckon with what rounding takes must round as written: a fused sum would count it twice.
 LITERAL = frozenset({"product_error", "product_rounding", "rounding"})
 
@@ -50,9 +61,16 @@ def meaning(function: Function, grade: str) -> Function:
     return function
 
 
-def inlined(function: Function) -> bool:
+def inlined(function: Any) -> bool:
     """Tell whether a call of this function must never be left standing: it would keep a loop scalar."""
-    return function in _words() or function.__module__ in (simd.__name__, single.__name__, __name__)
+    if not isinstance(function, types.FunctionType):
+        return False
+    return function in _words() or function.__module__ in _SCALAR_MODULES
+
+
+def vocabulary(value: Any) -> bool:
+    """Tell whether a value is a module of words, of which formulas may say ``ops.exp``."""
+    return isinstance(value, types.ModuleType) and value.__name__.startswith("lossmith.ops")
 
 
 def _words() -> frozenset[Function]:
@@ -68,11 +86,11 @@ def _frozen(primitives: int, derived: int) -> frozenset[Function]:
 @functools.cache
 def instructions() -> dict[Function, Any]:
     """Return the functions that are single machine instructions in a kernel."""
-    from numba import types
+    from numba import types as kinds
     from numba.extending import intrinsic
 
     def common(x: Any, y: Any) -> Any:
-        return types.float32 if x == y == types.float32 else types.float64
+        return kinds.float32 if x == y == kinds.float32 else kinds.float64
 
     @intrinsic  # type: ignore[untyped-decorator]
     def select(context: Any, condition: Any, x: Any, y: Any) -> Any:
@@ -80,7 +98,7 @@ def instructions() -> dict[Function, Any]:
             return builder.select(*arguments)
 
         kind = common(x, y)
-        return kind(types.boolean, kind, kind), generate
+        return kind(kinds.boolean, kind, kind), generate
 
     @intrinsic  # type: ignore[untyped-decorator]
     def product_error(context: Any, x: Any, y: Any, product: Any) -> Any:
@@ -90,4 +108,4 @@ def instructions() -> dict[Function, Any]:
         kind = common(x, y)
         return kind(kind, kind, kind), generate
 
-    return {simd.select: select, simd.product_error: product_error}
+    return {twofold.select: select, twofold.product_error: product_error}

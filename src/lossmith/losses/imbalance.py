@@ -19,15 +19,17 @@ from ..core.traits import About, Traits
 from ..ops import (
     absolute,
     clip,
-    exp,
-    expm1,
+    exp_neg,
+    exp_sum,
     full_like,
+    indicator,
     log,
     log1p,
+    log1p_exp_neg_high,
+    log1p_exp_neg_low,
     power,
     product_rounding,
     rounding,
-    softplus,
     times,
     where,
     word,
@@ -37,32 +39,19 @@ Array = Any
 
 
 @word
-def times_sigmoids(x: Array, f: Array, a: Any, b: Any) -> Array:
-    """X sigmoid(f)^a sigmoid(-f)^b, without making the rounding of the sigmoids a or b times as large.
+def scaled_power(x: Array, f: Array, a: Any, b: Any) -> Array:
+    """X exp(-a |f|) / (1 + exp(-|f|))^b, as x times the exponential of a sum of logarithms.
 
-    With q = exp(-|f|) it is x exp(-b f) / (1 + q)^(a + b) for f > 0 and x exp(a f) / (1 + q)^(a + b) below.
-    What rounding takes from the product and the sum is put back to first order; what the exponential has
-    below exp(-700) is multiplied in last, so that x keeps its digits as the exponential underflows.
+    What rounding takes from the logarithms and products would be a or b times as large in the result: it is put back
+    to first order. x keeps its digits where the exponential alone underflows.
     """
-    finite = clip(f, -3e38, 3e38)
-    factor = where(f < 0.0, full_like(f, a), full_like(f, -b))
-    scaled = factor * finite
-    missed = where(scaled > -1e3, product_rounding(finite, factor), full_like(f, 0.0))
-    # The power makes the rounding of q large: near 0 the smaller one of q - 1 is taken.
-    q, less = exp(-absolute(f)), expm1(-absolute(f))
-    near = less > -0.5
-    whole, part = where(near, full_like(f, 2.0), full_like(f, 1.0)), where(near, less, q)
-    total = whole + part
-    lost = (whole - total) + part
-    above, below = exp(clip(scaled, -700.0, 0.0)), power(total, a + b)
-    ratio = above / below
-    result = x * ratio
-    # The relative errors of the quotient, the exponent and the sum, and the absolute one of the product.
-    undivided = ((above - ratio * below) - product_rounding(ratio, below)) / above
-    relative = undivided + missed - (a + b) * lost / total
-    small = absolute(x) < 1e290  # beyond, the parts of a product overflow; it is infinite or close to it
-    rounded = where(small, product_rounding(x, ratio) + result * relative, full_like(f, 0.0))
-    return (result + rounded) * exp(clip(scaled + 700.0, -3e38, 0.0))
+    far, bent = clip(absolute(f), 0.0, 1e9), log1p_exp_neg_high(f)
+    side, top = a * far, b * bent
+    lost = product_rounding(far, a) + product_rounding(bent, b) + b * log1p_exp_neg_low(f)
+    total = -side - top
+    deep = total < -600.0
+    height = exp_sum(total + indicator(deep, f) * 200.0, rounding(-side, top) - lost)
+    return (x * height) * where(deep, full_like(f, 1.3838965267367376e-87), full_like(f, 1.0))  # exp(-200)
 
 
 @word
@@ -106,38 +95,6 @@ def focal_curvature(p: Array, u: Array, surprise: Array, gamma: Any) -> Array:
 
 
 @word
-def focal_logit_value(f: Array, gamma: Any) -> Array:
-    """Focal value for the class with logit f."""
-    return times_sigmoids(softplus(-f), f, 0.0, gamma)
-
-
-@word
-def surprise_odds(f: Array) -> Array:
-    """P (-log p) / (1 - p) for the class with logit f: from 0 at -inf to 1 at +inf."""
-    q = exp(-absolute(f))
-    bent = log1p(q)
-    ratio = where(q == 0.0, full_like(f, 1.0), bent / where(q == 0.0, full_like(f, 1.0), q))
-    below = where(f < -700.0, full_like(f, -700.0), f)  # where q is about 0 in any case
-    surprise = bent - below
-    lost = product_rounding(q, surprise) + q * rounding(bent, below)
-    return where(f >= 0.0, ratio, q * surprise + lost)
-
-
-@word
-def focal_logit_slope(f: Array, gamma: Any) -> Array:
-    """Derivative of the focal value by the logit; always <= 0."""
-    return -times_sigmoids(1.0 + gamma * surprise_odds(f), f, 0.0, gamma + 1.0)
-
-
-@word
-def focal_logit_curvature(f: Array, gamma: Any) -> Array:
-    """Second derivative of the focal value by the logit; negative for badly wrong predictions."""
-    surprise = clip(softplus(-f), 0.0, 3e38)
-    bend = gamma * (gamma * surprise_odds(f) - surprise) + (2.0 * gamma + 1.0)
-    return times_sigmoids(bend, f, 1.0, gamma + 1.0)
-
-
-@word
 def both_classes(y: Array, one: Array, zero: Array, w1: Any, w0: Any) -> Array:
     """w1 y one + w0 (1 - y) zero; what rounding takes from the weights of soft labels is put back."""
     other = 1.0 - y
@@ -149,22 +106,37 @@ def both_classes(y: Array, one: Array, zero: Array, w1: Any, w0: Any) -> Array:
 
 
 class _OnLogits:
-    """Focal loss merged with the sigmoid; label 0 is label 1 with the sign of the logit turned."""
+    """Focal loss merged with the sigmoid.
+
+    With q = exp(-|f|) the class that f speaks for has p = 1 / (1 + q) and the surprise log(1 + q); the other one has
+    p = q / (1 + q) and the surprise |f| + log(1 + q).
+    """
 
     @staticmethod
     def value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        one, zero = focal_logit_value(f, gamma), focal_logit_value(-f, gamma)
-        return both_classes(y, one, zero, w1, w0)
+        bent = log1p_exp_neg_high(f)
+        right = scaled_power(bent, f, gamma, gamma)
+        wrong = scaled_power(absolute(f) + bent, f, 0.0, gamma)
+        up = f >= 0.0
+        return both_classes(y, where(up, right, wrong), where(up, wrong, right), w1, w0)
 
     @staticmethod
     def slope(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        one, zero = focal_logit_slope(f, gamma), focal_logit_slope(-f, gamma)
-        return both_classes(y, one, -zero, w1, w0)
+        q, bent = exp_neg(f), log1p_exp_neg_high(f)
+        surprise = clip(absolute(f), 0.0, 1e9) + bent
+        right = scaled_power(q + gamma * bent, f, gamma, gamma + 1.0)
+        wrong = scaled_power(1.0 + gamma * q * surprise, f, 0.0, gamma + 1.0)
+        up = f >= 0.0
+        return both_classes(y, -where(up, right, wrong), where(up, wrong, right), w1, w0)
 
     @staticmethod
     def curvature(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        one, zero = focal_logit_curvature(f, gamma), focal_logit_curvature(-f, gamma)
-        return both_classes(y, one, zero, w1, w0)
+        q, bent = exp_neg(f), log1p_exp_neg_high(f)
+        surprise, plain = clip(absolute(f), 0.0, 1e9) + bent, 2.0 * gamma + 1.0
+        right = scaled_power(gamma * bent * (gamma - q) + plain * q, f, gamma, gamma + 2.0)
+        wrong = scaled_power(gamma * surprise * (gamma * q - 1.0) + plain, f, 1.0, gamma + 2.0)
+        up = f >= 0.0
+        return both_classes(y, where(up, right, wrong), where(up, wrong, right), w1, w0)
 
 
 class _OnProbabilities:

@@ -12,7 +12,10 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
+
 from .namespaces import namespace
+from .twofold import softplus_parts
 
 Array = Any
 F = TypeVar("F", bound=Callable[..., Any])
@@ -100,6 +103,15 @@ def full_like(x: Array, value: Any) -> Array:
     return namespace(x).full_like(x, value)
 
 
+@primitive
+def log1p_exp_neg_low(x: Array) -> Array:
+    """What :func:`log1p_exp_neg_high` lacks of log(1 + exp(-abs(x))); taken as 0 but for NumPy's float64."""
+    if namespace(x) is not np or x.dtype != np.float64:
+        return full_like(x, 0.0)
+    _, high, low = softplus_parts(x)
+    return (high - log1p_exp_neg_high(x)) + low
+
+
 # --- derived words ------------------------------------------------------------------------------------
 
 
@@ -152,6 +164,25 @@ def log1p_exp_neg(x: Array) -> Array:
 
 
 @word
+def exp_sum(x: Array, rest: Array) -> Array:
+    """exp(x + rest), for a rest of a few roundings of x."""
+    main = exp(x)
+    return main + main * rest
+
+
+@word
+def exp_neg(x: Array) -> Array:
+    """exp(-abs(x)), to be used beside the two words that follow."""
+    return exp(-absolute(x))
+
+
+@word
+def log1p_exp_neg_high(x: Array) -> Array:
+    """log(1 + exp(-abs(x))), of which :func:`log1p_exp_neg_low` knows the rounding."""
+    return log1p_exp_neg(x)
+
+
+@word
 def softplus(x: Array) -> Array:
     """log(1 + exp(x)) without overflow or cancellation."""
     return positive_part(x) + log1p_exp_neg(x)
@@ -168,14 +199,15 @@ def sigmoid(x: Array) -> Array:
 def log_cosh(x: Array) -> Array:
     """log(cosh(x)), accurate to a few ulp from 0 to overflow.
 
-    Below 1 it is log1p(cosh(x) - 1) with cosh(x) - 1 = u^2 / (2 (1 + u)), u = exp(|x|) - 1, which does not
-    cancel; above, |x| - log 2 + log1p(exp(-2|x|)).
+    With t = 1 - exp(-2|x|), of which tanh is made too: below 1 it is log1p(sinh(x)^2) / 2 with sinh(x)^2 =
+    t^2 / (4 (1 - t)), which does not cancel; above, |x| - log 2 + log1p(1 - t).
     """
     a = absolute(x)
-    u = expm1(where(a > 1.0, full_like(a, 1.0), a))
+    t = -expm1(-2.0 * a)
     small = a < 1.0
-    bent = log1p(where(small, 0.5 * u * u / (1.0 + u), exp(-2.0 * a)))
-    return where(small, full_like(a, 0.0), a - LOG2) + bent
+    q = 1.0 - t
+    bent = log1p(where(small, 0.25 * t * t / where(small, q, full_like(q, 1.0)), q))
+    return where(small, 0.5 * bent, (a - LOG2) + bent)
 
 
 @word
