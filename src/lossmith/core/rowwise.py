@@ -9,14 +9,16 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from ..ops import is_numpy, namespace
+from ..engine import rows
+from ..ops import is_numpy
 from ..ops.arrays import row_sum
-from . import contract, host
+from . import contract, host, row_tables
 from .attach import attach, finite
 from .domain import EXTENDED_REAL, Domain, check
 from .loss import Loss
 
 Array = Any
+LOGITS = (EXTENDED_REAL,)
 
 
 class RowForm(Protocol):
@@ -32,11 +34,15 @@ class RowForm(Protocol):
     product: Callable[..., Array]
 
 
+Kernel = Callable[[Array, Array, Array, "Array | None"], None]
+
+
 @dataclasses.dataclass(frozen=True)
 class RowWiseLoss(Loss):
     """Base of the row-wise tier: predictions (n, k), per-sample values (n,).
 
-    Subclasses give ``forms`` and ``prediction_domains`` by ``inputs``, and how targets are read.
+    Subclasses give ``forms`` and ``prediction_domains`` by ``inputs``, and how targets are read; with a
+    :attr:`kernel`, large tables of NumPy numbers are computed by compiled loops.
     """
 
     tier: ClassVar[str] = "row-wise"
@@ -52,6 +58,22 @@ class RowWiseLoss(Loss):
     @abstractmethod
     def parameters(self, f: Array) -> tuple[Any, ...]:
         """Return what the formulas receive after y and f."""
+
+    def coefficients(self, y: Array, f: Array) -> Array:
+        """Turn targets as read into what the formulas take; for NumPy arrays, a block of rows at a time."""
+        return y
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """What computes large tables of NumPy numbers, ``kernel(y, f, values, slopes or None)``; None: the formulas.
+
+        It takes targets as read, f (n, k) in C order, and fills values (n,) and slopes (n, k), which may be f itself.
+        """
+        return None
+
+    def value_and_slope(self, y: Array, f: Array, *parameters: Any) -> tuple[Array, Array]:
+        """Evaluate both formulas; losses whose formulas share their parts say how."""
+        return self.form.value(y, f, *parameters), self.form.slope(y, f, *parameters)
 
     @property
     def form(self) -> RowForm:
@@ -74,7 +96,7 @@ class RowWiseLoss(Loss):
         y_pred : array_like, shape (n, k)
             Rows of predictions.
         out : tuple of ndarrays of shapes (n,) and (n, k), optional
-            Arrays to fill (NumPy only).
+            Arrays to fill (NumPy only). The second may be y_pred: the gradient then takes its place.
 
         Returns
         -------
@@ -174,8 +196,11 @@ class RowWiseLoss(Loss):
         if y.shape[: weight.ndim] != weight.shape:
             return y, f
         keep = tuple(np.argwhere(weight != 0)[0])
-        y, f = y.copy(), f.copy()
-        y[weight == 0], f[weight == 0] = y[keep], f[keep]
+        y = y.copy()
+        y[weight == 0] = y[keep]
+        if self.prediction_domains[self.inputs] != LOGITS:  # logits may be anything, and are many
+            f = f.copy()
+            f[weight == 0] = f[keep]
         return y, f
 
     def _check_predictions(self, f: Array) -> None:
@@ -190,94 +215,88 @@ class RowWiseLoss(Loss):
         for i, domain in enumerate(domains):
             check(f[..., i], domain, f"y_pred[..., {i}]", type(self).__name__, nan_allowed=True)
 
+    def by_kernel(self, f: Array) -> bool:
+        """Tell whether compiled loops compute these predictions; their size and dtype alone decide."""
+        return is_numpy(f) and self.kernel is not None and rows.worth_compiling(f)
+
     def _compute(self, order: str, y: Array, f: Array, *more: Array) -> Array:
-        """Evaluate one formula, NumPy arrays in float64."""
-        function = getattr(self.form, order)
+        """Evaluate one formula for targets as read, NumPy arrays in float64 or by the kernel."""
         if not is_numpy(f):
-            return function(y, f, *more, *self.parameters(f))
-        wide = f.astype(np.float64)
-        with np.errstate(all="ignore"):
-            result = function(y, wide, *(m.astype(np.float64) for m in more), *self.parameters(wide))
-            return np.asarray(result).astype(f.dtype, copy=False)
+            return getattr(self.form, order)(self.coefficients(y, f), f, *more, *self.parameters(f))
+        if order in ("value", "slope") and self.by_kernel(f):
+            return self._filled(y, f, slope=order == "slope")[order == "slope"]
+        width = f.shape[-1] if order == "curvature" else 1
+        (result,) = self._blocks(lambda *given: (getattr(self.form, order)(*given),), y, f, more, width)
+        return result
+
+    def _pair(
+        self, y: Array, f: Array, values: Array | None = None, slopes: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Compute values and gradient for targets as read, into arrays that may be given."""
+        if self.by_kernel(f):
+            return self._filled(y, f, values, slopes)
+        if not is_numpy(f):
+            return self.value_and_slope(self.coefficients(y, f), f, *self.parameters(f))
+        found = self._blocks(self.value_and_slope, y, f)
+        return row_tables.into(values, found[0]), row_tables.into(slopes, found[1])
+
+    def _filled(
+        self, y: Array, f: Array, values: Array | None = None, slopes: Array | None = None, *, slope: bool = True
+    ) -> tuple[Array, Array | None]:
+        """Run the kernel on tables in C order; values and, if wanted, the gradient."""
+        assert self.kernel is not None
+        table = row_tables.usable(slopes, f, f.shape) if slope else None
+        if table is not None and not f.flags.c_contiguous:
+            np.copyto(table, f)  # the kernel works where the logits lie
+        flat = (np.ascontiguousarray(f) if table is None or f.flags.c_contiguous else table).reshape(-1, f.shape[-1])
+        column = row_tables.usable(values, f, f.shape[:-1])
+        targets = np.ascontiguousarray(y).reshape(len(flat), *y.shape[f.ndim - 1 :])
+        self.kernel(targets, flat, column.reshape(-1), None if table is None else table.reshape(flat.shape))
+        return row_tables.into(values, column), None if table is None else row_tables.into(slopes, table)
+
+    def _blocks(
+        self,
+        formulas: Callable[..., tuple[Array, ...]],
+        y: Array,
+        f: Array,
+        more: tuple[Array, ...] = (),
+        width: int = 1,
+    ) -> tuple[Array, ...]:
+        """Evaluate formulas in float64, some rows at a time."""
+
+        def work(y: Array, f: Array, *more: Array) -> tuple[Array, ...]:
+            wide = f.astype(np.float64)
+            others = (m.astype(np.float64) for m in more)
+            return formulas(self.coefficients(y, wide), wide, *others, *self.parameters(wide))
+
+        return row_tables.in_blocks(work, f, y, more, width)
 
     @host.by_kernels
     def _all(self, orders: tuple[str, ...], y_true: Any, y_pred: Any, out: Any) -> tuple[Array, ...]:
         y, f, _ = self._accept(y_true, y_pred, None, False)
-        results = tuple(self._compute(order, y, f) for order in orders)
-        if out is None:
-            return results
-        if not isinstance(out, tuple) or len(out) != len(results):
-            raise TypeError(f"out must be a tuple of {len(results)} arrays to fill")
-        for array, result in zip(out, results, strict=True):
-            contract.check_out((array,), 1, result)
-            array[...] = result
+        given: tuple[Any, ...] = (None,) * len(orders) if out is None else self._accept_out(out, orders, f)
+        pair = self._pair(y, f, *given[:2])
+        if len(orders) == 2:
+            return pair if out is None else out
+        third = row_tables.into(given[2], self._compute(orders[2], y, f))
+        return (*pair, third) if out is None else out
+
+    def _accept_out(self, out: Any, orders: tuple[str, ...], f: Array) -> tuple[Array, ...]:
+        if not isinstance(out, tuple) or len(out) != len(orders):
+            raise TypeError(f"out must be a tuple of {len(orders)} arrays to fill")
+        shapes = {"value": f.shape[:-1], "slope": f.shape, "curvature": (*f.shape, f.shape[-1])}
+        for array, order in zip(out, orders, strict=True):
+            nothing = np.empty((), f.dtype) if is_numpy(f) else f
+            contract.check_out((array,), 1, np.broadcast_to(nothing, shapes[order]) if is_numpy(f) else f)
         return out
 
     def _values(self, y: Array, f: Array) -> Array:
         if is_numpy(f):
             return self._compute("value", y, f)
-        form, parameters = self.form, self.parameters(f)
+        form, parameters, y = self.form, self.parameters(f), self.coefficients(y, f)
 
         def rise(a: Array, d: Array) -> Array:
             half = 0.5 * form.product(y, a, d, *parameters)
             return row_sum(d * (finite(form.slope(y, a, *parameters)) + half))
 
         return attach(f, lambda a: form.value(y, a, *parameters), rise)
-
-
-def labels(y: Array, f: Array, loss: str) -> Array:
-    """Check whole-number labels 0 ... k-1 against rows of predictions.
-
-    Raises
-    ------
-    ValueError
-        Names the first label outside, or both shapes.
-    """
-    if tuple(y.shape) != tuple(f.shape[:-1]):
-        raise ValueError(
-            f"{loss}: y_true has shape {tuple(y.shape)} and y_pred has shape {tuple(f.shape)}; give labels of "
-            f"shape {tuple(f.shape[:-1])} or target rows of shape {tuple(f.shape)}"
-        )
-    if is_numpy(f):
-        outside = ~((y >= 0) & (y < f.shape[-1]) & (y == np.floor(y)))
-        if outside.any():
-            raise ValueError(
-                f"{loss}: y_true holds the label {y[outside].reshape(-1)[0]:g}; accepted are whole numbers "
-                f"0 ... {f.shape[-1] - 1} (y_pred has {f.shape[-1]} columns)"
-            )
-    return y
-
-
-def probability_rows(y: Array, f: Array, argument: str, loss: str) -> Array:
-    """Check rows of probabilities: entries in [0, 1] that sum to 1 within 1e-3.
-
-    Raises
-    ------
-    ValueError
-        Names the first row that is no distribution.
-    """
-    if tuple(y.shape) != tuple(f.shape):
-        raise ValueError(
-            f"{loss}: {argument} has shape {tuple(y.shape)} and y_pred has shape {tuple(f.shape)}; they must be equal"
-        )
-    if is_numpy(y):
-        sums = y.sum(-1, dtype=np.float64)
-        wrong = ~((y >= 0).all(-1) & (y <= 1).all(-1) & (np.abs(sums - 1.0) <= 1e-3))
-        wrong &= ~np.isnan(sums) if argument == "y_pred" else True
-        if wrong.any():
-            place = tuple(int(i) for i in np.argwhere(wrong)[0])
-            raise ValueError(
-                f"{loss}: {argument} row {place[0] if len(place) == 1 else place} is no distribution "
-                f"(sum {sums[place]:.6g}); give entries in [0, 1] that sum to 1, or inputs='logits'"
-            )
-    return y
-
-
-LOGITS = (EXTENDED_REAL,)
-
-
-def is_float(array: Array) -> bool:
-    """Tell whether an array holds floating numbers."""
-    if is_numpy(array):
-        return bool(array.dtype.kind == "f")
-    return "float" in str(array.dtype) and namespace(array) is not np

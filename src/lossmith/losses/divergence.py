@@ -10,26 +10,27 @@ from ..core import contract
 from ..core.domain import UNIT, Domain, Interval
 from ..core.elementwise import inputs_among
 from ..core.registry import register
-from ..core.rowwise import LOGITS, RowWiseLoss, probability_rows
+from ..core.row_targets import probability_rows, row_shape
+from ..core.rowwise import LOGITS, Kernel, RowWiseLoss
 from ..core.traits import About, Traits
-from ..ops import full_like, log, times, where, xlogy
-from ..ops.arrays import diagonal, row_sum, softmax
+from ..engine import rows
+from ..engine.rows import Texts
+from ..ops import full_like, log, times, where, word, xlogy
+from ..ops.arrays import Softmax, diagonal, row_sum
 from .binary import share_of
-from .multiclass import _CrossEntropyOnLogits, _CrossEntropyOnProbabilities
+from .multiclass import CrossEntropyOnProbabilities
+from .softmax import SoftmaxForm, straight, surprise_pull
 
 Array = Any
 
 
-class _OnLogits:
-    """Cross-entropy of the logits less the target's entropy, term by term."""
+@word
+def _divergence_term(y: Array, parts: Softmax) -> Array:
+    """Add y (log y - log p), cross-entropy less the target's entropy, in each class."""
+    return times(y, log(where(y == 0.0, full_like(y, 1.0), y)) + parts.surprise)
 
-    @staticmethod
-    def value(y: Array, z: Array) -> Array:
-        return row_sum(times(y, log(where(y == 0.0, full_like(y, 1.0), y)) + softmax(z).surprise))
 
-    slope = _CrossEntropyOnLogits.slope
-    curvature = _CrossEntropyOnLogits.curvature
-    product = _CrossEntropyOnLogits.product
+ON_LOGITS = SoftmaxForm(Texts(_divergence_term, surprise_pull), straight)
 
 
 class _OnLogProbabilities:
@@ -57,9 +58,9 @@ class _OnProbabilities:
     def value(y: Array, p: Array) -> Array:
         return row_sum(xlogy(y, share_of(y, p)) - y + p)
 
-    slope = _CrossEntropyOnProbabilities.slope
-    curvature = _CrossEntropyOnProbabilities.curvature
-    product = _CrossEntropyOnProbabilities.product
+    slope = CrossEntropyOnProbabilities.slope
+    curvature = CrossEntropyOnProbabilities.curvature
+    product = CrossEntropyOnProbabilities.product
 
 
 @register("kl_divergence", aliases=("kl", "kullback_leibler", "kld"))
@@ -86,7 +87,7 @@ class KLDivergence(RowWiseLoss):
 
     inputs: str = inputs_among("logits", "log_probabilities", "probabilities")
     forms: ClassVar[Mapping[str, Any]] = {
-        "logits": _OnLogits,
+        "logits": ON_LOGITS,
         "log_probabilities": _OnLogProbabilities,
         "probabilities": _OnProbabilities,
     }
@@ -119,10 +120,25 @@ class KLDivergence(RowWiseLoss):
 
     def read_targets(self, y_true: Any, f: Array) -> Array:
         """Check the target distributions."""
-        y = probability_rows(contract.targets(y_true, f), f, "y_true", "KLDivergence")
         if self.inputs == "probabilities":
             probability_rows(f, f, "y_pred", "KLDivergence")
-        return y
+        y = contract.targets(y_true, f)
+        return (row_shape if self.by_kernel(f) else probability_rows)(y, f, "y_true", "KLDivergence")
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """Compiled loops for logits."""
+        return self._by_rows if self.inputs == "logits" else None
+
+    def _by_rows(self, y: Array, f: Array, values: Array, slopes: Array | None) -> None:
+        if rows.softmax(ON_LOGITS.texts, f, y, values, slopes) >= 0:
+            probability_rows(y, f, "y_true", "KLDivergence")
+
+    def value_and_slope(self, y: Array, f: Array, *parameters: Any) -> tuple[Array, Array]:
+        """Evaluate both formulas, from one softmax if they are on logits."""
+        if self.inputs == "logits":
+            return ON_LOGITS.value_and_slope(y, f, *parameters)
+        return super().value_and_slope(y, f, *parameters)
 
     def parameters(self, f: Array) -> tuple[Any, ...]:
         """Return nothing."""

@@ -2,105 +2,30 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..core import contract
-from ..core.domain import UNIT, Domain
 from ..core.elementwise import inputs_among
 from ..core.parameters import non_negative, optional, share, weights, whole
 from ..core.registry import register
-from ..core.rowwise import LOGITS, RowWiseLoss, is_float, labels, probability_rows
 from ..core.traits import About, Traits
-from ..ops import full_like, is_numpy, log, power, times, where
-from ..ops.arrays import Softmax, column, constant_row, diagonal, one_hot, row_sum, softmax
+from ..engine.rows import Texts
+from ..ops import full_like, log, power, times, where, word
+from ..ops.arrays import Softmax, diagonal, row_sum
 from . import softmax as family
 from .binary import share_of
 from .imbalance import BinaryFocal, focal_curvature, focal_slope, focal_value, surprise_ratio
+from .softmax_loss import SoftmaxLoss as SoftmaxLoss
 
 Array = Any
 
 
-@dataclass(frozen=True)
-class SoftmaxLoss(RowWiseLoss):
-    """Base of the losses sum_k c_k phi(log p_k), where c holds targets, smoothing and class weights.
+class CrossEntropyOnProbabilities:
+    """-c log p in each class, exactly as written, without clipping."""
 
-    Subclasses declare ``class_weights`` (one number >= 0 for each class, or None), ``label_smoothing``
-    and ``ignore_index``.
-    """
-
-    prediction_domains: ClassVar[Mapping[str, tuple[Domain, ...]]] = {
-        "logits": LOGITS,
-        "probabilities": (UNIT,),
-    }
-
-    @property
-    @abstractmethod
-    def settings(self) -> tuple[tuple[float, ...] | None, float, int | None]:
-        """Class weights, label smoothing and ignored label."""
-
-    def read_targets(self, y_true: Any, f: Array) -> Array:
-        """Turn labels (n,), one-hot or soft rows (n, k) into the coefficients c (n, k)."""
-        name = type(self).__name__
-        class_weights, smoothing, _ = self.settings
-        if self.inputs == "probabilities":
-            probability_rows(f, f, "y_pred", name)
-        y = contract.as_array(y_true, "y_true")
-        if len(y.shape) == len(f.shape):
-            rows = probability_rows(contract.targets(y, f), f, "y_true", name)
-        else:
-            rows = self._rows_of_labels(y, f)
-        if smoothing:
-            rows = (1.0 - smoothing) * rows + (smoothing / f.shape[-1]) * column(row_sum(rows))
-        if class_weights is None:
-            return rows
-        if len(class_weights) != f.shape[-1]:
-            raise ValueError(
-                f"{name}: {len(class_weights)} class weights were given and y_pred has {f.shape[-1]} columns; "
-                "give one weight for each class"
-            )
-        return rows * constant_row(class_weights, f)
-
-    def _rows_of_labels(self, y: Array, f: Array) -> Array:
-        """One-hot rows; rows of zeros for ignored labels."""
-        name = type(self).__name__
-        if not is_numpy(f) and is_float(y):
-            raise TypeError(f"{name}: y_true holds floats of shape {tuple(y.shape)}; give whole-number labels")
-        ignore = self.settings[2]
-        if ignore is None:
-            return one_hot(labels(y, f, name), f)
-        ignored = y == ignore
-        rows = one_hot(labels(where(ignored, full_like(y, 0), y), f, name), f)
-        return where(column(ignored), full_like(rows, 0.0), rows)
-
-    def _measure(self, y: Array, f: Array) -> Array | None:
-        class_weights, _, ignore = self.settings
-        return row_sum(y) if class_weights is not None or ignore is not None else None
-
-
-class _CrossEntropyOnLogits:
-    @staticmethod
-    def value(c: Array, z: Array) -> Array:
-        return row_sum(times(c, softmax(z).surprise))
-
-    @staticmethod
-    def slope(c: Array, z: Array) -> Array:
-        return family.slope(softmax(z), -c)
-
-    @staticmethod
-    def curvature(c: Array, z: Array) -> Array:
-        return family.curvature(softmax(z), -c, full_like(z, 0.0))
-
-    @staticmethod
-    def product(c: Array, z: Array, v: Array) -> Array:
-        return family.product(softmax(z), -c, full_like(z, 0.0), v)
-
-
-class _CrossEntropyOnProbabilities:
     @staticmethod
     def value(c: Array, p: Array) -> Array:
         return row_sum(times(c, -log(p)))
@@ -137,9 +62,13 @@ class CategoricalCrossEntropy(SoftmaxLoss):
         target rows alike (torch divides by n for the latter).
     ignore_index : int, optional
         Label of samples that do not count (any integer, -100 in torch). A batch of nothing else costs 0.
+    z_loss : float, default 0.0
+        On logits, adds z_loss (log sum_k exp z_k)^2, times the target's weight, which keeps the logits of large
+        models from drifting; >= 0, usually 1e-4.
 
     References
     ----------
+    Chowdhery et al. (2022), PaLM (z-loss);
     Bridle (1990), Probabilistic Interpretation of Feedforward Classification Network Outputs;
     Szegedy et al. (2016), Rethinking the Inception Architecture (label smoothing).
 
@@ -155,17 +84,19 @@ class CategoricalCrossEntropy(SoftmaxLoss):
     label_smoothing: float = share(0.0)
     class_weights: tuple[float, ...] | None = weights()
     ignore_index: int | None = optional(whole(0, at_least=-(2**62)))
+    z_loss: float = non_negative(0.0)
     forms: ClassVar[Mapping[str, Any]] = {
-        "logits": _CrossEntropyOnLogits,
-        "probabilities": _CrossEntropyOnProbabilities,
+        "logits": family.Ridged(family.CROSS_ENTROPY),
+        "probabilities": CrossEntropyOnProbabilities,
     }
     claims = Traits(
         "multiclass",
-        convex=True,
-        lipschitz=lambda loss: _steepest(loss) if loss.inputs == "logits" else float("inf"),
-        smooth=lambda loss: 0.5 * _heaviest(loss) if loss.inputs == "logits" else float("inf"),
+        convex=lambda loss: loss.z_loss == 0,
+        lipschitz=lambda loss: _steepest(loss) if loss.inputs == "logits" and not loss.z_loss else float("inf"),
+        smooth=lambda loss: 0.5 * _heaviest(loss) if loss.inputs == "logits" and not loss.z_loss else float("inf"),
+        strong=lambda loss: float("-inf") if loss.z_loss else 0.0,
         symmetric=lambda loss: _even(loss.class_weights),
-        robust=lambda loss: "bounded" if loss.inputs == "logits" else "no",
+        robust=lambda loss: "bounded" if loss.inputs == "logits" and not loss.z_loss else "no",
         proper=lambda loss: loss.label_smoothing == 0 and _even(loss.class_weights),
         calibrated=lambda loss: _even(loss.class_weights),
         elicits=lambda loss: "mean" if loss.label_smoothing == 0 and _even(loss.class_weights) else "",
@@ -186,9 +117,24 @@ class CategoricalCrossEntropy(SoftmaxLoss):
         """Class weights, label smoothing and ignored label."""
         return self.class_weights, self.label_smoothing, self.ignore_index
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.z_loss and self.inputs != "logits":
+            raise ValueError(f"{type(self).__name__}: z_loss={self.z_loss:g} needs logits; give inputs='logits'")
+
+    @property
+    def texts(self) -> Texts:
+        """Cross-entropy by log p."""
+        return family.CROSS_ENTROPY.texts
+
+    @property
+    def ridge(self) -> float:
+        """The z-loss."""
+        return self.z_loss
+
     def parameters(self, f: Array) -> tuple[Any, ...]:
-        """Return nothing: targets carry the weights."""
-        return ()
+        """Return the z-loss on logits: targets carry the weights."""
+        return (self.z_loss,) if self.inputs == "logits" else ()
 
 
 def _even(class_weights: tuple[float, ...] | None) -> bool:
@@ -211,30 +157,22 @@ def _steepest(loss: Any) -> float:
     return float(np.linalg.norm(pulls, axis=2).max())
 
 
-class _FocalOnLogits:
-    """Phi(u) = -(1 - e^u)^gamma u of u = log p."""
-
-    @staticmethod
-    def value(c: Array, z: Array, gamma: float) -> Array:
-        parts = softmax(z)
-        return row_sum(times(c, focal_value(parts.complement, parts.surprise, gamma)))
-
-    @staticmethod
-    def slope(c: Array, z: Array, gamma: float) -> Array:
-        parts = softmax(z)
-        return family.slope(parts, times(c, _first(parts, gamma)))
-
-    @staticmethod
-    def curvature(c: Array, z: Array, gamma: float) -> Array:
-        parts = softmax(z)
-        return family.curvature(parts, times(c, _first(parts, gamma)), times(c, _second(parts, gamma)))
-
-    @staticmethod
-    def product(c: Array, z: Array, v: Array, gamma: float) -> Array:
-        parts = softmax(z)
-        return family.product(parts, times(c, _first(parts, gamma)), times(c, _second(parts, gamma)), v)
+@word
+def _focal_term(c: Array, parts: Softmax, gamma: float) -> Array:
+    """-c phi with phi(u) = -(1 - e^u)^gamma u of u = log p."""
+    return times(c, focal_value(parts.complement, parts.surprise, gamma))
 
 
+@word
+def _focal_pull(c: Array, parts: Softmax, gamma: float) -> Array:
+    return times(c, _first(parts, gamma))
+
+
+def _focal_bend(c: Array, parts: Softmax, gamma: float) -> Array:
+    return times(c, _second(parts, gamma))
+
+
+@word
 def _first(parts: Softmax, gamma: float) -> Array:
     """phi': -(1-p)^gamma (1 + gamma p (-log p) / (1-p))."""
     p, u, surprise = parts.probability, parts.complement, parts.surprise
@@ -249,6 +187,9 @@ def _second(parts: Softmax, gamma: float) -> Array:
     steep = power(where(gone, full_like(u, 1.0), u), gamma - 1.0)
     inner = 2.0 * p - times(p, surprise) + (gamma - 1.0) * times(p * p, surprise_ratio(u, surprise))
     return where(gone, full_like(u, 0.0), gamma * steep * inner)
+
+
+FOCAL = family.SoftmaxForm(Texts(_focal_term, _focal_pull), _focal_bend)
 
 
 class _FocalOnProbabilities:
@@ -306,7 +247,10 @@ class CategoricalFocal(SoftmaxLoss):
     gamma: float = non_negative(2.0)
     alpha: tuple[float, ...] | None = weights()
     ignore_index: int | None = optional(whole(0, at_least=-(2**62)))
-    forms: ClassVar[Mapping[str, Any]] = {"logits": _FocalOnLogits, "probabilities": _FocalOnProbabilities}
+    forms: ClassVar[Mapping[str, Any]] = {
+        "logits": FOCAL,
+        "probabilities": _FocalOnProbabilities,
+    }
     claims = Traits(
         "multiclass",
         convex=lambda loss: loss.gamma == 0 or loss.inputs == "probabilities",
@@ -334,6 +278,16 @@ class CategoricalFocal(SoftmaxLoss):
     def settings(self) -> tuple[tuple[float, ...] | None, float, int | None]:
         """Class weights, label smoothing (none) and ignored label."""
         return self.alpha, 0.0, self.ignore_index
+
+    @property
+    def texts(self) -> Texts:
+        """Focal loss by log p."""
+        return FOCAL.texts
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """Gamma."""
+        return (self.gamma,)
 
     def parameters(self, f: Array) -> tuple[Any, ...]:
         """Return gamma."""

@@ -7,12 +7,137 @@ sum_k b_k (e_k - p)(e_k - p)^T - a_k (diag p - p p^T).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from ..ops import full_like, where
-from ..ops.arrays import Softmax, column, diagonal, off_diagonal, outer, row_sum
+from ..engine.rows import Texts
+from ..ops import full_like, times, where, word
+from ..ops.arrays import Softmax, column, diagonal, off_diagonal, outer, row_max, row_sum, softmax
 
 Array = Any
+
+
+@dataclass(frozen=True)
+class SoftmaxForm:
+    """The formulas on logits of a loss sum_k c_k phi(log p_k), from its texts; the row kernels compile the same texts.
+
+    Attributes
+    ----------
+    texts : Texts
+        c phi and c phi', from c, the parts of the softmax and the parameters.
+    bend : callable
+        c phi'', likewise.
+    """
+
+    texts: Texts
+    bend: Callable[..., Array]
+
+    def value(self, c: Array, z: Array, *parameters: Any) -> Array:
+        """Per-sample values (n,)."""
+        return row_sum(self.texts.term(c, softmax(z), *parameters))
+
+    def slope(self, c: Array, z: Array, *parameters: Any) -> Array:
+        """Gradient (n, k)."""
+        parts = softmax(z)
+        return slope(parts, self.texts.pull(c, parts, *parameters))
+
+    def value_and_slope(self, c: Array, z: Array, *parameters: Any) -> tuple[Array, Array]:
+        """Both from one softmax."""
+        parts = softmax(z)
+        values = row_sum(self.texts.term(c, parts, *parameters))
+        return values, slope(parts, self.texts.pull(c, parts, *parameters))
+
+    def curvature(self, c: Array, z: Array, *parameters: Any) -> Array:
+        """Hessian (n, k, k)."""
+        parts = softmax(z)
+        return curvature(parts, self.texts.pull(c, parts, *parameters), self.bend(c, parts, *parameters))
+
+    def product(self, c: Array, z: Array, v: Array, *parameters: Any) -> Array:
+        """Hessian times v (n, k)."""
+        parts = softmax(z)
+        return product(parts, self.texts.pull(c, parts, *parameters), self.bend(c, parts, *parameters), v)
+
+
+@word
+def surprise_term(c: Array, parts: Softmax) -> Array:
+    """Return c (-log p): what a class adds to the cross-entropy."""
+    return times(c, parts.surprise)
+
+
+@word
+def surprise_pull(c: Array, parts: Softmax) -> Array:
+    """Its derivative by log p."""
+    return -c
+
+
+def straight(c: Array, parts: Softmax) -> Array:
+    """Nothing: -log p is straight in log p."""
+    return full_like(parts.surprise, 0.0)
+
+
+CROSS_ENTROPY = SoftmaxForm(Texts(surprise_term, surprise_pull), straight)
+
+
+@dataclass(frozen=True)
+class Ridged:
+    """Another form plus ridge times (logsumexp z)^2, which counts as much as the row's coefficients together.
+
+    Attributes
+    ----------
+    form : SoftmaxForm
+        The other; its parameters stand before the ridge.
+    """
+
+    form: SoftmaxForm
+
+    def value(self, c: Array, z: Array, *parameters: Any) -> Array:
+        """Per-sample values (n,)."""
+        return self.value_and_slope(c, z, *parameters)[0] if parameters[-1] else self.form.value(c, z, *parameters[:-1])
+
+    def slope(self, c: Array, z: Array, *parameters: Any) -> Array:
+        """Gradient (n, k)."""
+        return self.value_and_slope(c, z, *parameters)[1] if parameters[-1] else self.form.slope(c, z, *parameters[:-1])
+
+    def value_and_slope(self, c: Array, z: Array, *parameters: Any) -> tuple[Array, Array]:
+        """Both from one softmax."""
+        *own, ridge = parameters
+        values, gradient = self.form.value_and_slope(c, z, *own)
+        if not ridge:
+            return values, gradient
+        parts, level = _level(z)
+        weight = ridge * column(row_sum(c))
+        pressed = values + row_sum(times(weight, level * level))
+        return pressed, gradient + times(parts.probability, times(2.0 * weight, level))
+
+    def curvature(self, c: Array, z: Array, *parameters: Any) -> Array:
+        """Hessian (n, k, k): of the ridge 2 (p p^T + level (diag p - p p^T))."""
+        *own, ridge = parameters
+        matrix = self.form.curvature(c, z, *own)
+        if not ridge:
+            return matrix
+        parts, level = _level(z)
+        p, weight = parts.probability, 2.0 * ridge * column(row_sum(c))
+        spread = times(p * parts.complement, level)
+        within = off_diagonal(outer(p, times(p, 1.0 - level))) + diagonal(p * p + spread)
+        return matrix + times(column(weight), within)
+
+    def product(self, c: Array, z: Array, v: Array, *parameters: Any) -> Array:
+        """Hessian times v (n, k)."""
+        *own, ridge = parameters
+        result = self.form.product(c, z, v, *own)
+        if not ridge:
+            return result
+        parts, level = _level(z)
+        p, weight = parts.probability, 2.0 * ridge * column(row_sum(c))
+        mean = column(row_sum(p * v))
+        return result + times(weight, p * mean + times(p, level * (v - mean)))
+
+
+def _level(z: Array) -> tuple[Softmax, Array]:
+    """Return the softmax and logsumexp z: the largest logit and the surprise at it, which is the smallest."""
+    parts = softmax(z)
+    return parts, row_max(z) - row_max(-parts.surprise)
 
 
 def slope(parts: Softmax, a: Array) -> Array:
