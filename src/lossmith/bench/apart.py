@@ -42,9 +42,6 @@ class Task(Protocol):
     def title(self) -> str:
         """For the screen."""
 
-    def known(self, results: Results) -> bool:
-        """Tell whether the results have it."""
-
     def run(self, results: Results) -> dict[str, Any]:
         """Measure, and return the fields of the results that change."""
 
@@ -74,11 +71,6 @@ class CompileTask:
     def title(self) -> str:
         """For the screen."""
         return f"compile time of {FAMILIES[self.family].title}"
-
-    def known(self, results: Results) -> bool:
-        """Tell whether the results have it."""
-        said = any(note.startswith(self.title) for note in results.notes)
-        return said or any(entry.family == self.family for entry in results.compilations)
 
     def run(self, results: Results) -> dict[str, Any]:
         """Measure, and return the fields of the results that change."""
@@ -121,11 +113,6 @@ class MemoryTask:
     def title(self) -> str:
         """For the screen."""
         return f"peak memory of {self.contender}"
-
-    def known(self, results: Results) -> bool:
-        """Tell whether the results have it."""
-        here = any(entry.contender == self.contender for entry in results.memory)
-        return here or any(note.startswith(self.title) for note in results.notes)
 
     def run(self, results: Results) -> dict[str, Any]:
         """Measure, and return the fields of the results that change."""

@@ -78,10 +78,13 @@ def memory(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for family_name, dtype, shape in asked["cases"]:
         family = FAMILIES[family_name]
         small = family.quick[0] if family.quick else (_KERNEL_SIZE,)
-        for contender in _contenders(name, prepare(family, GRADIENT, dtype, small), threads):
-            if not contender.refusal:
-                contender.call()  # libraries, kernels and threads are there before anything is measured
-        yield from _peaks(name, prepare(family, GRADIENT, dtype, tuple(shape)), threads)
+        try:
+            for contender in _contenders(name, prepare(family, GRADIENT, dtype, small), threads):
+                if not contender.refusal:
+                    contender.call()  # libraries, kernels and threads are there before anything is measured
+            yield from _peaks(name, prepare(family, GRADIENT, dtype, tuple(shape)), threads)
+        except Exception as problem:  # the other cases are worth having all the same
+            print(f"{family_name}: {problem}", file=sys.stderr)
 
 
 def _peaks(name: str, work: Work, threads: int) -> Iterator[dict[str, Any]]:
@@ -92,7 +95,7 @@ def _peaks(name: str, work: Work, threads: int) -> Iterator[dict[str, Any]]:
             "operation": work.operation,
             "dtype": work.dtype,
             "shape": work.shape,
-            "contender": name,
+            "contender": contender.name,
             "variant": contender.variant,
             "peak": peak,
             "results": results,
@@ -147,6 +150,8 @@ def _status(field: str) -> int:
 
 def _bytes(result: Any) -> int:
     """Return the size of all arrays in a result, of whatever library."""
+    if result is None:  # there is no bias to differentiate by
+        return 0
     if isinstance(result, tuple | list):
         return sum(_bytes(part) for part in result)
     return int(math.prod(result.shape) * result.dtype.itemsize)

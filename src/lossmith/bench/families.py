@@ -256,7 +256,7 @@ _ALL = (
     Family("kl_divergence", "KL divergence of logits", ROWS, _distributions, {}, ((100_000, 10), (20_000, 1_000)),
            ((10_000, 10),), (), "n x k"),
     Family("gaussian_nll", "Gaussian NLL", ROWS, _gaussian, {}, ((1_000_000,),), ((100_000,),), (), "n"),
-    Family("dice", "Dice", STRUCTURED, _masks, {"inputs": "logits", "smooth": 1.0}, ((16, 512, 512),),
+    Family("dice", "Dice", STRUCTURED, _masks, {"inputs": "logits", "smooth": 0.0}, ((16, 512, 512),),
            ((4, 128, 128),), (), "N x H x W"),
     Family("ctc", "CTC", STRUCTURED, _sequences, {}, ((200, 16, 40, 30), (500, 32, 1_000, 50)),
            ((50, 8, 40, 10),), (), "T, N, C, S"),

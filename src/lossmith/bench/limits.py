@@ -51,7 +51,7 @@ def mover(work: Work, threads: int) -> Callable[[], None]:
         How many slices.
     """
     sources = [array.reshape(-1) for array in work.inputs]
-    targets = [np.zeros(int(np.prod(shape)), dtype) for shape, dtype in work.results]
+    targets = [np.ones(int(np.prod(shape)), dtype) for shape, dtype in work.results]
     copies, reads, fills = _paired(sources, targets)
 
     def part(index: int, parts: int) -> None:

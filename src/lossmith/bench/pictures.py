@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..plots.style import ACCENT, GRID, INK, MUTED, PALETTE, dress, legend_above, new_figure
 from .families import ELEMENTWISE, FAMILIES, GRADIENT, OPERATION_TITLES
-from .record import MEMORY, OURS, Cell, Results
+from .record import MEMORY, OURS, OURS_IN_TORCH, Cell, Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 # Colour and marker of each contender, the same in every picture.
 _LOOKS = {
     OURS: (ACCENT, "o"),
+    OURS_IN_TORCH: ("#4aa3df", "h"),
     "numpy": (PALETTE[6], "s"),
     "sklearn": (PALETTE[4], "D"),
     "torch": (PALETTE[1], "^"),
     "torch.compile": ("#8c3b00", "<"),
     "optax": (PALETTE[2], "v"),
     "keras": (PALETTE[3], "P"),
-    "pytorch-metric-learning": (PALETTE[5], "X"),
+    "pytorch-metric-learning": ("#7b4fb5", "X"),
 }
 _COLUMNS = 3
 

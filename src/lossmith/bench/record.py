@@ -11,6 +11,7 @@ from typing import Any, Self
 
 TIMED, DIFFERS, FAILED, SKIPPED = "timed", "differs", "failed", "skipped"
 OURS = "lossmith"
+OURS_IN_TORCH = "lossmith in torch"
 MEMORY, ARITHMETIC = "memory limit", "arithmetic limit"
 LIMITS = (MEMORY, ARITHMETIC)
 FORMAT = 1
@@ -105,7 +106,8 @@ class Cell:
     @property
     def peers(self) -> list[Timing]:
         """Timed contenders that are neither ours nor limits, fastest first."""
-        found = [t for t in self.timings if t.contender not in (OURS, *LIMITS) and t.median is not None]
+        others = [t for t in self.timings if t.contender not in (OURS, OURS_IN_TORCH, *LIMITS)]
+        found = [timing for timing in others if timing.median is not None]
         return sorted(found, key=lambda timing: timing.median or 0.0)
 
 
@@ -198,6 +200,8 @@ class Results:
         All that could take part.
     cells, compilations, memory : tuples
         What was measured, in order.
+    done : tuple of str
+        Measurements in processes of their own that need not be made again.
     notes : tuple of str
         What went wrong or was left out.
     seconds : float
@@ -216,6 +220,7 @@ class Results:
     cells: tuple[Cell, ...] = ()
     compilations: tuple[Compilation, ...] = ()
     memory: tuple[Memory, ...] = ()
+    done: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     finished: bool = False
@@ -259,6 +264,7 @@ def _rebuilt(facts: dict[str, Any]) -> dict[str, Any]:
         "cells": cells,
         "compilations": tuple(Compilation(**entry) for entry in facts["compilations"]),
         "memory": memory,
+        "done": tuple(facts["done"]),
         "notes": tuple(facts["notes"]),
     }
 

@@ -238,7 +238,7 @@ class Benchmark:
         tasks = [] if self._settings.quick else apart.tasks(self._settings)
         known = {cell.key for cell in self.results.cells}
         todo = [c for c in cells if cell_key(c[0].name, *c[1:]) not in known]
-        rest = [task for task in tasks if not task.known(self.results)]
+        rest = [task for task in tasks if task.title not in self.results.done]
         self._progress.started(len(cells) + len(tasks), len(cells) + len(tasks) - len(todo) - len(rest))
         with machine.held_to(self._settings.threads), _calm():
             self._progress.doing("loading the competitors")
@@ -249,7 +249,8 @@ class Benchmark:
                 self._keep(seconds=before + time.monotonic() - started)
         for task in rest:
             self._progress.doing(task.title)
-            self._keep(**task.run(self.results), seconds=before + time.monotonic() - started)
+            done = (*self.results.done, task.title)
+            self._keep(**task.run(self.results), done=done, seconds=before + time.monotonic() - started)
             self._progress.advanced()
         self._keep(finished=True)
         return self.results

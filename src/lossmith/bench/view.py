@@ -9,7 +9,20 @@ from typing import Any
 from ..report.words import number
 from . import bars
 from .families import ELEMENTWISE, FAMILIES, GRADIENT, OPERATION_TITLES
-from .record import ARITHMETIC, DIFFERS, FAILED, LIMITS, MEMORY, OURS, SKIPPED, TIMED, Cell, Results, Timing
+from .record import (
+    ARITHMETIC,
+    DIFFERS,
+    FAILED,
+    LIMITS,
+    MEMORY,
+    OURS,
+    OURS_IN_TORCH,
+    SKIPPED,
+    TIMED,
+    Cell,
+    Results,
+    Timing,
+)
 
 Row = dict[str, Any]
 _MEANINGS = {DIFFERS: "differs", FAILED: "failed", SKIPPED: "not run"}
@@ -175,7 +188,7 @@ def family_tables(results: Results) -> list[Row]:
 
 
 def _cell_rows(cell: Cell) -> list[Row]:
-    order = {name: place for place, name in enumerate((OURS, *LIMITS))}
+    order = {name: place for place, name in enumerate((OURS, OURS_IN_TORCH, *LIMITS))}
     ranked = sorted(cell.timings, key=lambda t: (order.get(t.contender, 9), t.median is None, t.median or 0.0))
     fastest = cell.peers[0].median if cell.peers else None
     limit = cell.seconds(MEMORY)
@@ -188,7 +201,7 @@ def _cell_rows(cell: Cell) -> list[Row]:
                 "work": f"{OPERATION_TITLES[cell.operation]}, {cell.dtype}",
                 "shape": shape(cell),
                 "contender": timing.label,
-                "ours": timing.contender == OURS,
+                "ours": timing.contender in (OURS, OURS_IN_TORCH),
                 "limit": timing.contender in LIMITS,
                 "time": duration(timing.median) if timing.status == TIMED else _MEANINGS[timing.status],
                 "spread": _spread(timing),

@@ -65,9 +65,9 @@ def _nothing(threads: int) -> None:
 
 
 def _torch(threads: int) -> None:
-    from . import pytorch
+    from . import torch_calls
 
-    pytorch.prepare(threads)
+    torch_calls.prepare(threads)
 
 
 def _optax(threads: int) -> None:
@@ -86,6 +86,12 @@ def _from_sklearn(work: Work, threads: int) -> list[Contender]:
     from . import scikit
 
     return scikit.contenders(work, threads)
+
+
+def _from_ours(work: Work, threads: int) -> list[Contender]:
+    from . import ours_torch
+
+    return ours_torch.contenders(work)
 
 
 def _from_torch(work: Work, threads: int) -> list[Contender]:
@@ -129,6 +135,7 @@ _TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow_cpu", "tf-nightly")
 _ALL = (
     Entrant("numpy", "NumPy, as in a textbook", (("numpy",),), _nothing, _from_textbook),
     Entrant("sklearn", "scikit-learn _loss", (("scikit-learn",),), _nothing, _from_sklearn),
+    Entrant("lossmith_torch", "Lossmith in torch (to_torch)", (_TORCH,), _torch, _from_ours),
     Entrant("torch", "PyTorch, eager", (_TORCH,), _torch, _from_torch),
     Entrant("optax", "Optax under jax.jit", (("optax",), ("jax",), ("jaxlib",)), _optax, _from_optax),
     Entrant("keras", "Keras on TensorFlow", (("keras",), _TENSORFLOW), _keras, _from_keras, slow=True),
@@ -164,7 +171,7 @@ def enter(names: Sequence[str], threads: int) -> list[Peer]:
     list of Peer
         All that are known; those that do not take part have no version and a note why.
     """
-    return [_entered(entrant, entrant.name in names, threads) for entrant in _ALL]
+    return [_entered(entrant, entrant.name in names, threads) for entrant in ENTRANTS.values()]
 
 
 def _entered(entrant: Entrant, wanted: bool, threads: int) -> Peer:

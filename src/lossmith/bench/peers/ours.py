@@ -29,7 +29,8 @@ def contenders(work: Work) -> list[Contender]:
     fresh = Contender(OURS, "", lambda: both(y, f), _read)
     if work.family.tier not in (ELEMENTWISE, ROWS):
         return [fresh]
-    out = tuple(np.zeros(shape, dtype) for shape, dtype in work.results)
+    # ones: pages that nobody has written to do not exist yet
+    out = tuple(np.ones(shape, dtype) for shape, dtype in work.results)
     return [fresh, Contender(OURS, "out=", lambda: both(y, f, out=out), _read)]
 
 
@@ -39,7 +40,10 @@ def _read(result: Any) -> Outcome:
 
 
 def _linear(work: Work) -> list[Contender]:
-    loss: Any = work.family.loss()
+    """Return the linear layer with its loss: no loss of the registry, since it has two arrays to differentiate by."""
+    from ...losses.linear import LinearCrossEntropy
+
+    loss = LinearCrossEntropy(**work.family.settings)
     y, x, w = work.y, work.f, work.arrays["w"]
     if work.operation == VALUE:
         return [Contender(OURS, "", lambda: loss(y, x, w), outcome)]
@@ -47,5 +51,5 @@ def _linear(work: Work) -> list[Contender]:
 
 
 def _read_linear(result: Any) -> Outcome:
-    value, gradients = result
-    return outcome(value, *(gradients if isinstance(gradients, tuple) else (gradients,)))
+    value, (by_x, by_w, _) = result
+    return outcome(value, by_x, by_w)

@@ -1,26 +1,20 @@
-"""PyTorch, eager or compiled: forward and backward of the mean, as a training step does it."""
+"""PyTorch, eager or compiled: its losses, or the expression a user writes where it has none."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
-from ..families import HESSIAN, LINEAR, STRUCTURED, VALUE, Work
-from .contender import Contender, Outcome, outcome
+from ..families import HESSIAN, LINEAR, Work
+from . import torch_calls
+from .contender import Contender
 
 # (y, f, settings) -> the mean. Those that torch does not have are marked in _WRITTEN.
 Mean = Callable[..., Any]
 _WRITTEN = (
-    "log_cosh",
-    "focal",
-    "quantile",
-    "tukey",
-    "hinge",
-    "squared_hinge",
-    "categorical_focal",
-    "dice",
-    "contrastive",
-)
+    "log_cosh", "focal", "quantile", "tukey", "hinge", "squared_hinge", "categorical_focal", "dice", "contrastive",
+)  # fmt: skip
 _NO_SECOND = ("quantile", "mae", "hinge")  # autograd drops the derivative of a constant slope
 
 
@@ -37,107 +31,14 @@ def contenders(work: Work, compiled: bool = False) -> list[Contender]:
     form = _forms().get(work.name)
     if form is None or (work.operation == HESSIAN and (work.name in _NO_SECOND or compiled)):
         return []
-    if work.family.tier == LINEAR:
-        return [_linear(work, compiled)]
     import torch
 
-    name = "torch.compile" if compiled else "torch"
-    y = torch.from_numpy(work.y)
-    f = torch.from_numpy(_layout(work)).requires_grad_()
-    settings = work.family.settings
-    run = torch.compile(form, fullgraph=True) if compiled else form
+    mean = functools.partial(form, **work.family.settings)
     note = "written by hand: torch has no such loss" if work.name in _WRITTEN else ""
-    calls = {VALUE: _value, HESSIAN: _hessian}
-    call = calls.get(work.operation, _gradient)(lambda: run(y, f, **settings), f)
-    return [Contender(name, "", call, lambda result: _read(work, result), note)]
-
-
-def prepare(threads: int) -> None:
-    """Set the number of threads of this process.
-
-    Parameters
-    ----------
-    threads : int
-        For operations and for backward.
-    """
-    import torch
-
-    torch.set_num_threads(threads)
-
-
-def _layout(work: Work) -> Any:
-    """Return predictions as torch wants them: CTC has frames first."""
-    import numpy as np
-
-    return np.ascontiguousarray(work.f.transpose(1, 0, 2)) if work.name == "ctc" else work.f
-
-
-def _read(work: Work, result: Any) -> Outcome:
-    value, *derivatives = (part.detach().numpy() for part in result)
-    if work.family.tier == STRUCTURED:
-        found = outcome(value, *derivatives)
-        turned = (d.transpose(1, 0, 2) if work.name == "ctc" else d for d in found.derivatives)
-        return Outcome(found.value, tuple(turned))
-    gradient, hessian = derivatives[:1], derivatives[1:]
-    # The second derivative is taken of the sum already.
-    scaled = outcome(value, *gradient, scale=1.0 if hessian else work.count)
-    return Outcome(scaled.value, scaled.derivatives + outcome(0.0, *hessian).derivatives)
-
-
-def _value(loss: Callable[[], Any], f: Any) -> Callable[[], Any]:
-    import torch
-
-    def call() -> Any:
-        with torch.no_grad():
-            return (loss(),)
-
-    return call
-
-
-def _gradient(loss: Callable[[], Any], f: Any) -> Callable[[], Any]:
-    def call() -> Any:
-        f.grad = None
-        value = loss()
-        value.backward()
-        return value, f.grad
-
-    return call
-
-
-def _hessian(loss: Callable[[], Any], f: Any) -> Callable[[], Any]:
-    """Differentiate twice; samples do not interact, so the gradient's sum gives the diagonal."""
-    import torch
-
-    def call() -> Any:
-        value = loss()
-        (gradient,) = torch.autograd.grad(value * f.numel(), f, create_graph=True)
-        (hessian,) = torch.autograd.grad(gradient.sum(), f)
-        return value, gradient, hessian
-
-    return call
-
-
-def _linear(work: Work, compiled: bool) -> Contender:
-    import torch
-    from torch.nn import functional as F
-
-    y = torch.from_numpy(work.y)
-    x, w = (torch.from_numpy(work.arrays[key]).requires_grad_() for key in ("f", "w"))
-    two_steps = lambda: F.cross_entropy(x @ w.T, y)  # noqa: E731
-    step = torch.compile(two_steps, fullgraph=True) if compiled else two_steps
-    name = "torch.compile" if compiled else "torch"
-    if work.operation == VALUE:
-        return Contender(name, "", _value(step, x), lambda r: outcome(r[0].detach().numpy()))
-
-    def call() -> Any:
-        x.grad = w.grad = None
-        value = step()
-        value.backward()
-        return value, x.grad, w.grad
-
-    return Contender(
-        name, "", call, lambda r: outcome(*(part.detach().numpy() for part in r)), "two steps: logits, then their loss"
-    )
+    note = "two steps: logits, then their loss" if work.family.tier == LINEAR else note
+    if compiled:
+        return [torch_calls.contender(work, "torch.compile", torch.compile(mean, fullgraph=True), note)]
+    return [torch_calls.contender(work, "torch", mean, note)]
 
 
 def _forms() -> dict[str, Mean]:

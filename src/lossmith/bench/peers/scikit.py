@@ -53,7 +53,7 @@ def contenders(work: Work, threads: int) -> list[Contender]:
         return [Contender("sklearn", "", call, lambda r: outcome(r * factor))]
     if work.operation == HESSIAN:
         return [Contender("sklearn", "", lambda: _three(loss, y, f, threads), read, "value and gradient_hessian")]
-    value, gradient = np.zeros(len(f), f.dtype), np.zeros_like(f)
+    value, gradient = np.ones(len(f), f.dtype), np.ones_like(f)
     fresh = lambda: loss.loss_gradient(y, f, n_threads=threads)  # noqa: E731
     into = lambda: loss.loss_gradient(  # noqa: E731
         y, f, loss_out=value, gradient_out=gradient, n_threads=threads
