@@ -51,7 +51,8 @@ def reduced(loss: Any, parts: Sequence[Any], f: Tensor, weight: Any, reduction: 
     ValueError
         When gradients of values that share predictions are asked for one by one.
     """
-    if reduction == "none" and not loss.separate and f.requires_grad and torch.is_grad_enabled():
+    wanted = f.requires_grad and torch.is_grad_enabled()
+    if reduction == "none" and not loss.separate and wanted:
         raise ValueError(
             f"{type(loss).__name__}: its values share predictions, so reduction='none' has no gradient to attach; "
             "give 'mean' or 'sum' (with sample_weight), or detach y_pred if only the values are wanted"
@@ -59,7 +60,10 @@ def reduced(loss: Any, parts: Sequence[Any], f: Tensor, weight: Any, reduction: 
     others = [*parts] if weight is None else [*parts, weight]
     # Clones, since a compiler refuses the same tensor twice, such as the empty array for lengths not given.
     tensors = [x if isinstance(x, torch.Tensor) else torch.as_tensor(x).clone() for x in others]
-    value: Tensor = _Structured.apply(f, _configuration(loss), weight is not None, reduction, *tensors)[0]
+    settings = (_configuration(loss), weight is not None, reduction)
+    # Not through the function when compiling without a gradient: the compiler then miscounts its arguments.
+    direct = torch.compiler.is_compiling() and not wanted
+    value: Tensor = (_computed(f, tensors, *settings) if direct else _Structured.apply(f, *settings, *tensors))[0]
     return value
 
 
