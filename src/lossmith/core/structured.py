@@ -9,7 +9,9 @@ Three words mean the same in all of them:
   values of different samples may lean on the same prediction, so there is no unreduced gradient in general.
 * *Weights* are one number for each sample; weight 0 deletes it.
 
-NumPy computes in float64 whatever the dtype of y_pred, which the results have.
+NumPy computes in float64 whatever the dtype of y_pred, which the results have. A loss may bring a kernel for large
+inputs of float32 and float64 (``_cells``, ``_sweep``); which of the two computes depends on shapes and dtype only, so
+that the same call always gives the same bits.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..engine import jit
 from ..ops import is_numpy, namespace
 from . import contract, host
 from .attach import attach, stop_gradient
@@ -32,10 +35,12 @@ Array = Any
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Targets = tuple[Array, ...]
+# Below this many cells NumPy takes a few milliseconds: nobody should wait for a compiler.
+KERNEL_FROM = 32_768
 
 
 class Evaluation(NamedTuple):
-    """What a structured loss computes in one go.
+    """What a structured loss computes in one go; without a gradient if only values were asked for.
 
     Attributes
     ----------
@@ -43,13 +48,13 @@ class Evaluation(NamedTuple):
         One for each sample, not weighted.
     measure : ndarray, shape (m,), or None
         What a sample counts in the mean besides its weight; 1 if None.
-    gradient : ndarray of y_pred's shape
+    gradient : ndarray of y_pred's shape, or None
         Of sum(weight * values).
     """
 
     values: Floats
     measure: Floats | None
-    gradient: Floats
+    gradient: Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +62,8 @@ class StructuredLoss(Loss):
     """Base of the structured tier.
 
     Subclasses say what their targets are (``_parts``), check them (``_checked``) and compute values and
-    gradient together (``_value_and_gradient``); ``separate`` tells whether value i depends on y_pred[i] only.
+    gradient together (``_value_and_gradient``), or values alone (``_value``) where that is less work; ``separate``
+    tells whether value i depends on y_pred[i] only. A kernel is two more methods, ``_cells`` and ``_sweep``.
     """
 
     tier: ClassVar[str] = "structured"
@@ -96,7 +102,8 @@ class StructuredLoss(Loss):
         y_true, y_pred, sample_weight
             As in the call.
         out : tuple of two ndarrays, optional
-            Arrays to fill (NumPy only): the value's shape, () if reduced, and y_pred's shape.
+            Arrays to fill (NumPy only): the value's shape, () if reduced, and y_pred's shape, both of y_pred's
+            dtype. The gradient may take the place of y_pred.
         reduction : {"mean", "sum", "none"}
             "none" gives a value for each sample, with the gradient of their sum.
 
@@ -107,8 +114,16 @@ class StructuredLoss(Loss):
         """
         check_reduction(reduction)
         parts, f, weight = self._accept(y_true, y_pred, sample_weight, False)
-        found = self._run(parts, f, weight, reduction)
-        return found if out is None else _fill(out, found)
+        if out is None:
+            value, gradient = self._run(parts, f, weight, reduction)
+            return value, gradient
+        values, place = _checked_out(out, self._shape(parts, f, reduction), f)
+        value, gradient = self._run(parts, f, weight, reduction, place=place)
+        values[...] = value
+        if gradient is not place:
+            place[...] = gradient
+        filled: tuple[Array, Array] = out
+        return filled
 
     # --- what a loss of this tier provides ------------------------------------------------------------
 
@@ -128,6 +143,23 @@ class StructuredLoss(Loss):
     def _value_and_gradient(self, y: Any, f: Floats, weight: Floats) -> Evaluation:
         """Compute values, and the gradient of sum(weight * values); f may be overwritten."""
 
+    def _value(self, y: Any, f: Floats, weight: Floats) -> Evaluation:
+        """Compute the same values alone, to the bit; f may be overwritten."""
+        return self._value_and_gradient(y, f, weight)
+
+    def _cells(self, parts: Targets, f: Array) -> int:
+        """Say how many numbers a kernel would compute, by the shapes alone; 0 where there is no kernel."""
+        return 0
+
+    def _sweep(self, parts: Targets, f: Array, share: Floats, place: Array | None) -> Evaluation:
+        """Check and compute by the kernel, for a loss that is ``separate``.
+
+        ``f`` is float32 or float64, in C order, and not to be written to, unless it is ``place``. ``share`` is what the
+        reduced loss gains by each value; where it is 0 nothing is looked at. ``place``, None if only values are
+        wanted, is to be filled with the gradient of sum(share * values).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no kernel")
+
     # --- the tier's own work --------------------------------------------------------------------------
 
     def _accept(
@@ -144,7 +176,7 @@ class StructuredLoss(Loss):
 
     def _reduced(self, y: Targets, f: Array, weight: Any, reduction: str) -> Array:
         if is_numpy(f):
-            return self._run(y, f, weight, reduction)[0]
+            return self._run(y, f, weight, reduction, gradient=False)[0]
         if host.is_torch(f):
             return host.torch_structured(self, y, f, weight, reduction)
         constant = stop_gradient(f)
@@ -162,45 +194,104 @@ class StructuredLoss(Loss):
             "give 'mean' or 'sum' (with sample_weight), or NumPy arrays if only the values are wanted"
         )
 
-    def _run(self, parts: Targets, f: Array, weight: Any, reduction: str) -> tuple[Array, Array]:
-        others = parts if weight is None else (*parts, weight)
-        work = functools.partial(self._compute, weighted=weight is not None, reduction=reduction)
-        shape = (self._count(parts, f),) if reduction == "none" else ()
-        value, gradient = host.run(work, f, others, (shape, tuple(f.shape)))
-        return value[()], gradient
+    def _shape(self, parts: Targets, f: Array, reduction: str) -> tuple[int, ...]:
+        return (self._count(parts, f),) if reduction == "none" else ()
 
-    def _compute(self, f: Any, *others: Any, weighted: bool, reduction: str) -> tuple[Floats, Floats]:
+    def _run(
+        self,
+        parts: Targets,
+        f: Array,
+        weight: Any,
+        reduction: str,
+        *,
+        gradient: bool = True,
+        place: Array | None = None,
+    ) -> tuple[Array, ...]:
+        others = parts if weight is None else (*parts, weight)
+        work = functools.partial(
+            self._compute, weighted=weight is not None, reduction=reduction, gradient=gradient, place=place
+        )
+        shapes = (self._shape(parts, f, reduction), tuple(f.shape))[: 1 + gradient]
+        value, *slope = host.run(work, f, others, shapes)
+        return value[()], *slope
+
+    def _compute(
+        self,
+        f: Any,
+        *others: Any,
+        weighted: bool,
+        reduction: str,
+        gradient: bool = True,
+        place: Array | None = None,
+    ) -> tuple[Array, ...]:
+        """Compute on NumPy arrays: the value and, if wanted, the gradient, which may lie in ``place``."""
         if f.dtype.kind != "f":
             raise TypeError(f"y_pred has dtype {f.dtype}; give floating-point numbers")
         contract.refuse_empty(f, "y_pred")
         parts = others[:-1] if weighted else others
-        count = (self._count(parts, f),)
-        given = contract.weights(others[-1], count, f) if weighted else None
-        x = f.astype(np.float64)
+        given = contract.weights(others[-1], (self._count(parts, f),), f) if weighted else None
         weight = None if given is None else given.astype(np.float64)
         with np.errstate(all="ignore"):
-            y = self._checked(parts, x, weight)
-            found = self._value_and_gradient(y, x, np.ones(count) if weight is None else weight)
-            return _reduce(found, weight, reduction)
+            if self._worth_compiling(parts, f):
+                return self._by_kernel(parts, f, weight, reduction, _place(f, place) if gradient else None)
+            return self._by_numpy(parts, f.astype(np.float64), weight, reduction, gradient)
 
+    def _worth_compiling(self, parts: Targets, f: Array) -> bool:
+        return f.dtype in (np.float32, np.float64) and self._cells(parts, f) >= KERNEL_FROM and jit.available()
 
-def _reduce(found: Evaluation, weight: Floats | None, reduction: str) -> tuple[Floats, Floats]:
-    value = np.asarray(reduce(found.values, weight, reduction, found.measure))
-    if reduction != "mean":
+    def _by_numpy(
+        self, parts: Targets, x: Floats, weight: Floats | None, reduction: str, gradient: bool
+    ) -> tuple[Array, ...]:
+        y = self._checked(parts, x, weight)
+        counts = np.ones(self._count(parts, x)) if weight is None else weight
+        found = self._value_and_gradient(y, x, counts) if gradient else self._value(y, x, counts)
+        value = np.asarray(reduce(found.values, weight, reduction, found.measure))
+        if not gradient:
+            return (value,)
+        if reduction == "mean":
+            _divide(found.gradient, _mass(found, weight))
         return value, found.gradient
+
+    def _by_kernel(
+        self, parts: Targets, f: Array, weight: Floats | None, reduction: str, place: Array | None
+    ) -> tuple[Array, ...]:
+        share = np.ones(self._count(parts, f)) if weight is None else weight
+        if reduction == "mean":
+            share = share / (share.sum() or 1.0)
+        found = self._sweep(parts, np.ascontiguousarray(f), share, place)
+        value = np.asarray(reduce(found.values, weight, reduction, found.measure))
+        if place is None:
+            return (value,)
+        if reduction == "mean" and found.measure is not None:
+            _divide(place, float((share * found.measure).sum()))
+        return value, place
+
+
+def _mass(found: Evaluation, weight: Floats | None) -> float:
     counts = np.ones(found.values.shape) if found.measure is None else found.measure
-    mass = float(reduce(counts, weight, "sum"))
-    found.gradient[...] /= mass if mass > 0 else 1.0
-    return value, found.gradient
+    return float(reduce(counts, weight, "sum"))
 
 
-def _fill(out: Any, found: tuple[Array, Array]) -> tuple[Array, Array]:
+def _divide(gradient: Array, mass: float) -> None:
+    gradient /= mass if mass > 0.0 else 1.0
+
+
+def _place(f: Array, given: Array | None) -> Array:
+    """Return an array for the gradient: the caller's, unless a kernel could not fill it while it reads f."""
+    if given is not None and given.flags.c_contiguous and (given is f or not np.may_share_memory(given, f)):
+        return given
+    return np.empty(f.shape, f.dtype)
+
+
+def _checked_out(out: Any, shape: tuple[int, ...], f: Array) -> tuple[Array, Array]:
     if not isinstance(out, tuple) or len(out) != 2:
         raise TypeError("out must be a tuple of 2 arrays to fill: the value and the gradient")
-    for target, result in zip(out, found, strict=True):
-        contract.check_out((target,), 1, result)
-        target[...] = result
-    return out
+    if not is_numpy(f):
+        raise TypeError("out works for NumPy arrays; other libraries return new arrays")
+    values, gradient = out
+    contract.check_out((values,), 1, np.broadcast_to(f.dtype.type(0), shape))
+    contract.check_out((gradient,), 1, f)
+    return values, gradient
 
 
 def whole_numbers(value: Array, argument: str, loss: str) -> Integers:

@@ -1,4 +1,4 @@
-"""The forward-backward sweep over CTC's lattice of states, in log space, for a whole batch at once.
+"""The forward-backward sweep over CTC's lattice of states in NumPy, in log space, for a whole batch at once.
 
 The states of a sequence of U labels are blank, label 1, blank, ..., label U, blank. A frame stays in its
 state, goes on to the next, or skips a blank between two different labels. The forward sweep keeps the log
@@ -72,13 +72,28 @@ def posteriors(emission: Floats, lattice: Lattice, lengths: Integers) -> tuple[F
         -log P of each sequence (N,), inf without a path, and the share of paths in each state (N, T, L); the
         shares of a sequence without a path are NaN.
     """
-    # Time first: each step works on one contiguous block.
+    steps = _steps(emission, lattice)
+    forward, levels = _forward(steps, lattice, lengths)
+    values = _cost(forward, levels, lattice)
+    return values, np.moveaxis(_backward(steps, forward[1:], lattice, lengths), 0, 1)
+
+
+def log_likelihood(emission: Floats, lattice: Lattice, lengths: Integers) -> Floats:
+    """Return -log P of each sequence (N,) alone; parameters as in :func:`posteriors`."""
+    forward, levels = _forward(_steps(emission, lattice), lattice, lengths)
+    return _cost(forward, levels, lattice)
+
+
+def _steps(emission: Floats, lattice: Lattice) -> Floats:
+    """Put time first, so that each step works on one contiguous block."""
     steps = np.ascontiguousarray(np.moveaxis(emission, 1, 0))
     steps += lattice.closed
-    forward, levels = _forward(steps, lattice, lengths)
+    return steps
+
+
+def _cost(forward: Floats, levels: Floats, lattice: Lattice) -> Floats:
     log_p = _at_end(forward[-1], lattice) + np.array([math.fsum(column) for column in levels.T])
-    shares = _backward(steps, forward[1:], lattice, lengths)
-    return np.maximum(-log_p, 0.0), np.moveaxis(shares, 0, 1)
+    return np.asarray(np.maximum(-log_p, 0.0))
 
 
 def _forward(steps: Floats, lattice: Lattice, lengths: Integers) -> tuple[Floats, Floats]:

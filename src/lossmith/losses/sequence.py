@@ -13,7 +13,9 @@ from ..core.parameters import choice, whole
 from ..core.registry import register
 from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, whole_numbers
 from ..core.traits import NOT_STATED, About, Traits
-from .lattice import Lattice, posteriors
+from ..engine import pool
+from . import lattice_sweep
+from .lattice import Lattice, log_likelihood, posteriors
 
 Array = Any
 _PADDING = -1
@@ -140,18 +142,21 @@ class CTC(StructuredLoss):
         return int(f.shape[0]) if len(f.shape) else 0
 
     def _checked(self, parts: Targets, f: Floats, weight: Floats | None) -> _Batch:
+        used = np.ones(len(f), bool) if weight is None else weight > 0.0
+        batch = self._batch(parts, f, used)
+        here = used[:, None] & (np.arange(f.shape[1]) < batch.input_lengths[:, None])
+        silent = here & (f.max(axis=2) == -np.inf)
+        if silent.any():
+            raise _silent(*np.argwhere(silent)[0])
+        return batch
+
+    def _batch(self, parts: Targets, f: Array, used: npt.NDArray[np.bool_]) -> _Batch:
         if f.ndim != 3:
             raise ValueError(f"CTC: y_pred has shape {f.shape}; give logits (sequences, frames, classes)")
         if self.blank >= f.shape[2]:
             raise ValueError(f"CTC: blank={self.blank} but y_pred has {f.shape[2]} classes")
         batch = _batch(parts, *f.shape[:2])
-        used = np.ones(len(f), bool) if weight is None else weight > 0.0
         self._check_labels(batch, f.shape[2], used)
-        here = used[:, None] & (np.arange(f.shape[1]) < batch.input_lengths[:, None])
-        silent = here & (f.max(axis=2) == -np.inf)
-        if silent.any():
-            n, t = np.argwhere(silent)[0]
-            raise ValueError(f"CTC: y_pred is -inf for every class in frame {t} of sequence {n}; mask fewer classes")
         return batch
 
     def _check_labels(self, batch: _Batch, classes: int, used: npt.NDArray[np.bool_]) -> None:
@@ -164,6 +169,8 @@ class CTC(StructuredLoss):
                 f"except the blank {self.blank} (pad with -1 or give target_lengths)"
             )
 
+    # --- in NumPy ---------------------------------------------------------------------------------------
+
     def _value_and_gradient(self, y: Any, f: Floats, weight: Floats) -> Evaluation:
         here = weight > 0.0
         if here.all():
@@ -174,30 +181,80 @@ class CTC(StructuredLoss):
                 values[here], gradient[here] = self._of_batch(_Batch(*(part[here] for part in y)), f[here])
         if (weight != 1.0).any():
             gradient *= weight[:, None, None]
-        return self._without_path(Evaluation(values, np.ones(len(f)), gradient))
+        gradient[values == np.inf] = 0.0
+        return Evaluation(*self._counted(values), gradient)
+
+    def _value(self, y: Any, f: Floats, weight: Floats) -> Evaluation:
+        here, values = weight > 0.0, np.zeros(len(f))
+        if here.any():
+            batch = _Batch(*(part[here] for part in y))
+            lattice = Lattice.of(batch.labels, batch.target_lengths, self.blank)
+            values[here] = log_likelihood(_emission(batch, f[here], lattice)[0], lattice, batch.input_lengths)
+        return Evaluation(*self._counted(values))
 
     def _of_batch(self, y: _Batch, z: Floats) -> tuple[Floats, Floats]:
-        """Return values and their gradients, which take the place of the logits z."""
-        frames = np.arange(z.shape[1]) < y.input_lengths[:, None]
+        """Return values and their gradients."""
         lattice = Lattice.of(y.labels, y.target_lengths, self.blank)
-        z[~frames] = 0.0
-        z = _finite_top(z)
-        emission = np.take_along_axis(z, lattice.classes[:, None, :], axis=2)
-        top, rest, p = _softmax(z)
-        # One after the other: next to a large logit, log1p(rest) would vanish.
-        emission -= top[:, :, None]
-        emission -= np.log1p(rest)[:, :, None]
+        emission, p = _emission(y, z, lattice)
         values, occupied = posteriors(emission, lattice, y.input_lengths)
-        return values, _difference(p, occupied, lattice.classes, frames)
+        return values, _difference(p, occupied, lattice.classes, _frames(y, z))
 
-    def _without_path(self, found: Evaluation) -> Evaluation:
-        impossible = found.values == np.inf
-        found.gradient[impossible] = 0.0
-        if self.infeasible == "inf" or found.measure is None:
-            return found
-        found.values[impossible] = 0.0
-        found.measure[impossible] = 0.0
-        return found
+    def _counted(self, values: Floats) -> tuple[Floats, Floats | None]:
+        """Return values, and what each counts in the mean."""
+        impossible = values == np.inf
+        if self.infeasible == "inf" or not impossible.any():
+            return values, None
+        return np.where(impossible, 0.0, values), np.where(impossible, 0.0, 1.0)
+
+    # --- by the kernel ----------------------------------------------------------------------------------
+
+    def _cells(self, parts: Targets, f: Array) -> int:
+        if f.ndim != 3 or parts[0].ndim != 2:
+            return 0
+        return int(f.shape[0] * f.shape[1] * (f.shape[2] + 2 * parts[0].shape[1] + 1))
+
+    def _sweep(self, parts: Targets, f: Array, share: Floats, place: Array | None) -> Evaluation:
+        batch = self._batch(parts, f, share > 0.0)
+        lengths = np.stack((batch.target_lengths, batch.input_lengths))
+        values, faults = np.empty(len(f)), np.empty(len(f), np.int64)
+        gradient = np.empty((0, 0, 0), f.dtype) if place is None else place
+        run = lattice_sweep.sweep_single if f.dtype == np.float32 else lattice_sweep.sweep_double
+
+        def work(start: int, stop: int) -> None:
+            run(_fixed(f), batch.labels, lengths, share, self.blank, values, faults, gradient, start, stop)
+
+        pool.share(len(f), work)
+        if (faults >= 0).any():
+            n = int((faults >= 0).argmax())
+            raise _silent(n, faults[n])
+        return Evaluation(*self._counted(values))
+
+
+def _silent(n: int, t: int) -> ValueError:
+    return ValueError(f"CTC: y_pred is -inf for every class in frame {t} of sequence {n}; mask fewer classes")
+
+
+def _fixed(x: Array) -> Array:
+    """Return a view that nobody may write to, so that one compiled kernel serves all arrays."""
+    view = x.view()
+    view.flags.writeable = False
+    return view
+
+
+def _frames(y: _Batch, z: Floats) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.arange(z.shape[1]) < y.input_lengths[:, None])
+
+
+def _emission(y: _Batch, z: Floats, lattice: Lattice) -> tuple[Floats, Floats]:
+    """Return the log probability of each state's class (N, T, L), and the probabilities in the place of z."""
+    z[~_frames(y, z)] = 0.0
+    z = _finite_top(z)
+    emission = np.take_along_axis(z, lattice.classes[:, None, :], axis=2)
+    top, rest, p = _softmax(z)
+    # One after the other: next to a large logit, log1p(rest) would vanish.
+    emission -= top[:, :, None]
+    emission -= np.log1p(rest)[:, :, None]
+    return emission, p
 
 
 def _finite_top(z: Floats) -> Floats:
