@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import time
 import warnings
@@ -177,29 +178,23 @@ def begin(settings: Settings, command: str, folder: Path, resume: bool) -> Resul
     InputError
         When what is there was measured otherwise.
     """
-    import dataclasses
-
     fresh = Results(
         command=command,
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
         machine=machine.describe(),
         versions=machine.versions(),
-        settings=dataclasses.asdict(settings),
+        settings={name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(settings).items()},
     )
     kept = read(folder) if resume else None
     if kept is None:
         return fresh
     same = ("threads", "quick", "peers")
-    changed = [name for name in same if list(_listed(kept.settings[name])) != list(_listed(fresh.settings[name]))]
+    changed = [name for name in same if kept.settings.get(name) != fresh.settings[name]]
     if changed or kept.versions != fresh.versions:
         what = ", ".join(changed) or "the versions of packages"
         raise InputError(f"--resume: {str(folder)!r} was measured with other {what}; give another --output")
     return replace(kept, command=command, settings=fresh.settings, finished=False)
-
-
-def _listed(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else (value,)
 
 
 class Benchmark:
