@@ -327,6 +327,9 @@ def _structured() -> Iterator[Case]:
     def embedded(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
         return rng.integers(0, 3, n), rng.normal(0, 1, (n, 4))
 
+    def paired(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
+        return np.arange(2 * n).reshape(2, n).T, rng.normal(0, 1, (2 * n, 4))
+
     def sequences(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
         return rng.integers(1, 3, (n, 2)), rng.normal(0, 2, (n, 6, 3))
 
@@ -336,6 +339,8 @@ def _structured() -> Iterator[Case]:
     for selection in ("all", "hard"):
         yield Case(lm.Triplet(selection=selection), embedded)
     yield Case(lm.Contrastive(margin=2.0), embedded)
+    yield Case(lm.NTXent(), embedded)
+    yield Case(lm.InfoNCE(), paired)
     yield Case(lm.CTC(), sequences)
     yield Case(lm.Dice(), masks)
 

@@ -91,6 +91,18 @@ def _pairs() -> Iterator[Case]:
         yield _embedding_case(loss, labels, obvious.contrastive_terms)
 
 
+def _against_negatives() -> Iterator[Case]:
+    labels, views = np.array([0, 1, 0, 2, 1, 0, 2, 3]), np.array([0, 1, 2, 3, 0, 1, 2, 3])
+    for temperature in (0.07, 0.5):
+        for y in (labels, views):
+            yield _embedding_case(lm.NTXent(temperature=temperature), y, obvious.nt_xent_terms)
+    pairs, shared = np.array([[0, 4], [1, 5], [2, 6], [3, 7]]), np.array([[0, 4], [1, 4], [2, 0], [0, 7], [3, 5]])
+    for symmetric in (False, True):
+        loss = lm.InfoNCE(temperature=0.2, symmetric=symmetric)
+        for y in (pairs, shared):
+            yield _embedding_case(loss, y, obvious.info_nce_terms)
+
+
 def _embedding_case(loss: Any, y: Array, terms: Any) -> Case:
     f = _embeddings(3, (8, 3))
     form = "labels" if y.ndim == 1 else "given"
@@ -135,4 +147,4 @@ def _mask_case(loss: Any, y: Array, f: Array, mask: Array, lift: Callable[[Any],
     return Case(f"{loss!r}-{kind}", loss, y, f, lambda x, w=None: obvious.dice_terms(loss, mask, lift(x), w), _rows)
 
 
-CASES = (*_triplets(), *_pairs(), *_sequences_cases(), *_masks())
+CASES = (*_triplets(), *_pairs(), *_against_negatives(), *_sequences_cases(), *_masks())

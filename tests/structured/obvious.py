@@ -138,6 +138,37 @@ def contrastive_terms(loss: Any, y: Any, x: Any, weight: Any = None) -> Terms:
     return terms
 
 
+def nt_xent_terms(loss: Any, y: Any, x: Any, weight: Any = None) -> Terms:
+    """Each pair of one label against the embeddings of other labels."""
+    n = range(len(y))
+    w = [mp.mpf(1)] * len(y) if weight is None else exact(weight)
+    terms = []
+    for a, p in itertools.permutations(n, 2):
+        if y[a] == y[p] and w[a] * w[p] > 0:
+            others = [(w[j], 1 - cosine(x[a], x[j])) for j in n if y[j] != y[a]]
+            terms.append((w[a] * w[p], _against(1 - cosine(x[a], x[p]), others, loss.temperature)))
+    return terms
+
+
+def info_nce_terms(loss: Any, y: Any, x: Any, weight: Any = None) -> Terms:
+    """Each query with its key against the keys of rows with another key."""
+    w = [mp.mpf(1)] * len(y) if weight is None else exact(weight)
+    terms = []
+    for (query, key), mass in zip(y, w, strict=True):
+        others = [(w[j], 1 - cosine(x[query], x[k])) for j, (_, k) in enumerate(y) if k != key]
+        value = _against(1 - cosine(x[query], x[key]), others, loss.temperature)
+        if loss.symmetric:
+            others = [(w[j], 1 - cosine(x[key], x[q])) for j, (q, _) in enumerate(y) if q != query]
+            value = (value + _against(1 - cosine(x[query], x[key]), others, loss.temperature)) / 2
+        terms.append((mass, value))
+    return terms
+
+
+def _against(positive: Number, others: list[tuple[Number, Number]], temperature: float) -> Number:
+    own = mp.exp(positive / temperature)
+    return -mp.log(own / (own + mp.fsum(w * mp.exp(s / temperature) for w, s in others)))
+
+
 # --- CTC ----------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from .binary import BinaryCrossEntropy
 from .compose import MultiTask, WeightedSum
 from .counts import PoissonNLL
 from .divergence import KLDivergence
-from .embedding import Contrastive, Triplet
+from .embedding import Contrastive, InfoNCE, NTXent, Triplet
 from .imbalance import BinaryFocal
 from .likelihood import GaussianNLL, NegativeLogLikelihood
 from .margin import Hinge, SquaredHinge
@@ -28,11 +28,13 @@ __all__ = [
     "GaussianNLL",
     "Hinge",
     "Huber",
+    "InfoNCE",
     "KLDivergence",
     "LogCosh",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "MultiTask",
+    "NTXent",
     "NegativeLogLikelihood",
     "PoissonNLL",
     "Quantile",

@@ -1,7 +1,9 @@
-"""Losses on embeddings, put together from a distance, a selection of pairs or triplets, and a reducer."""
+"""Losses on embeddings, put together from a geometry, classes and a judge of tiles (see :mod:`.tiles`)."""
 
 from __future__ import annotations
 
-from .losses import Contrastive, Triplet
+from .contrastive import Contrastive
+from .nt_xent import InfoNCE, NTXent
+from .triplet import Triplet
 
-__all__ = ["Contrastive", "Triplet"]
+__all__ = ["Contrastive", "InfoNCE", "NTXent", "Triplet"]

@@ -1,0 +1,43 @@
+"""A product of matrices as a compiled loop, for tiles.
+
+It is as fast as BLAS on these shapes, and it runs on the threads that work on the tile anyway, where BLAS would
+bring threads of its own that wait for each other.
+"""
+
+from __future__ import annotations
+
+from ...engine.compiled import compiled
+from .geometry import Floats
+
+
+@compiled()
+def product_loop(a: Floats, b: Floats, out: Floats) -> None:
+    """Add a @ b to out: four rows by four terms at a time, in blocks of columns that stay in the cache."""
+    (m, terms), n = a.shape, b.shape[1]
+    whole, full = m - m % 4, terms - terms % 4
+    for begin in range(0, n, 512):
+        end = min(begin + 512, n)
+        for k in range(0, full, 4):
+            b0, b1, b2, b3 = b[k, begin:end], b[k + 1, begin:end], b[k + 2, begin:end], b[k + 3, begin:end]
+            for i in range(0, whole, 4):
+                o0, o1 = out[i, begin:end], out[i + 1, begin:end]
+                o2, o3 = out[i + 2, begin:end], out[i + 3, begin:end]
+                # Named one by one: numbers read from an array inside the loop could change under it.
+                a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
+                a10, a11, a12, a13 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
+                a20, a21, a22, a23 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
+                a30, a31, a32, a33 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
+                for j in range(end - begin):
+                    p, q, r, s = b0[j], b1[j], b2[j], b3[j]
+                    o0[j] += (a00 * p + a01 * q) + (a02 * r + a03 * s)
+                    o1[j] += (a10 * p + a11 * q) + (a12 * r + a13 * s)
+                    o2[j] += (a20 * p + a21 * q) + (a22 * r + a23 * s)
+                    o3[j] += (a30 * p + a31 * q) + (a32 * r + a33 * s)
+        for i in range(m):
+            for k in range(full if i < whole else 0, terms):
+                _add(a[i, k], b[k, begin:end], out[i, begin:end])
+
+
+def _add(a: float, b: Floats, out: Floats) -> None:
+    for j in range(b.size):
+        out[j] += a * b[j]

@@ -1,0 +1,117 @@
+"""The sweep that the losses on pairs and triplets of a batch share: memory grows as n, not as n^2.
+
+A loss is put together from a *geometry* (what lies between two embeddings), *classes* (who belongs to
+whom) and a *judge*, which turns a tile, some anchors' numbers against all embeddings, into the anchors' losses
+and into the pull of each pair: d(sum(weight * values)) / d(number). The sweep does the rest. A further loss of
+this kind (multi-similarity, supervised contrastive, circle) is a further judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ...engine import jit
+from .classes import Classes
+from .geometry import Ends, Floats, Geometry, Points, work_on
+
+# Rows of a tile, enough to make use of what is loaded for them, or more while a tile has few elements (2 MB).
+_ROWS = 128
+_TILE = 2**18
+# Multiplications of a batch, n^2 d, from which compiled loops pay: below, NumPy takes a few milliseconds.
+_COMPILED_FROM = 2**20
+
+
+class Tile(NamedTuple):
+    """Some anchors against all embeddings, with what a judge fills in.
+
+    Attributes
+    ----------
+    rows : slice
+        The anchors' places.
+    near : ndarray, shape (b, n)
+        Their distances from, or similarities to, all embeddings.
+    pull : ndarray, shape (b, n)
+        To fill: d(sum(weight * values)) / d(near).
+    values : ndarray, shape (b,)
+        To fill: the anchors' losses.
+    counts : ndarray, shape (b,)
+        To fill: what the anchors count in the mean besides their weights.
+    """
+
+    rows: slice
+    near: Floats
+    pull: Floats
+    values: Floats
+    counts: Floats
+
+    def part(self, start: int, stop: int) -> Tile:
+        """Return some rows of the tile, as views."""
+        rows = slice(self.rows.start + start, self.rows.start + stop)
+        return Tile(rows, *(array[start:stop] for array in self[1:]))
+
+
+class Swept(NamedTuple):
+    """What a sweep found; the gradients are by the points' u, and nothing but 0 if none was wanted."""
+
+    values: Floats
+    counts: Floats
+    row_gradient: Floats
+    column_gradient: Floats
+
+
+Judge = Callable[[Tile], None]
+
+
+def compiles(n: int, d: int) -> bool:
+    """Tell whether a batch is worth compiled loops; by its size only, so that equal calls give equal bits."""
+    return n * n * d >= _COMPILED_FROM and jit.available()
+
+
+def sweep(
+    geometry: Geometry, one: Points, other: Points, judge: Judge, *, fast: bool, wanted: bool, mirrored: bool = False
+) -> Swept:
+    """Judge all rows of one against all of other, tile by tile.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        What lies between the points.
+    one, other : Points, n and m of them
+        Anchors, and what they are compared with (for one batch the same points).
+    judge : callable
+        Fills pull, values and counts of a tile.
+    fast : bool
+        Use compiled loops and threads.
+    wanted : bool
+        Whether the gradient is wanted.
+    mirrored : bool
+        The pull of (i, j) is that of (j, i) and stands for both: only rows receive it.
+    """
+    n, m = len(one.u), len(other.u)
+    height = min(n, max(_ROWS, _TILE // m))
+    found = Swept(np.zeros(n), np.zeros(n), np.zeros_like(one.u), np.zeros_like(other.u))
+    near, pull = np.empty((height, m)), np.empty((height, m))
+    for start in range(0, n, height):
+        rows = slice(start, min(start + height, n))
+        size = rows.stop - start
+        tile = Tile(rows, near[:size], pull[:size], found.values[rows], found.counts[rows])
+        part = one.part(rows)
+        geometry.rows(part, other, tile.near, fast)
+        work_on(size, lambda a, z, tile=tile: judge(tile.part(a, z)), fast)  # type: ignore[misc]
+        if wanted:
+            ends = Ends(found.row_gradient[rows], found.column_gradient[: 0 if mirrored else m])
+            geometry.spread(part, other, tile.near, tile.pull, ends, fast)
+    return found
+
+
+def looped(loop: Callable[..., None], classes: Classes, *parameters: object) -> Judge:
+    """Return the judge that a compiled loop is, for a batch and the loss's parameters."""
+
+    def judge(tile: Tile) -> None:
+        arrays = (tile.near, tile.pull, tile.values, tile.counts)
+        loop(tile.rows.start, *arrays, classes.first, classes.last, classes.weight, *parameters)
+
+    return judge
