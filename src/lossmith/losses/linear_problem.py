@@ -98,7 +98,7 @@ def solve(
         The value, and gradients in the dtype in which the backend accumulates.
     """
     layer, chosen, weight, measure, shape = problem
-    step = chunk_length(chunk_size, layer, copies=2 if layer.softcap and any(wanted) else 1)
+    step = chunk_length(chunk_size, backend, layer, any(wanted))
     mass = float((measure if weight is None else weight * measure).sum())
     factor = 1.0 if reduction != "mean" else (1.0 / mass if mass else 0.0)
     found = sweep(backend, layer, chosen, step, wanted, factor)
@@ -107,7 +107,7 @@ def solve(
     return value.reshape(shape) if reduction == "none" else value, (by_x, found.w, found.bias)
 
 
-def chunk_length(given: int | None, layer: Layer, copies: int) -> int:
+def chunk_length(given: int | None, backend: Backend, layer: Layer, gradients: bool) -> int:
     """Return the rows of a chunk: what the caller says, or what suits the machine.
 
     Raises
@@ -116,13 +116,14 @@ def chunk_length(given: int | None, layer: Layer, copies: int) -> int:
         For a chunk of no rows.
     """
     if given is None:
-        return chunk_rows(len(layer.x), len(layer.w), layer.x.itemsize, copies)
+        twice = gradients and layer.softcap is not None
+        return chunk_rows(layer.x.shape[0], layer.w.shape[0], backend.room(layer.x), twice)
     if isinstance(given, bool) or int(given) != given or given < 1:
         raise ValueError(f"{NAME}: chunk_size={given!r} is not accepted; give a whole number >= 1, or None")
     return int(given)
 
 
-def check_layer(x: Array, w: Array, bias: Array | None) -> None:
+def check_layer(x: Array, w: Array, bias: Array | None, names: tuple[str, str] = ("X", "W")) -> None:
     """Check shapes and dtypes of inputs, coefficients and bias, arrays of any library.
 
     Raises
@@ -132,20 +133,24 @@ def check_layer(x: Array, w: Array, bias: Array | None) -> None:
     TypeError
         Names both dtypes.
     """
-    ours, theirs = tuple(x.shape), tuple(w.shape)
+    (ours, theirs), (first, second) = (tuple(x.shape), tuple(w.shape)), names
     if len(theirs) != 2 or len(ours) < 2 or ours[-1] != theirs[1]:
         raise ValueError(
-            f"{NAME}: X has shape {ours} and W has shape {theirs}; give X of shape (..., d) and W of shape (k, d), "
-            "one row for each class"
+            f"{NAME}: {first} has shape {ours} and {second} has shape {theirs}; give {first} of shape (..., d) and "
+            f"{second} of shape (k, d), one row for each class"
         )
     if bias is not None and tuple(bias.shape) != theirs[:1]:
-        raise ValueError(f"{NAME}: bias has shape {tuple(bias.shape)} and W has shape {theirs}; give ({theirs[0]},)")
-    for other, name in ((w, "W"), (bias, "bias")):
+        raise ValueError(
+            f"{NAME}: bias has shape {tuple(bias.shape)} and {second} has shape {theirs}; give shape ({theirs[0]},)"
+        )
+    for other, name in ((w, second), (bias, "bias")):
         if other is not None and other.dtype != x.dtype:
-            raise TypeError(f"{NAME}: X has dtype {x.dtype} and {name} has dtype {other.dtype}; give one dtype")
+            raise TypeError(f"{NAME}: {first} has dtype {x.dtype} and {name} has dtype {other.dtype}; give one dtype")
 
 
-def check_labels_shape(labels: tuple[int, ...], inputs: tuple[int, ...]) -> None:
+def check_labels_shape(
+    labels: tuple[int, ...], inputs: tuple[int, ...], names: tuple[str, str] = ("y_true", "X")
+) -> None:
     """Require one label for each row of inputs.
 
     Raises
@@ -155,7 +160,8 @@ def check_labels_shape(labels: tuple[int, ...], inputs: tuple[int, ...]) -> None
     """
     if labels != inputs[:-1]:
         raise ValueError(
-            f"{NAME}: y_true has shape {labels} and X has shape {inputs}; give labels of shape {inputs[:-1]}"
+            f"{NAME}: {names[0]} has shape {labels} and {names[1]} has shape {inputs}; "
+            f"give labels of shape {inputs[:-1]}"
         )
 
 

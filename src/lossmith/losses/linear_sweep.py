@@ -16,16 +16,18 @@ from .linear_rows import TEXTS, Targets, cap, cross_entropy, uncap
 
 Array = Any
 
-# Chunks hold 4 % of the logits, but not less than what a product needs to run at full speed, nor more than helps.
+# Chunks hold 4 % of the logits, but not less than what a product needs to run at full speed.
 _SHARE = 0.04
 _LEAST = 2**24
-_MOST = 2**25
 # Elements of a block of rows that stays in the L2 cache while NumPy goes over it several times.
 _BLOCK = 2**17
 
 
 class Backend(Protocol):
     """What the sweep asks of an array library."""
+
+    def room(self, like: Array) -> Room:
+        """Return how much memory chunks take and may take."""
 
     def empty(self, rows: int, columns: int, like: Array) -> Array:
         """Return memory for intermediate results for inputs like ``like``."""
@@ -101,6 +103,14 @@ class Wanted(NamedTuple):
     bias: bool
 
 
+class Room(NamedTuple):
+    """Memory of chunks in bytes: of a logit, of all that is alive for it at the peak, and how much pays at most."""
+
+    logit: int
+    alive: int
+    most: int
+
+
 class Swept(NamedTuple):
     """Values of all rows, 0 of those that do not count, and gradients, None where not wanted."""
 
@@ -110,22 +120,20 @@ class Swept(NamedTuple):
     bias: Array | None
 
 
-def chunk_rows(n: int, k: int, itemsize: int, copies: int, most: int = _MOST) -> int:
+def chunk_rows(n: int, k: int, room: Room, twice: bool) -> int:
     """Return how many rows of k logits to hold at a time.
 
     Parameters
     ----------
     n, k : int
         Rows and columns of all logits.
-    itemsize : int
-        Bytes of one.
-    copies : int
-        How many chunks are alive together.
-    most : int
-        Bytes beyond which larger chunks are not faster.
+    room : Room
+        What a chunk takes, and may take.
+    twice : bool
+        Whether the logits are kept beside their gradient.
     """
-    room = min(max(int(_SHARE * n * k * itemsize), _LEAST), most)
-    rows = room // (k * itemsize * copies)
+    bytes_ = min(max(int(_SHARE * n * k * room.logit), _LEAST), room.most)
+    rows = bytes_ // (k * (room.alive + twice * room.logit))
     return max(1, min(n, rows - rows % 32 if rows > 32 else rows))
 
 
@@ -202,7 +210,10 @@ def _by_inputs(backend: Backend, g: Array, w: Array, weight: Array | None, facto
 
 
 class NumpyBackend:
-    """NumPy arrays of float32 or float64, products by BLAS, rows in blocks on all threads."""
+    """NumPy arrays of float32 or float64: products by BLAS, rows by the engine's kernels."""
+
+    def room(self, like: Array) -> Room:
+        return Room(like.itemsize, like.itemsize, 2**25)
 
     def empty(self, rows: int, columns: int, like: Array) -> Array:
         return np.empty((rows, columns), like.dtype)
