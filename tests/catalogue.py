@@ -294,12 +294,23 @@ def _rows() -> Iterator[Case]:
             draw,
             oracle_rows.cross_entropy(smoothing=0.1, weights=weights),
         )
+        yield RowCase(
+            lm.CategoricalCrossEntropy(label_smoothing=0.1, z_loss=0.01),
+            draw,
+            oracle_rows.cross_entropy(smoothing=0.1, z_loss=0.01),
+        )
         for gamma in (2.0, 0.5):
             yield RowCase(lm.CategoricalFocal(gamma=gamma), draw, oracle_rows.cross_entropy(gamma=gamma))
         yield RowCase(
             lm.CategoricalFocal(inputs="probabilities", gamma=2.0, alpha=weights),
             as_probabilities(draw),
             oracle_rows.cross_entropy(gamma=2.0, weights=weights, logits=False),
+        )
+    for power, margin, given in ((1, 1.0, None), (2, 1.0, None), (1, 0.3, weights), (2, 0.0, weights)):
+        yield RowCase(
+            lm.MultiMargin(p=power, margin=margin, class_weights=given),
+            draw_labels,
+            oracle_rows.multi_margin(power=power, margin=margin, weights=given),
         )
     soft = draw_soft_rows
     yield RowCase(lm.KLDivergence(), soft, oracle_rows.kl_logits)

@@ -23,9 +23,14 @@ def _target_row(y: Any, k: int) -> list[Any]:
 
 
 def cross_entropy(
-    *, smoothing: float = 0.0, weights: Sequence[float] | None = None, gamma: float = 0.0, logits: bool = True
+    *,
+    smoothing: float = 0.0,
+    weights: Sequence[float] | None = None,
+    gamma: float = 0.0,
+    logits: bool = True,
+    z_loss: float = 0.0,
 ) -> RowFormula:
-    """-sum_k w_k t_k (1 - p_k)^gamma log p_k with t the smoothed target."""
+    """-sum_k w_k t_k ((1 - p_k)^gamma log p_k - z_loss (log sum exp z)^2) with t the smoothed target."""
 
     def value(y: Any, f: Row) -> Any:
         k = len(f)
@@ -33,7 +38,24 @@ def cross_entropy(
         target = [(1 - mpf(smoothing)) * t + mpf(smoothing) / k for t in _target_row(y, k)]
         w = weights or [1.0] * k
         terms = zip(w, target, p, strict=True)
-        return sum(-mpf(a) * t * (1 - q) ** mpf(gamma) * mp.log(q) for a, t, q in terms if t != 0)
+        price = sum(-mpf(a) * t * (1 - q) ** mpf(gamma) * mp.log(q) for a, t, q in terms if t != 0)
+        if z_loss == 0.0:
+            return price
+        level = mp.log(sum(mp.exp(v) for v in f))
+        return price + mpf(z_loss) * level**2 * sum(mpf(a) * t for a, t in zip(w, target, strict=True))
+
+    return value
+
+
+def multi_margin(*, power: int = 1, margin: float = 1.0, weights: Sequence[float] | None = None) -> RowFormula:
+    """w_y / k sum over j != y of max(0, margin - f_y + f_j)^power; for target rows its expectation."""
+
+    def of_label(y: int, f: Row) -> Any:
+        w = mpf((weights or [1.0] * len(f))[y])
+        return w / len(f) * sum(max(mpf(0), mpf(margin) - f[y] + v) ** power for j, v in enumerate(f) if j != y)
+
+    def value(y: Any, f: Row) -> Any:
+        return sum(t * of_label(i, f) for i, t in enumerate(_target_row(y, len(f))) if t != 0)
 
     return value
 

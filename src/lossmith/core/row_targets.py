@@ -46,6 +46,67 @@ def labels(y: Array, f: Array, loss: str) -> Array:
     return y
 
 
+def read_labels(y: Array, f: Array, loss: str, ignored: int | None = None, *, later: bool = False) -> Array:
+    """Check labels and return them as integers, int64 if they are NumPy's.
+
+    Parameters
+    ----------
+    y, f : array, shapes (...) and (..., k)
+        Labels and predictions.
+    loss : str
+        Name for messages.
+    ignored : int, optional
+        A label that is accepted besides 0 ... k-1.
+    later : bool
+        Whether a kernel will look at the labels, so that those in its own dtype need no look now.
+
+    Raises
+    ------
+    TypeError
+        For floats of a library that tells them apart.
+    ValueError
+        Names the first label outside, or both shapes.
+    """
+    label_shape(y, f, loss)
+    if not is_numpy(f):
+        if is_float(y):
+            raise TypeError(f"{loss}: y_true holds floats of shape {tuple(y.shape)}; give whole-number labels")
+        return y
+    if not (later and y.dtype == np.int64):
+        labels(y if ignored is None else np.where(y == ignored, 0, y), f, loss)
+    return y.astype(np.int64, copy=False)
+
+
+def one_hot_labels(y: Array, f: Array, loss: str) -> Array:
+    """Return the labels of one-hot rows.
+
+    Raises
+    ------
+    ValueError
+        For rows that are not one 1 among zeros, and for shapes that differ.
+    """
+    row_shape(y, f, "y_true", loss)
+    xp = namespace(y)
+    if is_numpy(y) and not (((y == 0) | (y == 1)).all() and (y.sum(-1) == 1).all()):
+        raise ValueError(f"{loss}: y_true has rows that are not one-hot; give labels of shape {tuple(f.shape[:-1])}")
+    return xp.argmax(y, axis=-1)
+
+
+def class_weights_fit(weights: tuple[float, ...] | None, f: Array, loss: str) -> None:
+    """Check that there is one weight for each class.
+
+    Raises
+    ------
+    ValueError
+        Names both numbers.
+    """
+    if weights is not None and len(weights) != f.shape[-1]:
+        raise ValueError(
+            f"{loss}: {len(weights)} class weights were given and y_pred has {f.shape[-1]} columns; "
+            "give one weight for each class"
+        )
+
+
 def row_shape(y: Array, f: Array, argument: str, loss: str) -> Array:
     """Check that there is one target row for each row of predictions.
 

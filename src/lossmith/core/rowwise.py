@@ -28,10 +28,14 @@ class RowForm(Protocol):
     the Hessian times v, (n, k), without the matrix.
     """
 
-    value: Callable[..., Array]
-    slope: Callable[..., Array]
-    curvature: Callable[..., Array]
-    product: Callable[..., Array]
+    @property
+    def value(self) -> Callable[..., Array]: ...
+    @property
+    def slope(self) -> Callable[..., Array]: ...
+    @property
+    def curvature(self) -> Callable[..., Array]: ...
+    @property
+    def product(self) -> Callable[..., Array]: ...
 
 
 Kernel = Callable[[Array, Array, Array, "Array | None"], None]

@@ -40,8 +40,8 @@ class Traits:
     strong : float
         inf curvature where it exists; 0 when not strongly convex.
     kinks : tuple of float
-        Where the gradient jumps: values of f - y for regression, of y * f for margin losses; the same for
-        every target.
+        Where the gradient jumps: values of f - y for regression, of y * f for margin losses, of f_y - f_j for
+        losses on scores of classes; the same for every target.
     symmetric : bool
         l(y, y + r) = l(y, y - r) in the prediction of y; for classes, that relabelling them changes
         nothing: l(y, f) = l(-y, -f), l(y, p) = l(1 - y, 1 - p), or a permutation of a row.

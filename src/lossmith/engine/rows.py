@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ops import word
-from . import jit, rows_exp, rows_hard, rows_soft
+from . import jit, rows_exp, rows_hard, rows_margin, rows_soft
 from .compiled import Compiled, compiled
 from .pool import share
 
@@ -129,6 +129,57 @@ def softmax(
 
     share(len(z), work, max(1, _PER_THREAD // z.shape[1]))
     return min(bad, default=-1)
+
+
+def rivals(
+    price: Function,
+    rate: Function,
+    z: Array,
+    labels: Array,
+    values: Array,
+    slopes: Array | None = None,
+    *,
+    margin: float = 1.0,
+    class_weights: Array | None = None,
+) -> int:
+    """Fill values and gradient of w_y / k sum over j != y of price(margin - z_y + z_j).
+
+    Parameters
+    ----------
+    price, rate : callable
+        A formula of one number and its derivative, both marked ``@word``.
+    z, labels, values, slopes : ndarray
+        As for :func:`softmax`.
+    margin : float
+        By how much the label's score should lead.
+    class_weights : ndarray of float64, shape (k,), optional
+        w.
+
+    Returns
+    -------
+    int
+        The first row whose label is none (then nothing is written), or -1.
+    """
+    if (stranger := _first_stranger(_fixed(labels), z.shape[1], False, 0)) >= 0:
+        return int(stranger)
+    run = _rivals(price, rate, z.dtype.name)
+    whole = np.empty((0, z.shape[1]), z.dtype) if slopes is None else slopes
+    weights = _fixed(_NONE if class_weights is None else class_weights)
+
+    def work(start: int, stop: int) -> None:
+        part = slice(start, stop)
+        run(_fixed(z[part]), _fixed(labels[part]), weights, float(margin), values[part], whole[part])
+
+    share(len(z), work, max(1, _PER_THREAD // z.shape[1]))
+    return -1
+
+
+@functools.lru_cache(maxsize=64)
+def _rivals(price: Function, rate: Function, dtype: str) -> Compiled:
+    grade = "single" if dtype == "float32" else "double"
+    names = {"price": Compiled(price, grade, _CONTRACT), "rate": Compiled(rate, grade, _CONTRACT)}
+    compete = Compiled(word(_completed(rows_margin.compete_row, names)), grade, _LANES)
+    return Compiled(_completed(rows_margin.rival_rows, {"compete": compete}), grade, _CONTRACT)
 
 
 def _fixed(array: Array) -> Array:

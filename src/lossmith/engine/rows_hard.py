@@ -64,7 +64,7 @@ def head_of_row(
     a = pull(c, parts, *parameters)
     tilt = times(2.0 * ridge * c, level)
     value = term(c, parts, *parameters) + times(ridge * c, level * level)
-    return value, a * q + tilt * p, (tilt - a) / total
+    return value, a * q + times(p, tilt), (tilt - a) / total
 
 
 def first_stranger(labels: Array, classes: Number, some_ignored: bool, ignored: Number) -> Number:
@@ -188,8 +188,9 @@ def short_rows(
         if slopes.size > 0:
             fill = slopes[start : start + count]
             for i in range(count):
-                out = fill[i]
+                out, factor = fill[i], lanes[3, i]
+                infinite = abs(factor) == np.inf  # with a logit at infinity and a ridge
                 for j in range(k):
-                    out[j] = where(spent[j, i] == Real(0.0), Real(0.0), spent[j, i] * lanes[3, i])
+                    out[j] = where(infinite & (spent[j, i] == Real(0.0)), Real(0.0), spent[j, i] * factor)
                 label = labels[start + i]
                 out[0 if some_ignored and label == ignored else label] = heads[1, i]

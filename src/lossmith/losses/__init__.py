@@ -9,7 +9,7 @@ from .divergence import KLDivergence
 from .embedding import Contrastive, InfoNCE, NTXent, Triplet
 from .imbalance import BinaryFocal
 from .likelihood import GaussianNLL, NegativeLogLikelihood
-from .margin import Hinge, SquaredHinge
+from .margin import Hinge, MultiMargin, SquaredHinge
 from .multiclass import CategoricalCrossEntropy, CategoricalFocal
 from .quantile import Quantile
 from .robust import Huber, LogCosh, Tukey
@@ -33,6 +33,7 @@ __all__ = [
     "LogCosh",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "MultiMargin",
     "MultiTask",
     "NTXent",
     "NegativeLogLikelihood",

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import contract
 from ..core.domain import UNIT, Domain
-from ..core.row_targets import is_float, label_shape, labels, probability_rows, row_shape
+from ..core.row_targets import class_weights_fit, labels, probability_rows, read_labels, row_shape
 from ..core.rowwise import LOGITS, Kernel, RowWiseLoss
 from ..engine import rows
 from ..ops import full_like, is_numpy, where
@@ -40,28 +40,14 @@ class SoftmaxLoss(RowWiseLoss):
 
     def read_targets(self, y_true: Any, f: Array) -> Array:
         """Check labels (n,), one-hot or soft rows (n, k) and class weights; what the kernel checks is left to it."""
-        name, class_weights = type(self).__name__, self.settings[0]
-        if class_weights is not None and len(class_weights) != f.shape[-1]:
-            raise ValueError(
-                f"{name}: {len(class_weights)} class weights were given and y_pred has {f.shape[-1]} columns; "
-                "give one weight for each class"
-            )
+        name = type(self).__name__
+        class_weights_fit(self.settings[0], f, name)
         if self.inputs == "probabilities":
             probability_rows(f, f, "y_pred", name)
         y = contract.as_array(y_true, "y_true")
         if len(y.shape) == len(f.shape):
             return (row_shape if self.by_kernel(f) else probability_rows)(contract.targets(y, f), f, "y_true", name)
-        return self._read_labels(y, f)
-
-    def _read_labels(self, y: Array, f: Array) -> Array:
-        name, ignore = type(self).__name__, self.settings[2]
-        if not is_numpy(f):
-            if is_float(y):
-                raise TypeError(f"{name}: y_true holds floats of shape {tuple(y.shape)}; give whole-number labels")
-            return label_shape(y, f, name)
-        if not (y.dtype == np.int64 and self.by_kernel(f)):
-            labels(y if ignore is None else np.where(y == ignore, 0, y), f, name)
-        return label_shape(y, f, name).astype(np.int64, copy=False)
+        return read_labels(y, f, name, self.settings[2], later=self.by_kernel(f))
 
     def coefficients(self, y: Array, f: Array) -> Array:
         """Turn labels and rows into c (n, k): one-hot rows, zeros for ignored labels, smoothed and weighted."""

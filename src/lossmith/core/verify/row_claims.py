@@ -29,7 +29,10 @@ def _largest(rows: Rows) -> list[Floats]:
 
 
 def smooth(rows: Rows, claimed: float) -> Finding:
-    """Supremum of the Hessian's largest eigenvalue."""
+    """Supremum of the Hessian's largest eigenvalue, infinite where the gradient jumps."""
+    jumps = [place for line in _lines(rows) for place in _jumps(line)]
+    if jumps:
+        return claimed == np.inf, f"the gradient jumps at f={jumps[0][1]}"
     found = rows.supremum(lambda y, f: rows.eigenvalues(y, f)[:, -1], _largest(rows))
     return bound("sup eigenvalue", found, claimed, rows.scale(_largest(rows)))
 
@@ -43,6 +46,7 @@ def strong(rows: Rows, claimed: float) -> Finding:
     return bound("inf eigenvalue", _lowest(rows), claimed, rows.scale(_largest(rows)), sign=-1.0)
 
 
+@functools.lru_cache(maxsize=2)
 def _lines(rows: Rows) -> list[Lines]:
     return [Lines(rows, k) for k in ((2,) if rows.space == "columns" else rows.class_counts[:2])]
 
@@ -58,14 +62,26 @@ def convex(rows: Rows, claimed: bool) -> Finding:
 
 
 def kinks(rows: Rows, claimed: tuple[float, ...]) -> Finding:
-    """The gradient jumps nowhere on lines through the domain."""
-    if claimed:
-        return False, "places of kinks are defined for elementwise losses only"
+    """Where the gradient jumps on lines through the domain, the label leads a rival by one of the claimed numbers."""
     lines = _lines(rows)
-    jumps = [jump for line in lines for jump in line.slope_jumps]
-    if jumps:
-        return False, f"gradient jumps from {jumps[0].before:.6g} to {jumps[0].after:.6g} on a line"
-    return True, f"no jump of the gradient on {sum(len(line.bundle[0]) for line in lines)} lines"
+    jumps = [place for line in lines for place in _jumps(line)]
+    if not jumps:
+        return not claimed, f"no jump of the gradient on {sum(len(line.bundle[0]) for line in lines)} lines"
+    if not claimed or rows.space == "columns":
+        return False, f"the gradient jumps at y={jumps[0][0]}, f={jumps[0][1]}"
+    leads = [np.delete(f[int(np.argmax(y))] - f, int(np.argmax(y))) for y, f in jumps]
+    gaps = [float(np.abs(np.subtract.outer(lead, claimed)).min()) for lead in leads]
+    if max(gaps) > 1e-4:
+        return False, f"the gradient jumps where the label's leads are {leads[int(np.argmax(gaps))]}"
+    reached = [min(float(np.abs(lead - kink).min()) for lead in leads) for kink in claimed]
+    return max(reached) <= 1e-4, f"the gradient jumps at {len(jumps)} places, where a lead is one of {claimed}"
+
+
+def _jumps(line: Lines) -> list[tuple[Floats, Floats]]:
+    """Return targets and predictions where the gradient jumps on lines."""
+    y, start, step = line.bundle
+    at = [(int(jump.target), jump.prediction) for jump in line.slope_jumps]
+    return [(y[number], start[number] + place * step[number]) for number, place in at]
 
 
 def symmetric(rows: Rows, claimed: bool) -> Finding:
@@ -139,10 +155,17 @@ class Draw:
 
     def risk(self, z: Floats) -> Floats:
         """Return the expected loss of rows of coordinates."""
-        total = np.zeros(len(z))
-        f = self.rows.predictions(z)
+        risk = self._risk(self.rows.predictions(z))
+        if self.rows.loss.inputs != "logits":
+            return risk
+        # Every shift of the logits stands for the same distribution; a loss may prefer the one that is normalised.
+        level = np.log(np.exp(z - z.max(-1, keepdims=True)).sum(-1, keepdims=True)) + z.max(-1, keepdims=True)
+        return np.minimum(risk, self._risk(z - level))
+
+    def _risk(self, f: Floats) -> Floats:
+        total = np.zeros(len(f))
         for label, weight in enumerate(self.truth):
-            y = np.tile(np.eye(len(self.truth))[label], (len(z), 1))
+            y = np.tile(np.eye(len(self.truth))[label], (len(f), 1))
             total = total + weight * self.rows.value(y, f)
         return total
 
@@ -257,7 +280,7 @@ def task(rows: Rows, claimed: str) -> Finding:
     }
     taken = [name for name, y in kinds.items() if _takes(rows, y, f)]
     wanted = {
-        "multiclass": [["class labels", "rows of probabilities"]],
+        "multiclass": [["class labels", "rows of probabilities"], ["class labels"]],
         "distribution": [["rows of probabilities"], ["class labels", "labels beyond the classes", "numbers"]],
     }
     return taken in wanted.get(claimed, []), f"its targets are {', '.join(taken)}"

@@ -40,7 +40,23 @@ class Rows:
         """What a row of predictions is: one of SIMPLEX, "columns" (declared one by one), or "" (unknown)."""
         if len(self.loss.prediction_domains[self.loss.inputs]) > 1:
             return "columns"
+        if self.loss.inputs == "scores":
+            return "logits"  # one free number for each class, too
         return self.loss.inputs if self.loss.inputs in SIMPLEX else ""
+
+    @functools.cached_property
+    def soft(self) -> bool:
+        """Whether targets may lie between classes."""
+        k = self.class_counts[0]
+        try:
+            self.loss(np.full((1, k), 1.0 / k), self.predictions(np.zeros((1, k))))
+        except ValueError:
+            return False
+        return True
+
+    def targets(self, k: int) -> Floats:
+        """Distributions over k classes that the loss takes: certain ones, and even ones and others in between."""
+        return targets(k) if self.soft else targets(k)[: min(k, 3)]
 
     @property
     def class_counts(self) -> tuple[int, ...]:
@@ -93,7 +109,7 @@ class Rows:
         sizes = 10.0 ** np.linspace(-2, largest, 31)
         z = (sizes[:, None, None] * _directions(k)).reshape(-1, k)
         z = np.concatenate([np.zeros((1, k)), z])
-        y = targets(k)
+        y = self.targets(k)
         every_y, every_z = np.repeat(y, len(z), axis=0), np.tile(z, (len(y), 1))
         span = np.ptp(every_z, axis=1)
         # Probabilities fall exponentially in the logits: powers of ten of 1/p.
@@ -158,7 +174,7 @@ class Lines(Curves):
             y = np.array([0.0, 2.0, -1.0, 10.0] * 4)
             start, end = (self.rows.predictions(rng.normal(size=(16, self.k)) * 2) for _ in range(2))
             return y, start, end - start
-        y = np.repeat(targets(self.k), 3, axis=0)
+        y = np.repeat(self.rows.targets(self.k), 3 if self.rows.soft else 6, axis=0)
         start = rng.normal(size=y.shape) * 2
         end = rng.normal(size=y.shape) * 2
         start, end = self.rows.predictions(start), self.rows.predictions(end)

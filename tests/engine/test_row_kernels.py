@@ -1,0 +1,424 @@
+"""Row kernels against NumPy, against 60 digits, and against what callers may hand them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lossmith as lm
+import oracle_rows
+from catalogue import ROWS, RowCase
+from lossmith.engine import rows
+
+pytest.importorskip("numba")
+
+COMPILED = [case for case in ROWS if case.loss.kernel is not None]
+every = pytest.mark.parametrize("case", COMPILED, ids=[f"{case.id}-{case.draw.__name__}" for case in COMPILED])
+DTYPES = (np.float64, np.float32)
+NEVER = 2**62
+# Relative to the largest entry of a row.
+RTOL = {np.float64: 1e-12, np.float32: 1e-5}
+
+
+@pytest.fixture(params=["short", "long"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both loops, for tables of every size."""
+    monkeypatch.setattr(rows, "KERNEL_FROM", 1)
+    monkeypatch.setattr(rows, "SHORT", 2**31 if request.param == "short" else 0)
+    return str(request.param)
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels for tables of every size."""
+    monkeypatch.setattr(rows, "KERNEL_FROM", 1)
+
+
+def by_numpy(loss: Any, y: Any, f: Any) -> tuple[Any, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "KERNEL_FROM", NEVER)
+        values, slopes = loss.value_and_gradient(y, f.astype(np.float64))
+    return values, slopes
+
+
+def check_close(got: tuple[Any, Any], want: tuple[Any, Any], rtol: float, label: str = "") -> None:
+    """Values relative to themselves, gradients to the largest entry of their row; infinities and NaN alike."""
+    for g, wide in zip(got, want, strict=True):
+        with np.errstate(over="ignore"):
+            w = wide.astype(g.dtype).astype(np.float64)
+        scale = np.abs(w) if w.ndim == 1 else np.abs(w).max(-1, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            same = (np.abs(g - w) <= rtol * scale + 1e-37) | (g == w) | (np.isnan(g) & np.isnan(w))
+        off = ~same.reshape(len(g), -1).all(-1)
+        assert not off.any(), f"{label}: rows {np.flatnonzero(off)}, got {g[off]}, want {w[off]}"
+
+
+# --- against NumPy and the textbook -------------------------------------------------------------------
+
+
+@every
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+def test_the_kernel_is_the_formulas(case: RowCase, dtype: Any, kernels: str) -> None:
+    """Rows that fill several tiles and leave one open; every order alone is the order in company, bit for bit."""
+    y, f = case.sample(333, seed=3, dtype=dtype)
+    got = case.loss.value_and_gradient(y, f)
+    assert got[0].dtype == got[1].dtype == dtype
+    check_close(got, by_numpy(case.loss, y, f), RTOL[dtype], f"{case.id} {kernels}")
+    np.testing.assert_array_equal(case.loss(y, f, reduction="none"), got[0])
+    np.testing.assert_array_equal(case.loss.gradient(y, f), got[1])
+
+
+@every
+def test_the_kernel_against_60_digits(case: RowCase, kernels: str) -> None:
+    y, f = case.sample(5, seed=8)
+    values, slopes = case.loss.value_and_gradient(y, f)
+    want = [
+        (float(oracle_rows.exact_row(case.truth, a, b)), [float(v) for v in oracle_rows.gradient(case.truth, a, b)])
+        for a, b in zip(y.tolist(), f.tolist(), strict=True)
+    ]
+    truth = np.array([w[0] for w in want]), np.array([w[1] for w in want])
+    np.testing.assert_allclose(values, truth[0], rtol=4e-15, atol=1e-15)
+    check_close((values, slopes), (values, truth[1]), 2e-14, case.id)
+
+
+@every
+def test_a_wrong_formula_is_noticed(case: RowCase, always: None) -> None:
+    """Negative control: a kernel whose values or gradient are off by a little fails the comparison."""
+    y, f = case.sample(50, seed=3)
+    values, slopes = case.loss.value_and_gradient(y, f)
+    want = by_numpy(case.loss, y, f)
+    for wrong in ((values * (1 + 1e-11), slopes), (values, slopes * (1 + 1e-11)), (values, np.roll(slopes, 1, -1))):
+        with pytest.raises(AssertionError):
+            check_close(wrong, want, RTOL[np.float64])
+
+
+WIDTHS = (1, 2, 15, 16, 17, 48, 49, 127, 1000, 2049, 5003)
+LOSSES = (
+    lm.CategoricalCrossEntropy(),
+    lm.CategoricalCrossEntropy(label_smoothing=0.1, z_loss=0.3),
+    lm.CategoricalFocal(gamma=1.5),
+)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("k", WIDTHS)
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_every_width(loss: Any, k: int, dtype: Any, always: None) -> None:
+    """Vectors, their remainders, blocks of sums: no width is special."""
+    rng = np.random.default_rng(k)
+    f = (rng.normal(size=(7, k)) * 4).astype(dtype)
+    for y in (rng.integers(0, k, 7), rng.dirichlet(np.ones(k), 7).astype(dtype)):
+        check_close(loss.value_and_gradient(y, f), by_numpy(loss, y, f), RTOL[dtype], f"{k}")
+
+
+HARD = np.array(
+    [
+        [1e4, 0.0, -1e4, 3.0],
+        [1e30, -1e30, 1e30, 0.0],
+        [3e38, 1e38, -3e38, 0.0],
+        [20.0, 0.0, 0.0, 0.0],
+        [0.0, 20.0, 0.0, -1e-30],
+        [-87.0, 0.0, -103.0, -104.5],
+        [5.0, 5.0, 5.0, 5.0],
+        [0.0, -0.0, 1e-30, -1e-38],
+        [np.inf, 0.0, 1.0, 2.0],
+        [0.0, np.inf, 1.0, np.inf],
+        [-np.inf, 0.0, 1.0, -np.inf],
+        [-np.inf, -np.inf, -np.inf, 2.0],
+        [np.nan, 0.0, 1.0, 2.0],
+        [-np.nan, 0.0, np.inf, 2.0],
+        [np.nan, np.nan, np.nan, np.nan],
+    ]
+)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("soft", [False, True], ids=["labels", "rows"])
+@pytest.mark.parametrize("loss", [*LOSSES, lm.CategoricalCrossEntropy(z_loss=0.3)], ids=repr)
+def test_hard_rows(loss: Any, soft: bool, dtype: Any, kernels: str) -> None:
+    """Huge, equal, infinite and missing logits; in float32 too every entry keeps its digits beside the largest."""
+    f = np.repeat(HARD.astype(dtype), 4, 0)
+    y: Any = np.tile(np.arange(4), len(HARD))
+    if soft:
+        y = np.eye(4, dtype=dtype)[y]
+    check_close(loss.value_and_gradient(y, f), by_numpy(loss, y, f), RTOL[dtype])
+
+
+@pytest.mark.parametrize("margin", [0.0, 1.0, 17.0, 40.0, 80.0])
+def test_confident_rows_keep_relative_accuracy_in_float32(margin: float, kernels: str) -> None:
+    """Each entry of the gradient for itself, where torch, Keras and optax answer 0."""
+    f = np.zeros((2, 30), np.float32)
+    f[:, 3] = margin
+    values, slopes = lm.CategoricalCrossEntropy().value_and_gradient([3, 4], f)
+    rest = 29 * np.exp(-margin)
+    want = np.exp(f.astype(float) - margin) / (1 + rest)
+    want[0, 3], want[1, 4] = -rest / (1 + rest), want[1, 4] - 1
+    np.testing.assert_allclose(values, [np.log1p(rest), margin + np.log1p(rest)], rtol=1e-6, atol=3e-45)
+    np.testing.assert_allclose(slopes, want, rtol=1e-6, atol=3e-45)
+
+
+def test_thirty_thousand_classes_stay_accurate(always: None) -> None:
+    """The worst sum: equal numbers, in float32."""
+    f = np.full((2, 32_000), 0.1, np.float32)
+    values, slopes = lm.CategoricalCrossEntropy().value_and_gradient([0, 31_999], f)
+    np.testing.assert_allclose(values, np.log(32_000), rtol=2e-7)
+    np.testing.assert_allclose(slopes[0, 1:], 1 / 32_000, rtol=2e-7)
+
+
+# --- which path ---------------------------------------------------------------------------------------
+
+
+def test_small_tables_wait_for_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **settings: Any) -> int:
+        raise AssertionError("a kernel was asked for")
+
+    monkeypatch.setattr(rows, "softmax", refuse)
+    small = np.zeros((rows.KERNEL_FROM // 10 - 1, 10))
+    loss = lm.CategoricalCrossEntropy()
+    assert loss(np.zeros(len(small), int), small) == pytest.approx(np.log(10))
+    large = np.zeros((rows.KERNEL_FROM // 10 + 1, 10))
+    with pytest.raises(AssertionError, match="asked for"):
+        loss(np.zeros(len(large), int), large)
+    loss(np.zeros(len(large), int), large.astype(np.float16))  # no kernel for this dtype
+
+
+def test_numpy_without_numba_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large tables in blocks, with leading axes."""
+    monkeypatch.setattr(rows.jit, "available", lambda: False)
+    rng = np.random.default_rng(0)
+    f, y = rng.normal(size=(9, 500, 11)), rng.integers(0, 11, (9, 500))
+    loss = lm.CategoricalCrossEntropy(label_smoothing=0.1)
+    values, slopes = loss.value_and_gradient(y, f)
+    assert values.shape == (9, 500)
+    one_by_one = [loss.value_and_gradient(a, b) for a, b in zip(y, f, strict=True)]
+    np.testing.assert_array_equal(values, [v for v, _ in one_by_one])
+    np.testing.assert_array_equal(slopes, [s for _, s in one_by_one])
+
+
+def test_labels_are_never_spread_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No table of n x k ones and zeros, with or without kernels; small blocks of rows only."""
+    import lossmith.losses.softmax_loss as module
+
+    largest = 0
+    one_hot = module.one_hot
+
+    def watched(index: Any, like: Any) -> Any:
+        nonlocal largest
+        largest = max(largest, like.size)
+        return one_hot(index, like)
+
+    monkeypatch.setattr(module, "one_hot", watched)
+    f, y = np.zeros((20_000, 10)), np.zeros(20_000, int)
+    loss = lm.CategoricalCrossEntropy(class_weights=[1.0] * 10, ignore_index=3)
+    loss(y, f), loss.value_and_gradient(y, f)
+    assert largest == 0
+    monkeypatch.setattr(rows.jit, "available", lambda: False)
+    loss(y, f), loss.value_and_gradient(y, f)
+    assert 0 < largest <= 16_384
+
+
+# --- what callers hand over ---------------------------------------------------------------------------
+
+
+def _sample(n: int = 300, k: int = 7, dtype: Any = np.float32) -> tuple[Any, Any]:
+    rng = np.random.default_rng(5)
+    return rng.integers(0, k, n), (rng.normal(size=(n, k)) * 3).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    "laid",
+    [
+        lambda f: np.asfortranarray(f),
+        lambda f: np.repeat(f, 2, 0)[::2],
+        lambda f: np.repeat(f, 2, 1)[:, ::2],
+        lambda f: f[::-1][::-1],
+        lambda f: np.broadcast_to(f, f.shape),
+        lambda f: f[:, ::-1].copy()[:, ::-1],
+        lambda f: f.reshape(30, 10, -1),
+    ],
+    ids=["fortran", "rows", "columns", "twice", "read-only", "backwards", "3-d"],
+)
+def test_any_layout(laid: Any, always: None) -> None:
+    y, f = _sample()
+    loss = lm.CategoricalCrossEntropy()
+    want = loss.value_and_gradient(y, f)
+    given = laid(f)
+    before = given.copy()
+    got = loss.value_and_gradient(y.reshape(given.shape[:-1]), given)
+    np.testing.assert_array_equal(got[0].reshape(-1), want[0])
+    np.testing.assert_array_equal(got[1].reshape(f.shape), want[1])
+    np.testing.assert_array_equal(given, before)
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, lm.KLDivergence()], ids=repr)
+@pytest.mark.parametrize("compiled", [True, False], ids=["kernel", "numpy"])
+def test_the_gradient_may_take_the_logits_place(loss: Any, compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "KERNEL_FROM", 1 if compiled else NEVER)
+    y, f = _sample()
+    if loss.name == "kl_divergence":
+        y = np.full(f.shape, 1 / 7, np.float32)
+    want = loss.value_and_gradient(y, f)
+    for place in (f.copy(), np.asfortranarray(f), np.repeat(f, 2, 0)[::2]):
+        values = np.empty(len(f), np.float32)
+        got = loss.value_and_gradient(y, place, out=(values, place))
+        assert got[1] is place
+        np.testing.assert_array_equal(values, want[0])
+        np.testing.assert_array_equal(place, want[1])
+
+
+def test_out_is_filled_wherever_it_lies(always: None) -> None:
+    y, f = _sample()
+    loss = lm.CategoricalCrossEntropy()
+    want = loss.value_and_gradient(y, f)
+    memory = np.zeros((600, 14), np.float32)
+    for slopes in (np.empty_like(f), np.empty_like(f, order="F"), memory[::2, ::2], memory[:300, 7:]):
+        values = np.empty(600, np.float32)[::2]
+        loss.value_and_gradient(y, f, out=(values, slopes))
+        np.testing.assert_array_equal(values, want[0])
+        np.testing.assert_array_equal(slopes, want[1])
+
+
+def test_out_that_overlaps_the_logits_is_filled_too(always: None) -> None:
+    y, f = _sample()
+    loss = lm.CategoricalCrossEntropy()
+    want = loss.value_and_gradient(y, f)
+    memory = np.zeros(f.size + 70, np.float32)
+    place = memory[: f.size].reshape(f.shape)
+    place[:] = f
+    shifted = memory[70:].reshape(f.shape)
+    loss.value_and_gradient(y, place, out=(np.empty(len(f), np.float32), shifted))
+    np.testing.assert_array_equal(shifted, want[1])
+
+
+@pytest.mark.parametrize("out", [None, (np.empty(3),) * 2, [1, 2], (np.empty(300, np.float32),)])
+def test_out_that_does_not_fit(out: Any, always: None) -> None:
+    y, f = _sample()
+    if out is None:
+        frozen = np.empty_like(f)
+        frozen.flags.writeable = False
+        out = (np.empty(300, np.float32), frozen)
+    with pytest.raises((TypeError, ValueError), match="out "):
+        lm.CategoricalCrossEntropy().value_and_gradient(y, f, out=out)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.int32, np.int64, np.uint64, np.float32, np.float64])
+def test_labels_of_any_dtype(kind: Any, always: None) -> None:
+    y, f = _sample()
+    loss = lm.CategoricalCrossEntropy()
+    np.testing.assert_array_equal(loss.gradient(y.astype(kind), f), loss.gradient(y, f))
+    np.testing.assert_array_equal(loss.gradient(np.repeat(y, 3)[::3].astype(kind), f), loss.gradient(y, f))
+
+
+# --- weights and bad input ----------------------------------------------------------------------------
+
+
+def test_weights_ignored_labels_and_class_weights(kernels: str) -> None:
+    y, f = _sample(dtype=np.float64)
+    y[::5] = -100
+    loss = lm.CategoricalCrossEntropy(class_weights=np.linspace(0, 2, 7).tolist(), ignore_index=-100, z_loss=0.1)
+    weight = np.random.default_rng(1).random(300)
+    weight[::7] = 0.0
+    f[::7] = np.nan
+    got = loss(y, f, weight)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "KERNEL_FROM", NEVER)
+        want = loss(y, f, weight)
+    assert got == pytest.approx(want, rel=1e-13)
+    kept = weight > 0
+    assert got == pytest.approx(loss(y[kept], f[kept], weight[kept]), rel=1e-13)
+    assert not loss.gradient(y[::5][1:2], f[::5][1:2]).any()
+
+
+@pytest.mark.parametrize(
+    ("y", "settings"),
+    [
+        (np.r_[np.zeros(250, int), 7, np.zeros(49, int)], {}),
+        (np.r_[np.zeros(299, int), -1], {}),
+        (np.r_[np.zeros(299, int), -1], {"ignore_index": -100}),
+        (np.r_[np.zeros(299, int), -1], {"label_smoothing": 0.1}),
+        (np.r_[np.zeros(299), 0.5], {}),
+        (np.r_[np.zeros(299), np.nan], {}),
+        (np.full((300, 7), 0.2), {}),
+        (np.full((300, 7), 0.2, np.float32), {"label_smoothing": 0.1}),
+        (np.tile([2.0, -1, 0, 0, 0, 0, 0], (300, 1)), {}),
+        (np.full((300, 7), np.nan), {}),
+        (np.zeros(299, int), {}),
+        (np.zeros((300, 6)), {}),
+    ],
+)
+def test_wrong_targets_give_the_same_line(y: Any, settings: Any, kernels: str) -> None:
+    loss = lm.CategoricalCrossEntropy(**settings)
+    f = _sample()[1]
+    lines = []
+    for compute in (loss.value_and_gradient, lambda y, f: by_numpy(loss, y, f)):
+        with pytest.raises(ValueError, match="CategoricalCrossEntropy") as found:
+            compute(y, f)
+        lines.append(str(found.value))
+    assert lines[0] == lines[1]
+    assert "\n" not in lines[0]
+
+
+def test_a_wrong_label_leaves_out_alone(always: None) -> None:
+    f = _sample()[1]
+    before = f.copy()
+    with pytest.raises(ValueError, match="holds the label 7"):
+        lm.CategoricalCrossEntropy().value_and_gradient(np.full(300, 7), f, out=(np.empty(300, np.float32), f))
+    np.testing.assert_array_equal(f, before)
+
+
+# --- the engine itself --------------------------------------------------------------------------------
+
+
+def test_scale_is_a_factor_of_each_row(kernels: str) -> None:
+    """What fused layers use: value and gradient times a number for each row, over the logits."""
+    y, f = _sample(dtype=np.float64)
+    scale = np.random.default_rng(2).random(300)
+    values, slopes = lm.CategoricalCrossEntropy().value_and_gradient(y, f)
+    filled = np.empty(300)
+    assert rows.softmax(lm.CategoricalCrossEntropy().texts, f, y, filled, f, scale=scale) == -1
+    np.testing.assert_allclose(filled, scale * values, rtol=1e-15)
+    np.testing.assert_allclose(f, scale[:, None] * slopes, rtol=1e-14, atol=1e-300)
+
+
+def test_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    y, f = _sample(20_000, 10)
+    loss = lm.CategoricalCrossEntropy()
+    before = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        alone = loss.value_and_gradient(y, f)
+        numba.set_num_threads(before)
+        together = loss.value_and_gradient(y, f)
+    finally:
+        numba.set_num_threads(before)
+    np.testing.assert_array_equal(alone[0], together[0])
+    np.testing.assert_array_equal(alone[1], together[1])
+
+
+def test_the_exponential_in_float32() -> None:
+    """1.5 ulp from 0 to the last subnormal, and the limits."""
+    import numba
+
+    from lossmith.engine import jit
+    from lossmith.engine.rows_exp import falling_single
+
+    run = jit.built(falling_single, "single")
+
+    @numba.njit
+    def fill(x: Any, out: Any) -> None:
+        for i in range(x.size):
+            out[i] = run(x[i])
+
+    x = -np.r_[np.linspace(0, 104, 200_001), np.logspace(-12, 2, 5000)].astype(np.float32)
+    got = np.empty_like(x)
+    fill(x, got)
+    want = np.exp(x.astype(np.float64))
+    ulp = np.maximum(np.spacing(want.astype(np.float32)).astype(np.float64), 2.0**-149)
+    assert (np.abs(got - want) / ulp).max() <= 1.5
+    ends, got = np.array([-np.inf, -110.0, np.nan, 0.0, -0.0], np.float32), np.empty(5, np.float32)
+    fill(ends, got)
+    np.testing.assert_array_equal(got, np.array([0, 0, np.nan, 1, 1], np.float32))
