@@ -13,7 +13,7 @@ from .rows import SIMPLEX, Lines, Rows
 from .shape import Finding, bound
 from .shape import convex as convex_on_lines
 
-_TRUTHS = ((0.2, 0.5, 0.3), (0.7, 0.2, 0.1), (0.05, 0.35, 0.6), (0.32, 0.36, 0.32))
+_TRUTHS = ((0.2, 0.5, 0.3), (0.7, 0.2, 0.1), (0.05, 0.35, 0.6), (0.32, 0.36, 0.32), (0.4, 0.35, 0.25))
 
 
 # --- shape ----------------------------------------------------------------------------------------------
@@ -125,6 +125,7 @@ def _rays(rows: Rows, sizes: Floats) -> list[tuple[Floats, Floats]]:
             y = np.tile(np.eye(k)[label], (sizes.size, 1))
             if rows.space == "logits":
                 f = -sizes[:, None] * y
+                rays.append((y, sizes[:, None] * np.roll(y, 1, axis=1)))
             else:
                 share = 1.0 / (k + sizes)
                 p = np.where(y == 1, share[:, None], ((1 - share) / (k - 1))[:, None])

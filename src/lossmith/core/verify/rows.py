@@ -111,7 +111,8 @@ class Rows:
         z = np.concatenate([np.zeros((1, k)), z])
         y = self.targets(k)
         every_y, every_z = np.repeat(y, len(z), axis=0), np.tile(z, (len(y), 1))
-        span = np.ptp(every_z, axis=1)
+        # Of logits the level may matter too.
+        span = np.ptp(every_z, axis=1) if self.space != "logits" else 2 * np.abs(every_z).max(axis=1)
         # Probabilities fall exponentially in the logits: powers of ten of 1/p.
         extremity = span / np.log(10.0) if self.space == "probabilities" else np.log10(np.maximum(span, 1.0))
         return Batch(every_y, every_z, extremity)
