@@ -8,6 +8,7 @@ only where torch has been imported.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from torch.autograd import forward_ad
 
 from ..engine import fused
 from ..ops import times
+from .one_pass import total_and_slope
 from .reduce import reduce
 
 Array = Any
@@ -91,12 +93,12 @@ class Samples(ABC):
         self.loss, self.y, self.f, self.weight = loss, y, f, weight
 
     @abstractmethod
-    def pair(self) -> tuple[Array, Array]:
-        """Return values and gradient, in arrays that nobody else holds."""
+    def priced(self, reduction: str) -> tuple[Array, Array]:
+        """Return the reduced loss and the gradient of what "none" leaves apart, in an array that nobody else holds."""
 
     @abstractmethod
     def slope(self) -> Array:
-        """Return the gradient, in an array that nobody else holds."""
+        """Return the gradient of the values, in an array that nobody else holds."""
 
     @abstractmethod
     def bent(self, vector: Array) -> Array:
@@ -112,17 +114,25 @@ class Samples(ABC):
     def contract(x: Tensor, z: Tensor) -> Tensor:
         """Return the product of x and z for each sample."""
 
-    def share(self, reduction: str, count: int) -> Tensor | float:
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Of the values."""
+
+    def share(self, reduction: str) -> Array | float:
         """Return d(reduced loss) / d(value of each sample)."""
-        weight = self.weight
-        measure: Any = self.loss._measure(self.y, self.f) if reduction == "mean" else None
-        if weight is None and measure is None:
-            return 1.0 / count if reduction == "mean" else 1.0
+        rate = 1.0 / self.mass(reduction)
+        return rate if self.weight is None else self.weight * rate
+
+    def mass(self, reduction: str) -> float:
+        """Return what the sum of weighted values is divided by."""
         if reduction != "mean":
-            return to_torch(weight)
-        mass: Any = weight if measure is None else (measure if weight is None else weight * measure)
-        whole = float(np.sum(mass, dtype=np.float64)) or 1.0
-        return 1.0 / whole if weight is None else to_torch(weight) / whole
+            return 1.0
+        measure: Any = self.loss._measure(self.y, self.f)
+        mass: Any = self.weight if measure is None else (measure if self.weight is None else self.weight * measure)
+        if mass is None:
+            return float(math.prod(self.shape))
+        return float(np.sum(mass, dtype=np.float64)) or 1.0
 
 
 class ElementwiseSamples(Samples):
@@ -132,9 +142,14 @@ class ElementwiseSamples(Samples):
         functions = tuple(getattr(self.loss.form, order) for order in orders)
         return fused.evaluate(functions, self.y, self.f, self.loss.parameters)
 
-    def pair(self) -> tuple[Array, Array]:
-        value, slope = self._filled("value", "slope")
-        return value, slope
+    def priced(self, reduction: str) -> tuple[Array, Array]:
+        if reduction == "none":
+            value, slope = self._filled("value", "slope")
+            return (value, slope) if self.weight is None else (times(self.weight, value), times(self.weight, slope))
+        mass, loss = self.mass(reduction), self.loss
+        total, slope = total_and_slope(loss.form, self.y, self.f, loss.parameters, self.weight, 1.0 / mass)
+        with np.errstate(over="ignore"):
+            return np.asarray(total / mass, slope.dtype), slope
 
     def slope(self) -> Array:
         return self._filled("slope")[0]
@@ -150,12 +165,21 @@ class ElementwiseSamples(Samples):
     def contract(x: Tensor, z: Tensor) -> Tensor:
         return x * z
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.f.shape)
+
 
 class RowSamples(Samples):
     """Of the row-wise tier."""
 
-    def pair(self) -> tuple[Array, Array]:
-        return self.loss._compute("value", self.y, self.f), self.slope()
+    def priced(self, reduction: str) -> tuple[Array, Array]:
+        values, slope = self.loss._pair(self.y, self.f)
+        value = reduce(values, self.weight, reduction, self.loss._measure(self.y, self.f))
+        share = np.asarray(self.share(reduction), slope.dtype)
+        if share.ndim or share != 1.0:
+            _scale(to_torch(slope), to_torch(share))
+        return value, slope
 
     def slope(self) -> Array:
         return self.loss._compute("slope", self.y, self.f)
@@ -170,6 +194,21 @@ class RowSamples(Samples):
     @staticmethod
     def contract(x: Tensor, z: Tensor) -> Tensor:
         return (x * z).sum(-1)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.f.shape[:-1])
+
+
+def _scale(x: Tensor, rate: Tensor) -> Tensor:
+    """Multiply x in place by a number, or one for each sample; 0 also removes infinity."""
+    if not rate.ndim:
+        factor = float(rate)
+        return x.zero_() if factor == 0.0 else x if factor == 1.0 else x.mul_(factor)
+    spread = rate if rate.ndim == x.ndim else rate[..., None]
+    x.mul_(spread)
+    gone = spread == 0.0
+    return x.masked_fill_(gone, 0.0) if gone.any() else x
 
 
 _TIERS: dict[str, type[Samples]] = {"elementwise": ElementwiseSamples, "row-wise": RowSamples}
@@ -211,36 +250,21 @@ class _Reduced(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(ctx: Any, f: Tensor, samples: Samples, reduction: str, *constants: Tensor) -> Tensor:
-        values, slope = samples.pair()
+        value, slope = samples.priced(reduction)
         ctx.save_for_backward(f, *constants)  # torch refuses the backward pass if one was changed since
-        ctx.samples, ctx.slope = samples, to_torch(slope)
-        ctx.share = samples.share(reduction, values.size)
-        if reduction != "none" or samples.weight is not None:
-            measure = samples.loss._measure(samples.y, samples.f)
-            values = reduce(values, samples.weight, reduction, measure)
-        return to_torch(values)
+        ctx.samples, ctx.reduction, ctx.slope = samples, reduction, to_torch(slope)
+        return to_torch(value)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        f = ctx.saved_tensors[0]
+        f, samples, slope = ctx.saved_tensors[0], ctx.samples, ctx.slope
         nothing = (None,) * (len(ctx.needs_input_grad) - 1)
-        rate, slope = upstream * ctx.share, ctx.slope
-        if torch.is_grad_enabled():
-            shape = f.shape[: len(f.shape) - (ctx.samples.loss.tier == "row-wise")]
-            return _Slope.apply(rate.expand(shape), f, ctx.samples), *nothing
-        ctx.slope = None
-        return _scaled(ctx.samples, rate, to_torch(ctx.samples.slope()) if slope is None else slope), *nothing
-
-
-def _scaled(samples: Samples, rate: Tensor, x: Tensor) -> Tensor:
-    """Multiply x in place by a number for each sample; 0 also removes infinity."""
-    if not rate.ndim:
-        factor = float(rate)
-        return x.zero_() if factor == 0.0 else x if factor == 1.0 else x.mul_(factor)
-    spread = rate if rate.ndim == x.ndim else rate[..., None]
-    x.mul_(spread)
-    gone = spread == 0.0
-    return x.masked_fill_(gone, 0.0) if gone.any() else x
+        if slope is not None and not torch.is_grad_enabled():
+            ctx.slope = None
+            return _scale(slope, upstream), *nothing
+        share = samples.share(ctx.reduction)
+        rate = upstream * (share if isinstance(share, float) else to_torch(share))
+        return _Slope.apply(rate.expand(samples.shape), f, samples), *nothing
 
 
 class _Slope(torch.autograd.Function):  # type: ignore[misc]
@@ -250,7 +274,7 @@ class _Slope(torch.autograd.Function):  # type: ignore[misc]
     def forward(ctx: Any, rate: Tensor, f: Tensor, samples: Samples) -> Tensor:
         ctx.save_for_backward(rate, f)
         ctx.samples = samples
-        return _scaled(samples, rate, to_torch(samples.slope()))
+        return _scale(to_torch(samples.slope()), rate)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
