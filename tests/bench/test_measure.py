@@ -13,7 +13,7 @@ import pytest
 from lossmith.bench.measure import Effort, measure
 from lossmith.bench.peers.contender import Contender, Outcome, distance, outcome
 
-EFFORT = Effort(0.0, least=4, most=6, slow=10.0, few=2)
+EFFORT = Effort(0.0, least=4, most=6, share=40.0, few=2)
 
 
 def contender(name: str, value: float = 2.0, scale: float = 1.0, call: Callable[[], Any] | None = None) -> Contender:
@@ -110,7 +110,7 @@ def test_contenders_alternate_in_changing_order_without_garbage_collection() -> 
 
 def test_slow_contenders_need_fewer_rounds() -> None:
     clock = iter(range(10**6))
-    effort = Effort(0.0, least=5, most=9, slow=0.5, few=2)
+    effort = Effort(0.0, least=5, most=9, share=2.5, few=1)
     slow, _ = measure([contender("a"), contender("b")], 1e-9, effort, clock=lambda: float(next(clock)))
     assert slow.samples == 2
     assert slow.median == 1.0

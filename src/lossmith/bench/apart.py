@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .bars import SIX
 from .families import ELEMENTWISE, FAMILIES, GRADIENT, HESSIAN, Shape
 from .peers import ENTRANTS
 from .record import OURS, Compilation, Memory, Results
@@ -96,9 +97,9 @@ class CompileTask:
 
 
 def _kernels(name: str) -> list[tuple[str, str]]:
-    if FAMILIES[name].tier == ELEMENTWISE:
-        return [(GRADIENT, "float64"), (GRADIENT, "float32"), (HESSIAN, "float64")]
-    return [(GRADIENT, "float32")]
+    if FAMILIES[name].tier != ELEMENTWISE:
+        return [(GRADIENT, "float32")]
+    return [(GRADIENT, "float64"), *([(GRADIENT, "float32"), (HESSIAN, "float64")] if name in SIX else [])]
 
 
 @dataclass(frozen=True)

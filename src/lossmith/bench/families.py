@@ -223,6 +223,14 @@ def _views(rng: np.random.Generator, shape: Shape) -> dict[str, Array]:
     return {"y": np.repeat(np.arange(n // 2), 2), "f": centres + 0.7 * rng.standard_normal((n, d))}
 
 
+def _queries(rng: np.random.Generator, shape: Shape) -> dict[str, Array]:
+    """Queries and then their keys."""
+    t, d = shape
+    centres = rng.standard_normal((t, d))
+    both = np.concatenate([centres, centres]) + 0.7 * rng.standard_normal((2 * t, d))
+    return {"y": np.stack([np.arange(t), np.arange(t, 2 * t)], axis=1), "f": both}
+
+
 def _hidden(rng: np.random.Generator, shape: Shape) -> dict[str, Array]:
     n, d, k = shape
     weights = rng.standard_normal((k, d)) / math.sqrt(d)
@@ -255,6 +263,8 @@ _ALL = (
            ((10_000, 10),), (), "n x k"),
     Family("kl_divergence", "KL divergence of logits", ROWS, _distributions, {}, ((100_000, 10), (20_000, 1_000)),
            ((10_000, 10),), (), "n x k"),
+    Family("multi_margin", "Multi-class margin", ROWS, _classes, {}, ((100_000, 10), (20_000, 1_000)),
+           ((10_000, 10),), (), "n x k"),
     Family("gaussian_nll", "Gaussian NLL", ROWS, _gaussian, {}, ((1_000_000,),), ((100_000,),), (), "n"),
     Family("dice", "Dice", STRUCTURED, _masks, {"inputs": "logits", "smooth": 0.0}, ((16, 512, 512),),
            ((4, 128, 128),), (), "N x H x W"),
@@ -266,6 +276,8 @@ _ALL = (
            ((512, 128, 16), (4_096, 128, 16)), ((128, 64, 16),), (), "n x d, classes"),
     Family("nt_xent", "NT-Xent", STRUCTURED, _views, {"temperature": 0.1}, ((512, 128), (4_096, 128)),
            ((256, 64),), (), "n x d", gemms=lambda s: [(s[0], s[1], s[0]), (s[0], s[0], s[1])]),
+    Family("info_nce", "InfoNCE", STRUCTURED, _queries, {"temperature": 0.1}, ((2_048, 128),),
+           ((128, 64),), (), "pairs x d", gemms=lambda s: [(s[0], s[1], s[0]), (s[0], s[0], s[1]), (s[0], s[0], s[1])]),
     Family("linear_cross_entropy", "Linear + cross-entropy", LINEAR, _hidden, {}, ((4_096, 512, 32_000),),
            ((512, 128, 4_000),), (), "n x d -> k",
            gemms=lambda s: [(s[0], s[1], s[2]), (s[0], s[2], s[1]), (s[2], s[0], s[1])]),

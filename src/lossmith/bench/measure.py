@@ -19,6 +19,8 @@ _RESTS_FROM = 2e-4
 # One sample takes at least this long, so that the clock and the loop do not count.
 _SAMPLE = 1e-3
 _MOST_CALLS = 1000
+# A call of so many seconds is not made once more only to learn how long it takes.
+_LONG = 1.5
 
 
 @dataclass(frozen=True)
@@ -31,21 +33,21 @@ class Effort:
         For all contenders of a cell together, beyond the least.
     least, most : int
         Rounds.
-    slow : float
-        Seconds of a call from which on ``few`` rounds must do.
+    share : float
+        Seconds for a slow contender, which gets fewer rounds than the least when these are used up.
     few : int
-        See there.
+        Rounds that everybody gets.
     """
 
     seconds: float
     least: int = 7
     most: int = 61
-    slow: float = 0.4
+    share: float = 0.2
     few: int = 3
 
 
-FULL = Effort(0.4, least=7, slow=0.06, few=5)
-QUICK = Effort(0.12, least=5, most=31, slow=0.1, few=3)
+FULL = Effort(0.3)
+QUICK = Effort(0.12, least=5, most=31, share=0.1)
 
 
 @dataclass
@@ -102,7 +104,9 @@ def _admit(
     if contender.refusal:
         return Timing(name, variant, SKIPPED, note=contender.refusal), None
     try:
+        start = clock()
         result = contender.call()
+        guess = clock() - start
         found = None if contender.read is None else contender.read(result)
         del result
         error = None if found is None or reference is None else distance(reference, found)
@@ -110,9 +114,10 @@ def _admit(
             reason = f"differs from ours by {error:.2g} (relative); {tolerance:.0e} is allowed"
             shown = error if error < float("inf") else None
             return Timing(name, variant, DIFFERS, error=shown, note="; ".join(filter(None, (reason, note)))), None
-        start = clock()
-        contender.call()
-        guess = clock() - start
+        if guess < _LONG:  # the first call may have compiled something
+            start = clock()
+            contender.call()
+            guess = clock() - start
     except Exception as problem:  # a peer that fails is a line in the table
         text = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
         return Timing(name, variant, FAILED, note=text), None
@@ -135,7 +140,8 @@ def _take_turns(runners: list[_Runner], effort: Effort, clock: Callable[[], floa
 
 
 def _needed(runner: _Runner, effort: Effort) -> int:
-    return effort.few if runner.guess >= effort.slow else effort.least
+    affordable = int(effort.share / max(runner.guess, 1e-9))
+    return min(effort.least, max(effort.few, affordable))
 
 
 def _sample(runner: _Runner, clock: Callable[[], float]) -> float:

@@ -62,6 +62,7 @@ def render(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["typeset"] = view.typeset
     return environment.get_template("page.html.j2").render(
         results=results,
         headline=view.headline(results),

@@ -25,6 +25,9 @@ from .record import (
 )
 
 Row = dict[str, Any]
+# Elements from which on a call is long enough for bytes and arithmetic to matter more than the call itself.
+_LARGE = 50_000
+_SIGNS = {"<=": "≤", ">=": "≥", " x ": " × ", "^2": "²", " us": " µs", "1e6": "10⁶", "4e6": "4·10⁶", "1e4": "10⁴"}
 _MEANINGS = {DIFFERS: "differs", FAILED: "failed", SKIPPED: "not run"}
 
 
@@ -96,13 +99,13 @@ def headline(results: Results) -> Row:
     ahead, behind, limit = [], 0, []
     for cell in results.cells:
         mine = cell.seconds(OURS)
-        if cell.operation != GRADIENT or not mine or not cell.peers:
+        if cell.operation != GRADIENT or not mine or not cell.peers or cell.elements < _LARGE:
             continue
         best = (cell.peers[0].median or 0.0) / mine
         ahead.append(best)
         behind += best < 1.0
         moved = cell.seconds(MEMORY)
-        if cell.elements >= 1_000_000 and moved and FAMILIES[cell.family].tier == ELEMENTWISE:
+        if moved and FAMILIES[cell.family].tier == ELEMENTWISE:
             limit.append(mine / moved)
     return {
         "met": met,
@@ -112,6 +115,19 @@ def headline(results: Results) -> Row:
         "behind": behind,
         "limit": ratio(statistics.median(limit)) if limit else None,
     }
+
+
+def typeset(text: str) -> str:
+    """Return a bar's wording with the signs that a page has.
+
+    Examples
+    --------
+    >>> typeset("<= 1.6 x the time; O(n^2)")
+    '≤ 1.6 × the time; O(n²)'
+    """
+    for plain, sign in _SIGNS.items():
+        text = text.replace(plain, sign)
+    return text
 
 
 def cell_line(cell: Cell) -> str:

@@ -181,7 +181,8 @@ def _print_bars(results: Results) -> None:
         screen.print(table)
     if told["speedup"]:
         behind = f"; a peer is faster in {told['behind']} of {told['cells']}" if told["behind"] else ""
-        screen.print(f"value + gradient: {told['speedup']} x faster than the fastest peer (median of cells){behind}")
+        fast = f"{told['speedup']} x as fast as the fastest peer (median){behind}"
+        screen.print(f"value + gradient, from 50,000 predictions on: {fast}")
     for peer in results.peers:
         if peer.version is None:
             screen.print(Text(f"{peer.title}: {peer.note}", style="dim"))

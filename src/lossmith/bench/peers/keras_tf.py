@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..families import GRADIENT, STRUCTURED, Work
@@ -20,7 +22,8 @@ def prepare(threads: int) -> None:
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
+    with _silence():
+        import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -47,12 +50,26 @@ def contenders(work: Work) -> list[Contender]:
             value = mean(y, f)
         return value, tape.gradient(value, f)
 
-    function = tf.function(both)
+    function = tf.function(both, autograph=False)
 
     def call() -> Any:
         return [part.numpy() for part in function(y, f)]  # complete, and not copied on a processor
 
     return [Contender("keras", "", call, lambda result: _read(work, result))]
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """TensorFlow's library writes to the screen while it is loaded, past Python."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _read(work: Work, result: Any) -> Outcome:

@@ -14,6 +14,7 @@ from .contender import Contender
 Mean = Callable[..., Any]
 _WRITTEN = (
     "log_cosh", "focal", "quantile", "tukey", "hinge", "squared_hinge", "categorical_focal", "dice", "contrastive",
+    "info_nce",
 )  # fmt: skip
 _NO_SECOND = ("quantile", "mae", "hinge")  # autograd drops the derivative of a constant slope
 
@@ -81,7 +82,13 @@ def _forms() -> dict[str, Mean]:
         first, second = torch.triu_indices(len(y), len(y), 1)
         return torch.where(y[first] == y[second], d**2, (margin - d).clamp(min=0.0) ** 2).mean()
 
+    def info_nce(y: Any, f: Any, temperature: float) -> Any:
+        queries, keys = (F.normalize(half) for half in f.chunk(2))
+        return F.cross_entropy(queries @ keys.T / temperature, torch.arange(len(queries)))
+
     return {
+        "info_nce": info_nce,
+        "multi_margin": lambda y, f: F.multi_margin_loss(f, y),
         "bce": lambda y, f: F.binary_cross_entropy_with_logits(f, y),
         "huber": lambda y, f, delta: F.huber_loss(f, y, delta=delta),
         "log_cosh": log_cosh,
