@@ -175,6 +175,8 @@ class InfoNCE(EmbeddingLoss):
 
     def _evaluate(self, y: Integers, f: Floats, weight: Floats, wanted: bool) -> Evaluation:
         here = np.flatnonzero(weight > 0.0)
+        if np.isnan(f[y[here]]).any():
+            return Evaluation(np.full(len(y), np.nan), None, np.full_like(f, np.nan))
         values, gradient = np.zeros(len(y)), np.zeros_like(f) if wanted else None
         ways = [y[here], y[here, ::-1]] if self.symmetric else [y[here]]
         for pairs in ways if here.size else []:

@@ -33,11 +33,17 @@ def product_loop(a: Floats, b: Floats, out: Floats) -> None:
                     o1[j] += (a10 * p + a11 * q) + (a12 * r + a13 * s)
                     o2[j] += (a20 * p + a21 * q) + (a22 * r + a23 * s)
                     o3[j] += (a30 * p + a31 * q) + (a32 * r + a33 * s)
-        for i in range(m):
-            for k in range(full if i < whole else 0, terms):
-                _add(a[i, k], b[k, begin:end], out[i, begin:end])
+            for i in range(whole, m):
+                _add_four(a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3], b0, b1, b2, b3, out[i, begin:end])
+        for k in range(full, terms):
+            for i in range(m):
+                row = b[k, begin:end]
+                _add_four(a[i, k], 0.0, 0.0, 0.0, row, row, row, row, out[i, begin:end])
 
 
-def _add(a: float, b: Floats, out: Floats) -> None:
-    for j in range(b.size):
-        out[j] += a * b[j]
+def _add_four(
+    a0: float, a1: float, a2: float, a3: float, b0: Floats, b1: Floats, b2: Floats, b3: Floats, out: Floats
+) -> None:
+    """Add four terms to a row that makes no four with others, in the same order as to those."""
+    for j in range(out.size):
+        out[j] += (a0 * b0[j] + a1 * b1[j]) + (a2 * b2[j] + a3 * b3[j])

@@ -20,8 +20,8 @@ from .geometry import Ends, Floats, Geometry, Points, work_on
 # Rows of a tile, enough to make use of what is loaded for them, or more while a tile has few elements (2 MB).
 _ROWS = 128
 _TILE = 2**18
-# Multiplications of a batch, n^2 d, from which compiled loops pay: below, NumPy takes a few milliseconds.
-_COMPILED_FROM = 2**20
+# Work on a batch, n^2 max(d, 64), from which it is worth compiled loops: below, NumPy takes a few milliseconds.
+_COMPILED_FROM = 2**19
 
 
 class Tile(NamedTuple):
@@ -67,7 +67,7 @@ Judge = Callable[[Tile], None]
 
 def compiles(n: int, d: int) -> bool:
     """Tell whether a batch is worth compiled loops; by its size only, so that equal calls give equal bits."""
-    return n * n * d >= _COMPILED_FROM and jit.available()
+    return n * n * max(d, 64) >= _COMPILED_FROM and jit.available()
 
 
 def sweep(

@@ -1,12 +1,12 @@
-"""Judges of triplets in NumPy, for small batches: which triplets of an anchor count, and what they cost.
+"""Judges of triplets in NumPy, for small batches: which triplets count, and what they cost.
 
-The hinge's sum over all positives and negatives of an anchor needs no P x N table: with the negatives
-sorted, the ones that violate a positive are a prefix, and prefix sums give value and gradient.
+The anchors of a tile are taken class by class, since those of one class share positives and negatives, and
+few enough at a time that a table (anchor, positive, negative) stays small.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,27 +16,56 @@ from .geometry import Floats, Integers
 from .prices import violated, violated_slope
 from .tiles import Tile
 
-
-class Side(NamedTuple):
-    """An anchor's positives or its negatives: their places, distances and weights."""
-
-    place: Integers
-    distance: Floats
-    weight: Floats
+# Elements of a table (2 MB).
+_TABLE = 2**18
 
 
-def sides(tile: Tile, classes: Classes, row: int) -> tuple[Side, Side]:
-    """Return the positives and the negatives of a row of a tile; both empty if either is."""
-    anchor, distance = tile.rows.start + row, tile.near[row]
-    same = classes.first == classes.first[anchor]
-    negative = np.flatnonzero(~same)
-    same[anchor] = False
-    positive = np.flatnonzero(same)
-    if not len(positive) or not len(negative):
-        positive = negative = positive[:0]
-    return Side(positive, distance[positive], classes.weight[positive]), Side(
-        negative, distance[negative], classes.weight[negative]
-    )
+class Block(NamedTuple):
+    """Some anchors of one class.
+
+    Attributes
+    ----------
+    rows : slice
+        Which rows of the tile they are.
+    positive, negative : ndarray of int, shapes (P,) and (N,)
+        Places of the class's members and of all others.
+    near, far : ndarray, shapes (b, P) and (b, N)
+        Distances from the anchors to these.
+    own : ndarray, shape (b, 1)
+        Weights of the anchors.
+    near_weight : ndarray, shape (b, P)
+        Weights of the members; 0 where it is the anchor itself.
+    far_weight : ndarray, shape (N,)
+        Weights of the others.
+    """
+
+    rows: slice
+    positive: Integers
+    negative: Integers
+    near: Floats
+    far: Floats
+    own: Floats
+    near_weight: Floats
+    far_weight: Floats
+
+
+def blocks(tile: Tile, classes: Classes) -> Iterator[Block]:
+    """Yield the anchors of a tile that have both a positive and a negative."""
+    start, stop, n = tile.rows.start, tile.rows.stop, tile.near.shape[1]
+    places, at = np.arange(n), start
+    while at < stop:
+        lo, hi = classes.first[at], classes.last[at]
+        step = max(1, _TABLE // ((hi - lo) * max(n - hi + lo, 1)))
+        end = min(hi, at + step, stop)
+        if 1 < hi - lo < n:
+            inside, outside = places[lo:hi], np.r_[places[:lo], places[hi:]]
+            rows, own = slice(at - start, end - start), classes.weight[at:end, None]
+            partner = np.where(places[at:end, None] == inside, 0.0, classes.weight[inside])
+            distance = tile.near[rows]
+            yield Block(
+                rows, inside, outside, distance[:, inside], distance[:, outside], own, partner, classes.weight[outside]
+            )
+        at = end
 
 
 def all_triplets(tile: Tile, classes: Classes, margin: float, soft: bool, active: bool) -> None:
@@ -55,81 +84,57 @@ def all_triplets(tile: Tile, classes: Classes, margin: float, soft: bool, active
     active : bool
         Count the triplets with a loss above 0 instead of all.
     """
-    tile.pull[...] = 0.0
-    for row in range(len(tile.near)):
-        near, far = sides(tile, classes, row)
-        if not len(near.place):
-            tile.values[row] = tile.counts[row] = 0.0
-            continue
-        work = _soft_table if soft else _sorted_hinge
-        tile.values[row], violating, positive, negative = work(near, far, margin)
-        tile.counts[row] = violating if active else near.weight.sum() * far.weight.sum()
-        weight = classes.weight[tile.rows.start + row]
-        tile.pull[row, near.place], tile.pull[row, far.place] = weight * positive, weight * negative
+    _clear(tile)
+    for block in blocks(tile, classes):
+        violation = block.near[:, :, None] - block.far[:, None, :] + margin
+        cost, slope = violated(violation, soft), violated_slope(violation, soft)
+        tile.values[block.rows] = (block.near_weight * (cost @ block.far_weight)).sum(axis=1)
+        counted = (cost > 0.0) @ block.far_weight if active and not soft else block.far_weight.sum()
+        tile.counts[block.rows] = (block.near_weight * counted).sum(axis=1)
+        tile.pull[block.rows, block.positive] = block.own * block.near_weight * (slope @ block.far_weight)
+        pushed = (block.near_weight[:, None, :] @ slope)[:, 0]
+        tile.pull[block.rows, block.negative] = -block.own * block.far_weight * pushed
 
 
-def _sorted_hinge(near: Side, far: Side, margin: float) -> tuple[float, float, Floats, Floats]:
-    """Return the sum, the weight of its terms above 0, and its derivatives by the distances of both sides."""
-    # Distances count from the nearest negative, so that prefix sums do not cancel.
-    origin = far.distance.min()
-    limit = near.distance - origin + margin
-    order = np.argsort(far.distance, kind="stable")
-    away, mass = far.distance[order] - origin, far.weight[order]
-    count = np.searchsorted(away, limit, side="left")
-    heads = np.concatenate([[0.0], np.cumsum(mass)])[count]
-    sums = np.concatenate([[0.0], np.cumsum(mass * away)])[count]
-    value = float(near.weight @ (limit * heads - sums))
-    rank = np.argsort(limit, kind="stable")
-    tails = np.concatenate([np.cumsum(near.weight[rank][::-1])[::-1], [0.0]])
-    pushed = np.empty_like(away)
-    pushed[order] = -mass * tails[np.searchsorted(limit[rank], away, side="right")]
-    return value, float(near.weight @ heads), near.weight * heads, pushed
+Chosen = tuple[Integers, Integers, Integers]
+Miner = Callable[[Block], Chosen]
 
 
-def _soft_table(near: Side, far: Side, margin: float) -> tuple[float, float, Floats, Floats]:
-    """Return the same for log(1 + exp(violation)), of which every term is above 0."""
-    violation = near.distance[:, None] - far.distance + margin
-    value = near.weight @ violated(violation, True) @ far.weight
-    slope = near.weight[:, None] * violated_slope(violation, True) * far.weight
-    mass = near.weight.sum() * far.weight.sum()
-    return float(value), float(mass), slope.sum(axis=1), -slope.sum(axis=0)
-
-
-Miner = Callable[[Side, Side], tuple[Integers, Integers]]
-
-
-def hard(near: Side, far: Side) -> tuple[Integers, Integers]:
+def hard(block: Block) -> Chosen:
     """Choose the farthest positive and the nearest negative (Hermans et al., 2017); ties go to the first."""
-    return near.distance.argmax(axis=0, keepdims=True), far.distance.argmin(axis=0, keepdims=True)
+    farthest = np.where(block.near_weight > 0.0, block.near, -np.inf).argmax(axis=1)
+    return np.arange(len(block.near)), farthest, block.far.argmin(axis=1)
 
 
-def semi_hard(near: Side, far: Side) -> tuple[Integers, Integers]:
+def semi_hard(block: Block) -> Chosen:
     """Choose for each positive the nearest negative that is farther than the positive.
 
     Where no negative is farther, the farthest negative (Schroff et al., 2015, as TensorFlow Addons has it).
     """
-    order = np.argsort(far.distance, kind="stable")
-    farther = np.searchsorted(far.distance[order], near.distance, side="right")
-    beyond = order[np.minimum(farther, len(order) - 1)]
-    return np.arange(len(near.place)), np.where(farther < len(order), beyond, far.distance.argmax())
+    row, positive = np.nonzero(block.near_weight)
+    far = block.far[row]
+    beyond = np.where(far > block.near[row, positive, None], far, np.inf)
+    negative = np.where(np.isinf(beyond).all(axis=1), far.argmax(axis=1), beyond.argmin(axis=1))
+    return row, positive, negative
 
 
 def mined_triplets(tile: Tile, classes: Classes, miner: Miner, margin: float, soft: bool, active: bool) -> None:
     """Fill a tile with the triplets that a miner chooses; see :func:`all_triplets`."""
+    _clear(tile)
+    for block in blocks(tile, classes):
+        row, p, q = miner(block)
+        violation = block.near[row, p] - block.far[row, q] + margin
+        cost, mass = violated(violation, soft), block.near_weight[row, p] * block.far_weight[q]
+        strength = block.own[row, 0] * mass * violated_slope(violation, soft)
+        np.add.at(tile.values[block.rows], row, mass * cost)
+        np.add.at(tile.counts[block.rows], row, np.where(cost > 0.0, mass, 0.0) if active else mass)
+        np.add.at(tile.pull[block.rows], (row, block.positive[p]), strength)
+        np.subtract.at(tile.pull[block.rows], (row, block.negative[q]), strength)
+
+
+def _clear(tile: Tile) -> None:
     tile.pull[...] = 0.0
-    for row in range(len(tile.near)):
-        near, far = sides(tile, classes, row)
-        if not len(near.place):
-            tile.values[row] = tile.counts[row] = 0.0
-            continue
-        p, n = miner(near, far)
-        violation = near.distance[p] - far.distance[n] + margin
-        cost, mass = violated(violation, soft), near.weight[p] * far.weight[n]
-        tile.values[row] = mass @ cost
-        tile.counts[row] = mass @ (cost > 0.0) if active else mass.sum()
-        strength = classes.weight[tile.rows.start + row] * mass * violated_slope(violation, soft)
-        np.add.at(tile.pull[row], near.place[p], strength)
-        np.subtract.at(tile.pull[row], far.place[n], strength)
+    tile.values[:] = tile.counts[:] = 0.0
 
 
 MINERS: dict[str, Miner] = {"hard": hard, "semi_hard": semi_hard}
