@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import jit
 from . import machine, peers
 from .families import ELEMENTWISE, FAMILIES, GRADIENT, LINEAR, Family, Shape, Work, prepare
 from .peers import ours
@@ -46,9 +47,10 @@ def compile_times(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     asked : dict
         "family" and "kernels", pairs of operation and dtype.
     """
-    import numba
+    if jit.available():
+        import numba
 
-    numba.njit(lambda x: x + 1.0)(1.0)  # the compiler's own start is no kernel's
+        numba.njit(lambda x: x + 1.0)(1.0)  # the compiler's own start is no kernel's
     family = FAMILIES[asked["family"]]
     shape = (_KERNEL_SIZE,) if family.tier == ELEMENTWISE else family.quick[0]
     for operation, dtype in asked["kernels"]:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..engine import jit
+
 _PACKAGES = (
     "numpy", "scipy", "numba", "llvmlite", "scikit-learn", "torch", "jax", "jaxlib", "optax", "keras", "tensorflow",
     "tensorflow-cpu", "tensorflow_cpu", "pytorch-metric-learning",
@@ -18,7 +20,7 @@ _PACKAGES = (
 
 def available_threads() -> int:
     """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+    if platform.system() == "Linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
@@ -91,6 +93,19 @@ def _lines(path: str) -> list[str]:
         return []
 
 
+def limit_libraries(threads: int) -> None:
+    """Tell every BLAS and OpenMP that is loaded by now how many threads it may use.
+
+    Parameters
+    ----------
+    threads : int
+        For each.
+    """
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(threads)
+
+
 @contextmanager
 def held_to(threads: int) -> Iterator[None]:
     """Hold this process to a number of processors and threads, for every library that can be told.
@@ -100,19 +115,36 @@ def held_to(threads: int) -> Iterator[None]:
     threads : int
         At most what is available.
     """
-    import numba
     import threadpoolctl
 
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    with _processors(threads), _numba_threads(threads), threadpoolctl.threadpool_limits(threads):
+        yield
+
+
+@contextmanager
+def _processors(threads: int) -> Iterator[None]:
+    """Libraries without a setting (XLA) count the processors that the process may use."""
+    if platform.system() != "Linux" or threads >= available_threads():
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(sorted(allowed)[:threads]))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+@contextmanager
+def _numba_threads(threads: int) -> Iterator[None]:
+    if not jit.available():
+        yield
+        return
+    import numba
+
     before = numba.get_num_threads()
-    if allowed is not None and threads < len(allowed):
-        # Libraries without a setting (XLA) count the processors they may use.
-        os.sched_setaffinity(0, set(sorted(allowed)[:threads]))
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    with threadpoolctl.threadpool_limits(threads):
-        try:
-            yield
-        finally:
-            numba.set_num_threads(before)
-            if allowed is not None:
-                os.sched_setaffinity(0, allowed)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)

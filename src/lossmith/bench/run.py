@@ -238,6 +238,7 @@ class Benchmark:
         with machine.held_to(self._settings.threads), _calm():
             self._progress.doing("loading the competitors")
             self._keep(peers=tuple(peers.enter(self._settings.peers, self._settings.threads)))
+            machine.limit_libraries(self._settings.threads)
             for family, operation, dtype, shape in todo:
                 self._progress.doing(f"{family.title}, {operation}, {dtype}, {'x'.join(map(str, shape))}")
                 self._measure(prepare(family, operation, dtype, shape))

@@ -55,12 +55,14 @@ def contenders(work: Work) -> list[Contender]:
     def call() -> Any:
         return [part.numpy() for part in function(y, f)]  # complete, and not copied on a processor
 
+    with _silence():  # the first call optimises the graph and talks about it
+        call()
     return [Contender("keras", "", call, lambda result: _read(work, result))]
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """TensorFlow's library writes to the screen while it is loaded, past Python."""
+    """TensorFlow's library writes to the screen past Python."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
