@@ -7,6 +7,8 @@ import pytest
 
 import lossmith as lm
 
+pytestmark = pytest.mark.usefixtures("way")
+
 
 def batch(seed=0, n=4, frames=12, classes=6, size=5, scale=1.0):
     rng = np.random.default_rng(seed)

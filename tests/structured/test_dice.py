@@ -7,6 +7,8 @@ import pytest
 
 import lossmith as lm
 
+pytestmark = pytest.mark.usefixtures("way")
+
 PARAMETERS = [{}, {"smooth": 1.0}, {"squared": True}, {"squared": True, "smooth": 1e-3}]
 
 

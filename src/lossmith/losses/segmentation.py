@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,12 +12,18 @@ from ..core import contract
 from ..core.domain import EXTENDED_REAL, UNIT, check
 from ..core.parameters import Check, choice, custom, flag, non_negative
 from ..core.registry import register
-from ..core.structured import Evaluation, Floats, StructuredLoss, Targets, whole_numbers
+from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, whole_numbers
 from ..core.traits import NOT_STATED, About, Traits
+from ..engine import pool
 from ..ops import sigmoid
 from ..ops.arrays import softmax
+from . import segmentation_sweep as tiled
 
 Array = Any
+# Bytes of samples that are summed up together before their gradient is taken: they are then still in the cache.
+_GROUP = 4_000_000
+# Tiles that a thread must have to be worth starting.
+_PER_THREAD = 8
 
 
 def _axis(value: Any) -> int | None:
@@ -32,7 +39,7 @@ def _nothing(value: Any) -> tuple[float, ...]:
 
 
 class _Overlap(NamedTuple):
-    """Sums over the pixels of each sample and class, (N, C, 1).
+    """Sums over the pixels of each sample and class, (N, C).
 
     ``difference`` is |A| + |B| - 2 |A and B|, summed from terms >= 0; ``agreement`` is 2 |A and B| + smooth.
     """
@@ -40,6 +47,18 @@ class _Overlap(NamedTuple):
     difference: Floats
     agreement: Floats
     size: Floats
+
+    @property
+    def values(self) -> Floats:
+        """The loss of each sample, the mean over its classes."""
+        return np.asarray(np.where(self.size == 0.0, 0.0, self.difference / self.size).mean(axis=1))
+
+    @property
+    def slopes(self) -> tuple[Floats, Floats]:
+        """The overlap of each sample and class, and what a pixel's slope is multiplied with; 0 for empty masks."""
+        size = np.where(self.size == 0.0, 1.0, self.size)
+        gain = np.where(self.size == 0.0, 0.0, 1.0 / size) / size.shape[1]
+        return self.agreement / size, gain
 
 
 @register("dice", aliases=("dice_loss", "soft_dice", "sorensen_dice"))
@@ -106,20 +125,36 @@ class Dice(StructuredLoss):
         return int(f.shape[0]) if len(f.shape) else 0
 
     def _checked(self, parts: Targets, f: Floats, weight: Floats | None) -> Floats:
-        self._check_axes(f)
-        y = np.asarray(parts[0])
-        if self.class_axis is not None and y.ndim == f.ndim - 1:
-            y = _one_hot(y, f.shape, self.class_axis % f.ndim, weight)
+        y = self._masks(parts, f, weight)
         if y.shape != f.shape:
-            raise ValueError(
-                f"Dice: y_true has shape {y.shape} and y_pred has shape {f.shape}; they must be equal"
-                + ("" if self.class_axis is None else ", or y_true holds class indices without the class axis")
-            )
+            y = _one_hot(y, f.shape, self._class_axis(f), weight)
         y = y.astype(np.float64)
         used = slice(None) if weight is None else weight > 0.0
         check(y[used], UNIT, "y_true", "Dice", nan_allowed=False)
         check(f[used], UNIT if self.inputs == "probabilities" else EXTENDED_REAL, "y_pred", "Dice", nan_allowed=True)
         return y
+
+    def _masks(self, parts: Targets, f: Array, weight: Floats | None) -> Array:
+        """Return y_true, of y_pred's shape or without the class axis."""
+        self._check_axes(f)
+        y = np.asarray(parts[0])
+        if self.class_axis is not None and y.ndim == f.ndim - 1:
+            axis = self._class_axis(f)
+            expected = f.shape[:axis] + f.shape[axis + 1 :]
+            if y.shape != expected:
+                raise ValueError(
+                    f"Dice: y_true has shape {y.shape}; class indices for y_pred {f.shape} have shape {expected}"
+                )
+            return y
+        if y.shape != f.shape:
+            raise ValueError(
+                f"Dice: y_true has shape {y.shape} and y_pred has shape {f.shape}; they must be equal"
+                + ("" if self.class_axis is None else ", or y_true holds class indices without the class axis")
+            )
+        return y
+
+    def _class_axis(self, f: Array) -> int:
+        return f.ndim if self.class_axis is None else self.class_axis % f.ndim
 
     def _check_axes(self, f: Floats) -> None:
         if f.ndim < 2:
@@ -129,6 +164,8 @@ class Dice(StructuredLoss):
         axis = self.class_axis
         if axis is not None and not (-f.ndim <= axis < f.ndim and axis % f.ndim != 0):
             raise ValueError(f"Dice: class_axis={axis} is no axis of y_pred {f.shape} besides that of the samples")
+
+    # --- in NumPy ---------------------------------------------------------------------------------------
 
     def _value_and_gradient(self, y: Any, f: Floats, weight: Floats) -> Evaluation:
         values, gradient = np.zeros(len(f)), np.zeros_like(f)
@@ -143,20 +180,30 @@ class Dice(StructuredLoss):
         gradient[here] = found if axis is None else np.moveaxis(found, -1, axis)
         return Evaluation(values, None, gradient)
 
+    def _value(self, y: Any, f: Floats, weight: Floats) -> Evaluation:
+        values = np.zeros(len(f))
+        here = np.flatnonzero(weight > 0.0)
+        if here.size:
+            axis = self.class_axis
+            moved = f[here] if axis is None else np.moveaxis(f[here], axis, -1)
+            target = y[here] if axis is None else np.moveaxis(y[here], axis, -1)
+            p, q = self._probabilities(moved)
+            values[here] = self._overlap(*self._pixels(target, p, q)).values
+        return Evaluation(values, None)
+
+    def _pixels(self, *arrays: Floats) -> tuple[Floats, ...]:
+        """Return arrays as (samples, pixels, classes)."""
+        classes = 1 if self.class_axis is None else arrays[0].shape[-1]
+        return tuple(x.reshape(len(x), -1, classes) for x in arrays)
+
     def _of_masks(self, y: Floats, f: Floats) -> tuple[Floats, Floats]:
         """Return values (N,) and d(value) / df, with the classes on the last axis if there are any."""
-        count, classes = len(f), 1 if self.class_axis is None else f.shape[-1]
         p, q = self._probabilities(f)
-        shape = (count, -1, classes)
-        y, a, b = (x.reshape(shape) for x in (y, p, q))
+        y, a, b = self._pixels(y, p, q)
         overlap = self._overlap(y, a, b)
-        empty = overlap.size == 0.0
-        size = np.where(empty, 1.0, overlap.size)
-        ratio = overlap.agreement / size
+        ratio, gain = (x[:, None] for x in overlap.slopes)
         slope = 2.0 * (ratio * a - y) if self.squared else ratio - 2.0 * y
-        slope = np.where(empty, 0.0, slope / size).reshape(f.shape) / classes
-        values = np.where(empty, 0.0, overlap.difference / size).mean(axis=(1, 2))
-        return values, self._through_link(slope, p, q)
+        return overlap.values, self._through_link((slope * gain).reshape(f.shape), p, q)
 
     def _probabilities(self, f: Floats) -> tuple[Floats, Floats]:
         """Return p and 1 - p, the latter without cancellation."""
@@ -168,13 +215,13 @@ class Dice(StructuredLoss):
         return found.probability, found.complement
 
     def _overlap(self, y: Floats, p: Floats, q: Floats) -> _Overlap:
-        both = (y * p).sum(axis=1, keepdims=True)
+        both = (y * p).sum(axis=1)
         if self.squared:
-            apart = ((y * q - p * (1.0 - y)) ** 2).sum(axis=1, keepdims=True)
-            size = (y * y + p * p).sum(axis=1, keepdims=True)
+            apart = ((y * q - p * (1.0 - y)) ** 2).sum(axis=1)
+            size = (y * y + p * p).sum(axis=1)
         else:
-            apart = (y * q + p * (1.0 - y)).sum(axis=1, keepdims=True)
-            size = (y + p).sum(axis=1, keepdims=True)
+            apart = (y * q + p * (1.0 - y)).sum(axis=1)
+            size = (y + p).sum(axis=1)
         return _Overlap(apart, 2.0 * both + self.smooth, size + self.smooth)
 
     def _through_link(self, slope: Floats, p: Floats, q: Floats) -> Floats:
@@ -184,12 +231,104 @@ class Dice(StructuredLoss):
             return slope * p * q
         return np.asarray(p * (slope - (slope * p).sum(axis=-1, keepdims=True)))
 
+    # --- by the kernel ----------------------------------------------------------------------------------
+
+    def _cells(self, parts: Targets, f: Array) -> int:
+        return int(f.size)
+
+    def _sweep(self, parts: Targets, f: Array, share: Floats, place: Array | None) -> Evaluation:
+        y = self._masks(parts, f, share)
+        indices = y.shape != f.shape
+        values = np.zeros(len(f))
+        here = np.flatnonzero(share > 0.0)
+        if place is not None and here.size < len(f):
+            place[share == 0.0] = 0.0
+        work = _Work(self, self._folded(_plain(y, f, indices), f, indices), self._folded(f, f), indices)
+        per_group = max(1, _GROUP * len(f) // (f.nbytes + y.nbytes)) if place is not None else max(1, here.size)
+        for start in range(0, here.size, per_group):
+            samples = here[start : start + per_group]
+            overlap = work.sums(samples)
+            if overlap is None:
+                self._checked(parts, f.astype(np.float64), share)  # says what is wrong, and where
+                raise AssertionError("a kernel found numbers outside the domain that the checks accept")
+            values[samples] = overlap.values
+            if place is not None:
+                ratio, gain = overlap.slopes
+                work.gradient(samples, ratio, gain * share[samples, None], self._folded(place, f))
+        return Evaluation(values, None)
+
+    def _folded(self, x: Array, f: Array, indices: bool = False) -> Array:
+        """View an array as (samples, before, classes, behind)."""
+        axis = self._class_axis(f)
+        before, behind = math.prod(f.shape[1:axis]), math.prod(f.shape[axis + 1 :])
+        classes = 1 if self.class_axis is None or indices else f.shape[axis]
+        folded = x.reshape(len(f), before, classes, behind)
+        return folded if behind > 1 else folded.transpose(0, 3, 2, 1)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A batch given to the kernels."""
+
+    loss: Dice
+    y: Array
+    f: Array
+    indices: bool
+
+    @property
+    def _settings(self) -> tuple[Any, ...]:
+        probabilities = tiled.SIGMOID if self.loss.class_axis is None else tiled.SOFTMAX
+        link = tiled.PROBABILITIES if self.loss.inputs == "probabilities" else probabilities
+        return _fixed(self.f), _fixed(self.y), self.indices, link, self.loss.squared, tiled.tiles(self.f.shape)
+
+    def sums(self, samples: Integers) -> _Overlap | None:
+        """Return the overlap of some samples; None if a number is outside its domain."""
+        settings, run = self._settings, self._graded(tiled.sum_up_single, tiled.sum_up_double)
+        per_sample = settings[-1].per_sample
+        found, faults = np.empty((len(samples), per_sample, self.f.shape[2], 3)), np.empty((len(samples), per_sample))
+
+        def work(start: int, stop: int) -> None:
+            run(*settings, samples, found, faults, start, stop)
+
+        pool.share(len(samples) * per_sample, work, _PER_THREAD)
+        if faults.any():
+            return None
+        both, apart, size = np.moveaxis(found.sum(axis=1), -1, 0)
+        return _Overlap(apart, 2.0 * both + self.loss.smooth, size + self.loss.smooth)
+
+    def gradient(self, samples: Integers, ratio: Floats, gain: Floats, place: Array) -> None:
+        """Fill the gradient of some samples."""
+        settings, run = self._settings, self._graded(tiled.descend_single, tiled.descend_double)
+
+        def work(start: int, stop: int) -> None:
+            run(*settings, samples, np.ascontiguousarray(ratio), gain, place, start, stop)
+
+        pool.share(len(samples) * settings[-1].per_sample, work, _PER_THREAD)
+
+    def _graded(self, single: Any, double: Any) -> Any:
+        return single if self.f.dtype == np.float32 else double
+
+
+def _fixed(x: Array) -> Array:
+    """Return a view that nobody may write to, so that one compiled kernel serves all arrays."""
+    view = x.view()
+    view.flags.writeable = False
+    return view
+
+
+def _plain(y: Array, f: Array, indices: bool) -> Array:
+    """Return targets in C order and one of the few dtypes that kernels are compiled for."""
+    if y.dtype == np.bool_:
+        y = y.view(np.uint8)
+    if indices:
+        y = whole_numbers(y, "y_true", "Dice") if y.dtype != np.uint8 else y
+    elif y.dtype not in (np.uint8, np.float32, np.float64):
+        y = y.astype(f.dtype)
+    return np.ascontiguousarray(y)
+
 
 def _one_hot(y: Array, shape: tuple[int, ...], axis: int, weight: Floats | None) -> Array:
     """Return class indices as zeros and ones of y_pred's shape."""
-    expected = shape[:axis] + shape[axis + 1 :]
-    if y.shape != expected:
-        raise ValueError(f"Dice: y_true has shape {y.shape}; class indices for y_pred {shape} have shape {expected}")
     labels = whole_numbers(y, "y_true", "Dice")
     wrong = (labels < 0) | (labels >= shape[axis])
     if weight is not None:
