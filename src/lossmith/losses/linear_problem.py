@@ -208,12 +208,11 @@ def _floating(value: Any, argument: str) -> Host:
     array: Host = contract.predictions(_of_numpy(contract.as_array(value, argument), argument), argument)
     if array.dtype.type not in (np.float32, np.float64):
         raise TypeError(f"{NAME}: {argument} has dtype {array.dtype}; give float32 or float64")
-    return array
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _computable(array: Host) -> Host:
     """Return an array that BLAS can read, the same one if possible."""
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     return array if array.ndim < 2 or linear_blas.lies_well(array) else np.ascontiguousarray(array)
 
 
