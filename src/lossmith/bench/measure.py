@@ -47,7 +47,7 @@ class Effort:
 
 
 FULL = Effort(0.3)
-QUICK = Effort(0.12, least=5, most=31, share=0.1)
+QUICK = Effort(0.08, least=5, most=31, share=0.08)
 
 
 @dataclass

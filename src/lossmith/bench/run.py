@@ -217,6 +217,7 @@ class Benchmark:
         self._settings = settings
         self._folder = folder
         self._progress = progress
+        self._started, self._before = time.monotonic(), results.seconds
 
     def run(self) -> Results:
         """Measure everything that is not known yet.
@@ -228,28 +229,30 @@ class Benchmark:
         """
         from . import apart
 
-        started, before = time.monotonic(), self.results.seconds
-        cells = plan(self._settings)
-        tasks = [] if self._settings.quick else apart.tasks(self._settings)
         known = {cell.key for cell in self.results.cells}
-        todo = [c for c in cells if cell_key(c[0].name, *c[1:]) not in known]
+        cells = plan(self._settings)
+        todo = [cell for cell in cells if cell_key(cell[0].name, *cell[1:]) not in known]
+        tasks = [] if self._settings.quick else apart.tasks(self._settings)
         rest = [task for task in tasks if task.title not in self.results.done]
-        self._progress.started(len(cells) + len(tasks), len(cells) + len(tasks) - len(todo) - len(rest))
+        total = len(cells) + len(tasks)
+        self._progress.started(total, total - len(todo) - len(rest))
         with machine.held_to(self._settings.threads), _calm():
-            self._progress.doing("loading the competitors")
-            self._keep(peers=tuple(peers.enter(self._settings.peers, self._settings.threads)))
-            machine.limit_libraries(self._settings.threads)
-            for family, operation, dtype, shape in todo:
-                self._progress.doing(f"{family.title}, {operation}, {dtype}, {'x'.join(map(str, shape))}")
-                self._measure(prepare(family, operation, dtype, shape))
-                self._keep(seconds=before + time.monotonic() - started)
+            self._measure_all(todo)
         for task in rest:
             self._progress.doing(task.title)
-            done = (*self.results.done, task.title)
-            self._keep(**task.run(self.results), done=done, seconds=before + time.monotonic() - started)
+            self._keep(**task.run(self.results), done=(*self.results.done, task.title))
             self._progress.advanced()
         self._keep(finished=True)
         return self.results
+
+    def _measure_all(self, cells: list[tuple[Family, str, str, Shape]]) -> None:
+        self._progress.doing("loading the competitors")
+        self._keep(peers=tuple(peers.enter(self._settings.peers, self._settings.threads)))
+        machine.limit_libraries(self._settings.threads)
+        for family, operation, dtype, shape in cells:
+            self._progress.doing(f"{family.title}, {operation}, {dtype}, {'x'.join(map(str, shape))}")
+            self._measure(prepare(family, operation, dtype, shape))
+            self._progress.advanced()
 
     def _measure(self, work: Work) -> None:
         threads = self._settings.threads
@@ -271,10 +274,10 @@ class Benchmark:
         known = self.results.notes
         self._keep(cells=(*self.results.cells, cell), notes=(*known, *(n for n in notes if n not in known)))
         self._progress.measured(cell)
-        self._progress.advanced()
 
     def _keep(self, **facts: Any) -> None:
-        self.results = replace(self.results, **facts)
+        seconds = self._before + time.monotonic() - self._started
+        self.results = replace(self.results, **facts, seconds=seconds)
         write(self.results, self._folder)
 
 
