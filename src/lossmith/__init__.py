@@ -13,7 +13,9 @@ from .losses import *  # noqa: F403
 
 if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
+    from .frameworks.lightgbm import to_lightgbm
     from .frameworks.torch import to_torch
+    from .frameworks.xgboost import to_xgboost
     from .losses.linear import LinearCrossEntropy
     from .optimize.penalties import L1, L2, ElasticNet
     from .plots.losses import plot
@@ -31,7 +33,9 @@ _LAZY = {
     "run": "workflow.run",
     "check_derivatives": "core.verify",
     "verify": "core.verify",
+    "to_lightgbm": "frameworks.lightgbm",
     "to_torch": "frameworks.torch",
+    "to_xgboost": "frameworks.xgboost",
 }
 
 __all__ = [
@@ -48,7 +52,9 @@ __all__ = [
     "plot",
     "predict",
     "run",
+    "to_lightgbm",
     "to_torch",
+    "to_xgboost",
     "verify",
 ]
 __all__ += _losses.__all__

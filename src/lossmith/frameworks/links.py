@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.domain import SIGNS
 from ..core.loss import Loss
+from ..losses.binary import BinaryCrossEntropy
 from ..losses.multiclass import CategoricalCrossEntropy
 from ..ops.arrays import softmax
 
@@ -27,6 +28,11 @@ class Link(ABC):
     def probabilities(self) -> bool:
         """Whether predictions are probabilities of classes; scores in (0, 1) that are none say False."""
         return False
+
+    @property
+    def kind(self) -> str:
+        """What others call this map: "identity", "exp", "sigmoid", "softmax", or "" where it has no name."""
+        return ""
 
     @abstractmethod
     def encode(self, y: Array) -> Array:
@@ -48,6 +54,11 @@ class Affine(Link):
     centre: float = 0.0
     scale: float = 1.0
 
+    @property
+    def kind(self) -> str:
+        """What others call this map."""
+        return "identity" if (self.centre, self.scale) == (0.0, 1.0) else ""
+
     def encode(self, y: Array) -> Array:
         """Turn targets into the loss's coding and unit."""
         return (np.asarray(y, np.float64) - self.centre) / self.scale
@@ -64,6 +75,11 @@ class Affine(Link):
 @dataclass(frozen=True)
 class Exponential(Link):
     """Losses on log-rates: the prediction is exp(score)."""
+
+    @property
+    def kind(self) -> str:
+        """What others call this map."""
+        return "exp"
 
     def encode(self, y: Array) -> Array:
         """Turn targets into the loss's coding and unit."""
@@ -88,6 +104,11 @@ class BinaryProbability(Link):
     """
 
     loss: Any
+
+    @property
+    def kind(self) -> str:
+        """What others call this map."""
+        return "sigmoid" if isinstance(self.loss, BinaryCrossEntropy) else ""
 
     @property
     def probabilities(self) -> bool:
@@ -146,6 +167,13 @@ class RowProbability(Link):
     loss: Any
 
     @property
+    def kind(self) -> str:
+        """What others call this map."""
+        class_weights, smoothing, _ = self.loss.settings
+        plain = class_weights is None and isinstance(self.loss, CategoricalCrossEntropy)
+        return "softmax" if smoothing > 0 or plain else ""
+
+    @property
     def probabilities(self) -> bool:
         """True."""
         return True
@@ -159,8 +187,7 @@ class RowProbability(Link):
         # Beyond e^-100 slopes underflow; no use needs smaller probabilities.
         f = np.maximum(raw, raw.max(axis=1, keepdims=True) - 100.0)
         parts = softmax(f)
-        class_weights, smoothing, _ = self.loss.settings
-        if smoothing > 0 or (class_weights is None and isinstance(self.loss, CategoricalCrossEntropy)):
+        if self.kind == "softmax":
             return np.asarray(parts.probability)
         odds = np.empty_like(f)
         for j in range(f.shape[1]):

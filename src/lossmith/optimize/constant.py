@@ -96,10 +96,12 @@ class _TotalSlope:
 
     def __call__(self, c: float) -> float:
         self.score.fill(c)
-        if not isinstance(self.loss, ElementwiseLoss):
-            return float(self.w @ self.loss.gradient(self.y, self.score))
-        fused.evaluate((self.loss.form.slope,), self.y, self.score, self.loss.parameters, (self.slope,))
-        return float(self.w @ self.slope)
+        if isinstance(self.loss, ElementwiseLoss):
+            fused.evaluate((self.loss.form.slope,), self.y, self.score, self.loss.parameters, (self.slope,))
+        else:
+            self.slope[...] = self.loss.gradient(self.y, self.score)
+        # A product of vectors would start the threads of BLAS, which takes longer than the sum.
+        return float(np.multiply(self.slope, self.w, out=self.slope).sum())
 
 
 def _root(slope: Callable[[float], float], low: float, high: float) -> float:

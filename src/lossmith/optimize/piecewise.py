@@ -27,8 +27,8 @@ NARROW_FROM = 32_768
 _SAMPLE = 32_768
 _PIECES = 16
 # A bracket reaches this many standard deviations of the sampled rank, and at least so many ranks, either way.
-_DEVIATIONS = 3.0
-_RANKS = 3.0
+_DEVIATIONS = 4.0
+_RANKS = 4.0
 # Slopes this small relative to the group's are 0: what rounding leaves of sums that cancel.
 _ZERO = 1e-10
 
@@ -172,7 +172,7 @@ def _gather(
 ) -> tuple[_Totals, npt.NDArray[np.intp]]:
     """Sum up what lies outside the brackets; return the totals and the numbers of the functions inside."""
     edges = [place.size * i // _PIECES for i in range(_PIECES + 1)]
-    sums = np.zeros((_PIECES, 4, low.size))
+    sums = np.zeros((_PIECES, low.size, 4))
     inside = np.empty(place.size, np.int32)
     found = [0] * _PIECES
 
@@ -181,7 +181,7 @@ def _gather(
             found[i] = _pass(groups, place, left, jump, low, high, edges[i], edges[i + 1], sums[i], inside)
 
     share(_PIECES, work)
-    slope, mass, below, counts = sums.sum(axis=0)
+    slope, mass, below, counts = sums.sum(axis=0).T
     totals = _Totals(slope + below, np.maximum(mass, np.abs(slope)), counts)
     chosen = np.concatenate([inside[edges[i] : edges[i] + found[i]] for i in range(_PIECES)])
     return totals, chosen.astype(np.intp)
@@ -194,10 +194,10 @@ def _pass(groups, place, left, jump, low, high, start, stop, sums, inside):  # t
     for i in range(start, stop):
         g = groups[i]
         x, mass = place[i], jump[i]
-        sums[0, g] += left[i]
-        sums[1, g] += mass
-        sums[2, g] += mass if x < low[g] else 0.0
-        sums[3, g] += 1.0
+        sums[g, 0] += left[i]
+        sums[g, 1] += mass
+        sums[g, 2] += mass if x < low[g] else 0.0
+        sums[g, 3] += 1.0
         if low[g] <= x <= high[g]:
             inside[position] = i
             position += 1
