@@ -66,7 +66,7 @@ def test_what_is_measured_is_on_the_page(results: Results) -> None:
         "not finished",
     ):
         assert words.lower() in page.lower(), words
-    assert "1.33 x" in page  # 2.0 / 1.5 of the bar
+    assert "1.33 ×" in page  # 2.0 / 1.5 of the bar
 
 
 def test_an_empty_run_is_a_page(results: Results) -> None:

@@ -274,7 +274,7 @@ _ALL = (
            ((128, 128, 16), (512, 128, 16)), ((128, 64, 16),), (), "n x d, classes"),
     Family("contrastive", "Contrastive, all pairs", STRUCTURED, _embedded, {"margin": 1.0},
            ((512, 128, 16), (4_096, 128, 16)), ((128, 64, 16),), (), "n x d, classes"),
-    Family("nt_xent", "NT-Xent", STRUCTURED, _views, {"temperature": 0.1}, ((512, 128), (4_096, 128)),
+    Family("nt_xent", "NT-Xent", STRUCTURED, _views, {"temperature": 0.1}, ((256, 128), (4_096, 128)),
            ((256, 64),), (), "n x d", gemms=lambda s: [(s[0], s[1], s[0]), (s[0], s[0], s[1])]),
     Family("info_nce", "InfoNCE", STRUCTURED, _queries, {"temperature": 0.1}, ((2_048, 128),),
            ((128, 64),), (), "pairs x d", gemms=lambda s: [(s[0], s[1], s[0]), (s[0], s[0], s[1]), (s[0], s[0], s[1])]),

@@ -221,7 +221,10 @@ def plot_limit(results: Results, dtype: str) -> Figure:
             pairs.append(((rival.median or 0.0) / limit, _look(rival.contender)[0], 0.19))
         for (ratio, colour, shift), name in zip(pairs, (OURS, *(t.contender for t in cell.peers[:1])), strict=True):
             axes.barh(place + shift, ratio, height=0.34, color=colour)
-            axes.text(ratio, place + shift, f"  {ratio:.2g}  {name}", va="center", fontsize=8.5, color=MUTED)
+            axes.annotate(
+                f"{ratio:.2g}  {name}", (ratio, place + shift), (4, 0), textcoords="offset points", va="center",
+                fontsize=8.5, color=MUTED,
+            )  # fmt: skip
     axes.axvline(1.0, color=INK, linewidth=1.2)
     axes.margins(x=0.14)
     dress(axes, x="time over the time of moving the same bytes; 1 is the memory limit", grid="x")

@@ -27,7 +27,18 @@ from .record import (
 Row = dict[str, Any]
 # Elements from which on a call is long enough for bytes and arithmetic to matter more than the call itself.
 _LARGE = 50_000
-_SIGNS = {"<=": "≤", ">=": "≥", " x ": " × ", "^2": "²", " us": " µs", "1e6": "10⁶", "4e6": "4·10⁶", "1e4": "10⁴"}
+_SIGNS = {
+    "<=": "≤",
+    ">=": "≥",
+    " x ": " × ",
+    " x;": " ×;",
+    "->": "→",
+    "^2": "²",
+    " us": " µs",
+    "1e6": "10⁶",
+    "4e6": "4·10⁶",
+    "1e4": "10⁴",
+}
 _MEANINGS = {DIFFERS: "differs", FAILED: "failed", SKIPPED: "not run"}
 
 
@@ -127,7 +138,7 @@ def typeset(text: str) -> str:
     """
     for plain, sign in _SIGNS.items():
         text = text.replace(plain, sign)
-    return text
+    return text.removesuffix(" x") + " ×" * text.endswith(" x")
 
 
 def cell_line(cell: Cell) -> str:
@@ -186,8 +197,9 @@ def measured(verdict: bars.Verdict) -> str:
 
 def _number(verdict: bars.Verdict, found: bars.Number) -> Row:
     fresh = f" ({ratio(found.fresh)} into new arrays)" if found.fresh is not None else ""
+    unit = "" if verdict.demand is None else verdict.demand.unit
     held = verdict.demand is not None and verdict.demand.holds(found.value)
-    return {"text": f"{found.label} {ratio(found.value)}{fresh}", "held": held}
+    return {"text": f"{found.label}: {ratio(found.value)}{unit}{fresh}", "held": held}
 
 
 def family_tables(results: Results) -> list[Row]:
