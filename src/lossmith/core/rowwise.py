@@ -38,7 +38,7 @@ class RowForm(Protocol):
     def product(self) -> Callable[..., Array]: ...
 
 
-Kernel = Callable[[Array, Array, Array, "Array | None"], None]
+Kernel = Callable[..., None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +74,10 @@ class RowWiseLoss(Loss):
         It takes targets as read, f (n, k) in C order, and fills values (n,) and slopes (n, k), which may be f itself.
         """
         return None
+
+    def scales(self, y: Array) -> bool:
+        """Tell whether the kernel takes a fifth argument for these targets: a factor for each row."""
+        return False
 
     def value_and_slope(self, y: Array, f: Array, *parameters: Any) -> tuple[Array, Array]:
         """Evaluate both formulas; losses whose formulas share their parts say how."""
@@ -245,7 +249,14 @@ class RowWiseLoss(Loss):
         return row_tables.into(values, found[0]), row_tables.into(slopes, found[1])
 
     def _filled(
-        self, y: Array, f: Array, values: Array | None = None, slopes: Array | None = None, *, slope: bool = True
+        self,
+        y: Array,
+        f: Array,
+        values: Array | None = None,
+        slopes: Array | None = None,
+        *,
+        slope: bool = True,
+        scale: tuple[Array, ...] = (),
     ) -> tuple[Array, Array | None]:
         """Run the kernel on tables in C order; values and, if wanted, the gradient."""
         assert self.kernel is not None
@@ -255,7 +266,7 @@ class RowWiseLoss(Loss):
         flat = (np.ascontiguousarray(f) if table is None or f.flags.c_contiguous else table).reshape(-1, f.shape[-1])
         column = row_tables.usable(values, f, f.shape[:-1])
         targets = np.ascontiguousarray(y).reshape(len(flat), *y.shape[f.ndim - 1 :])
-        self.kernel(targets, flat, column.reshape(-1), None if table is None else table.reshape(flat.shape))
+        self.kernel(targets, flat, column.reshape(-1), None if table is None else table.reshape(flat.shape), *scale)
         return row_tables.into(values, column), None if table is None else row_tables.into(slopes, table)
 
     def _blocks(

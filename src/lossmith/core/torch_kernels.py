@@ -174,6 +174,12 @@ class RowSamples(Samples):
     """Of the row-wise tier."""
 
     def priced(self, reduction: str) -> tuple[Array, Array]:
+        if reduction != "none" and self.loss.by_kernel(self.f) and self.loss.scales(self.y):
+            scale = np.ascontiguousarray(np.broadcast_to(self.share(reduction), self.shape), np.float64)
+            values, slope = self.loss._filled(self.y, self.f, scale=(scale.reshape(-1),))
+            if self.weight is not None:
+                slope[self.weight == 0.0] = 0.0  # their logits may be NaN
+            return values.sum(dtype=np.float64).astype(values.dtype), slope
         values, slope = self.loss._pair(self.y, self.f)
         value = reduce(values, self.weight, reduction, self.loss._measure(self.y, self.f))
         share = np.asarray(self.share(reduction), slope.dtype)

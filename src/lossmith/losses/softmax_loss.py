@@ -91,7 +91,11 @@ class SoftmaxLoss(RowWiseLoss):
         """What the formulas on logits receive, the ridge apart."""
         return ()
 
-    def _by_rows(self, y: Array, f: Array, values: Array, slopes: Array | None) -> None:
+    def scales(self, y: Array) -> bool:
+        """Labels without smoothing have one coefficient a row."""
+        return y.dtype.kind == "i" and self.settings[1] == 0.0
+
+    def _by_rows(self, y: Array, f: Array, values: Array, slopes: Array | None, scale: Array | None = None) -> None:
         class_weights, smoothing, ignore = self.settings
         bad = rows.softmax(
             self.texts,
@@ -101,6 +105,7 @@ class SoftmaxLoss(RowWiseLoss):
             slopes,
             parameters=self.numbers,
             class_weights=None if class_weights is None else np.array(class_weights),
+            scale=scale,
             smoothing=smoothing,
             ignored=ignore,
             ridge=self.ridge,
