@@ -264,9 +264,9 @@ def test_refusals_are_one_line(message, error, change):
 def test_refusals_of_settings():
     with pytest.raises(ValueError, match="10 class weights were given and W has 11 rows"):
         lm.LinearCrossEntropy(class_weights=CLASS_WEIGHTS[1:])(LABELS, X, W)
-    with pytest.raises(ValueError, match="label_smoothing=1.0 is not accepted"):
+    with pytest.raises(ValueError, match=r"label_smoothing=1\.0 is not accepted"):
         lm.LinearCrossEntropy(label_smoothing=1.0)
-    with pytest.raises(ValueError, match="softcap=0.0 is not accepted"):
+    with pytest.raises(ValueError, match=r"softcap=0\.0 is not accepted"):
         lm.LinearCrossEntropy(softcap=0.0)
     with pytest.raises(ValueError, match="share W, so gradients need reduction='mean' or 'sum'"):
         lm.LinearCrossEntropy().value_and_gradient(LABELS, X, W, reduction="none")

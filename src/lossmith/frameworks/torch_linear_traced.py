@@ -9,7 +9,7 @@ import torch
 
 from ..core.reduce import reduce
 from ..losses.linear_problem import Settings, chunk_length
-from ..losses.linear_sweep import Swept, Wanted, sweep
+from ..losses.linear_sweep import Wanted, sweep
 from .torch_linear_sweep import TorchBackend, layer_of, read_tensors
 
 Tensor = Any
@@ -35,9 +35,7 @@ class Traced(torch.autograd.Function):  # type: ignore[misc]
         now = Wanted(False, False, False) if reduction == "none" else wanted
         value, found = _solve(loss, hidden, weight, bias, labels, sample_weight, reduction, chunk_size, now, None)
         ctx.settings = loss, reduction, chunk_size, wanted
-        # Clones, since what was filled in place must not leave a traced function; the compiler removes them.
-        gradients = (None if g is None else g.clone() for g in (found.x, found.w, found.bias))
-        ctx.save_for_backward(hidden, weight, bias, labels, sample_weight, *gradients)
+        ctx.save_for_backward(hidden, weight, bias, labels, sample_weight, *found)
         return value
 
     @staticmethod
@@ -47,8 +45,7 @@ class Traced(torch.autograd.Function):  # type: ignore[misc]
         loss, reduction, chunk_size, wanted = ctx.settings
         if reduction == "none":
             given = (hidden, weight, bias, labels, sample_weight, "sum", chunk_size, wanted, upstream.reshape(-1))
-            found = _solve(loss, *given)[1]
-            gradients = [found.x, found.w, found.bias]
+            gradients = _solve(loss, *given)[1]
         else:
             gradients = [None if g is None else g * upstream for g in gradients]
         by_x, by_w, by_bias = gradients
@@ -68,22 +65,21 @@ def _solve(
     chunk_size: int | None,
     wanted: Wanted,
     pull: Tensor | None,
-) -> tuple[Tensor, Swept]:
+) -> tuple[Tensor, list[Tensor | None]]:
     """Compute the value and the gradients of the reduced loss, or of sum(pull * value)."""
     backend, layer = TorchBackend(), layer_of(loss, hidden, weight, bias)
     problem = read_tensors(loss, labels, layer, sample_weight, traced=True)
     step = chunk_length(chunk_size, backend, problem.layer, any(wanted))
-    # Rows that do not count have the weight 0; the mean's 1 / mass is part of the weights, since it is a tensor.
-    scale = problem.measure != 0
-    scale = scale.to(problem.measure.dtype) if problem.weight is None else scale * problem.weight
-    if pull is not None:
-        scale = scale * pull
-    if reduction == "mean":
-        mass = (problem.measure if problem.weight is None else problem.weight * problem.measure).sum()
-        scale = scale / torch.where(mass == 0, 1.0, mass)
-    chosen = dataclasses.replace(problem.chosen, weight=scale)
+    counts, measure = problem.measure != 0, problem.measure
+    # Rows that do not count are computed with the weight 0.
+    scale = counts.to(measure.dtype) if problem.weight is None else counts * problem.weight
+    chosen = dataclasses.replace(problem.chosen, weight=scale if pull is None else scale * pull)
     found = sweep(backend, problem.layer, chosen, step, wanted, 1.0)
-    counts = problem.measure != 0
-    values = torch.where(counts, found.values, 0.0)
-    value = reduce(values, problem.weight, reduction, problem.measure)
-    return value.reshape(labels.shape) if reduction == "none" else value, found
+    value = reduce(torch.where(counts, found.values, 0.0), problem.weight, reduction, measure)
+    factor = torch.ones_like(measure[0])
+    if reduction == "mean":
+        mass = (measure if problem.weight is None else problem.weight * measure).sum()
+        factor = 1.0 / torch.where(mass == 0, 1.0, mass)
+    # Also by 1: what was filled in place must not leave a traced function.
+    gradients = [None if g is None else g * factor for g in (found.x, found.w, found.bias)]
+    return value.reshape(labels.shape) if reduction == "none" else value, gradients
