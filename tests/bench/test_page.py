@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lossmith.bench import view
 from lossmith.bench.page import render, write_page
-from lossmith.bench.record import Results
+from lossmith.bench.record import Results, Timing
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "use", "path"}
 
@@ -89,7 +89,15 @@ def test_peers_that_are_faster_are_listed_worst_first(results: Results) -> None:
     assert "optax is 2 x faster" in lines[0] or "numpy is 2 x faster" in lines[0]
 
 
+def test_the_limit_that_binds_is_the_larger(results: Results) -> None:
+    cell = results.cells[0]
+    both = replace(cell, timings=(*cell.timings, Timing("arithmetic limit", "(NumPy)", median=7.0)))
+    assert both.limit == 7.0
+    assert cell.limit == cell.seconds("memory limit")
+    assert replace(cell, timings=()).limit is None
+
+
 def test_a_cell_reads_as_one_line(results: Results) -> None:
     line = view.cell_line(results.cells[2])
-    assert line.startswith("bce 4,000,000 float64 value + gradient: 8 ms (1.33 x memory); torch 4.5 x")
+    assert line.startswith("bce 4,000,000 float64 value + gradient: 8 ms (1.33 x limit); torch 4.5 x")
     assert "sklearn differs" in line

@@ -104,6 +104,12 @@ class Cell:
         return found[0].median if found else None
 
     @property
+    def limit(self) -> float | None:
+        """Seconds of the limit that binds: of moving the bytes, or of the matrix products where these take longer."""
+        found = [seconds for name in LIMITS if (seconds := self.seconds(name)) is not None]
+        return max(found, default=None)
+
+    @property
     def peers(self) -> list[Timing]:
         """Timed contenders that are neither ours nor limits, fastest first."""
         others = [t for t in self.timings if t.contender not in (OURS, OURS_IN_TORCH, *LIMITS)]

@@ -150,8 +150,8 @@ def cell_line(cell: Cell) -> str:
         What was measured.
     """
     mine = cell.best(OURS)
-    limit = _over(mine.median if mine else None, cell.seconds(MEMORY))
-    near = f" ({ratio(limit)} x memory)" if limit is not None and cell.elements >= 100_000 else ""
+    limit = _over(mine.median if mine else None, cell.limit)
+    near = f" ({ratio(limit)} x limit)" if limit is not None and cell.elements >= 100_000 else ""
     parts = [f"{cell.family} {shape(cell)} {cell.dtype} {OPERATION_TITLES[cell.operation]}:"]
     parts.append(f"{duration(mine.median if mine else None)}{near};")
     times = [f"{t.label} {ratio(_over(t.median, mine.median if mine else None))} x" for t in cell.peers]
@@ -219,7 +219,7 @@ def _cell_rows(cell: Cell) -> list[Row]:
     order = {name: place for place, name in enumerate((OURS, OURS_IN_TORCH, *LIMITS))}
     ranked = sorted(cell.timings, key=lambda t: (order.get(t.contender, 9), t.median is None, t.median or 0.0))
     fastest = cell.peers[0].median if cell.peers else None
-    limit = cell.seconds(MEMORY)
+    limit = cell.limit
     rows = []
     for place, timing in enumerate(ranked):
         rows.append(
