@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 # A leaf whose samples all have no curvature must not divide by 0; exact curvatures are handed over as they are.
 _FLOOR = 1e-6
 # A start whose loss is this much higher than that of the best constant is worth a warning.
-_FAR = 1.01
+_FAR = 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +64,8 @@ class Hooks:
     factor : callable
         What the diagonal of the Hessian is multiplied by for k classes, whose trees are grown one by one although
         scores of a row move together. Each booster has its own.
+    choose : callable
+        Chooses the curvature for a loss.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class Hooks:
 
     loss: Loss
     factor: Callable[[int], float] = float
+    choose: Callable[[Any], WorkingCurvature] = working_curvature
 
     def __post_init__(self) -> None:
         output_link(self.loss)
@@ -87,7 +90,7 @@ class Hooks:
     @property
     def curvature(self) -> WorkingCurvature:
         """How the second-order number of each score is made, and its name."""
-        return working_curvature(self.loss)
+        return self.choose(self.loss)
 
     @property
     def constant_curvature(self) -> bool:

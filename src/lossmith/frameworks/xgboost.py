@@ -12,6 +12,7 @@ import numpy as np
 from ..core.loss import Loss
 from ..losses.quantile import Quantile
 from ..losses.squared import MeanAbsoluteError
+from ..optimize.curvature import newton_curvature
 from .boosting import Callback, Derivatives, Hooks, Objective, Sample, absent
 
 Array = np.ndarray[Any, Any]
@@ -107,7 +108,8 @@ class XGBoostLoss:
 
     How the six hooks are met. *Gradient and Hessian*: in float32, weighted once; what stands in for a Hessian that is 0
     or negative is named by ``hooks.curvature.kind``, and that of Poisson's loss is taken at f + 0.7, as XGBoost does
-    (which also keeps leaves within ``max_delta_step`` 0.7); k classes share 2 p (1 - p). *Constant Hessian*: XGBoost
+    (which also keeps leaves within ``max_delta_step`` 0.7); Huber's loss takes the square of slope over residual, since
+    XGBoost's pseudo-Huber loss takes Newton steps; k classes share 2 p (1 - p). *Constant Hessian*: XGBoost
     does not ask. *Leaf refit*: XGBoost does it itself for absolute and pinball loss, up to version 3.3; the hinge loss
     goes without, as in XGBoost's own ``binary:hinge``. *Initial score*: the best constant, as ``base_score``.
     *Output link*: ``predict`` of the trained model gives probabilities or rates where XGBoost knows the link, raw
@@ -130,7 +132,7 @@ class XGBoostLoss:
     @property
     def hooks(self) -> Hooks:
         """The six hooks."""
-        return Hooks(self.loss, softmax_factor)
+        return Hooks(self.loss, softmax_factor, newton_curvature)
 
     @property
     def objective(self) -> Any:
