@@ -128,11 +128,11 @@ class Dice(StructuredLoss):
         y = self._masks(parts, f, weight)
         if y.shape != f.shape:
             y = _one_hot(y, f.shape, self._class_axis(f), weight)
-        y = y.astype(np.float64)
+        masks: Floats = y.astype(np.float64)
         used = slice(None) if weight is None else weight > 0.0
-        check(y[used], UNIT, "y_true", "Dice", nan_allowed=False)
+        check(masks[used], UNIT, "y_true", "Dice", nan_allowed=False)
         check(f[used], UNIT if self.inputs == "probabilities" else EXTENDED_REAL, "y_pred", "Dice", nan_allowed=True)
-        return y
+        return masks
 
     def _masks(self, parts: Targets, f: Array, weight: Floats | None) -> Array:
         """Return y_true, of y_pred's shape or without the class axis."""
@@ -154,7 +154,7 @@ class Dice(StructuredLoss):
         return y
 
     def _class_axis(self, f: Array) -> int:
-        return f.ndim if self.class_axis is None else self.class_axis % f.ndim
+        return int(f.ndim if self.class_axis is None else self.class_axis % f.ndim)
 
     def _check_axes(self, f: Floats) -> None:
         if f.ndim < 2:
