@@ -21,6 +21,7 @@ if not (torch.distributed.is_available() and torch.distributed.is_gloo_available
 LOSSES = {
     "triplet": {"loss": "triplet", "params": {"distance": "euclidean", "selection": "hard"}},
     "contrastive": {"loss": "contrastive", "params": {"margin": 2.0}},
+    "nt_xent": {"loss": "nt_xent", "params": {"temperature": 0.5}},
 }
 
 WORKER = """
@@ -76,7 +77,10 @@ def alone(config: Any, weighted: bool) -> tuple[Any, Any]:
     return value.detach(), w.grad
 
 
-@pytest.mark.parametrize(("name", "sizes", "weighted"), [("triplet", [4, 4], False), ("contrastive", [5, 3], True)])
+@pytest.mark.parametrize(
+    ("name", "sizes", "weighted"),
+    [("triplet", [4, 4], False), ("contrastive", [5, 3], True), ("nt_xent", [5, 3], False)],
+)
 def test_two_processes_have_the_gradient_of_the_joint_batch(
     tmp_path: pathlib.Path, name: str, sizes: list[int], weighted: bool
 ) -> None:

@@ -60,7 +60,7 @@ def reduced(loss: Any, parts: Sequence[Any], f: Tensor, weight: Any, reduction: 
     others = [*parts] if weight is None else [*parts, weight]
     # Clones, since a compiler refuses the same tensor twice, such as the empty array for lengths not given.
     tensors = [x if isinstance(x, torch.Tensor) else torch.as_tensor(x).clone() for x in others]
-    settings = (_configuration(loss), weight is not None, reduction)
+    settings = (_configuration(loss), weight is not None, reduction, wanted)
     # Not through the function when compiling without a gradient: the compiler then miscounts its arguments.
     direct = torch.compiler.is_compiling() and not wanted
     value: Tensor = (_computed(f, tensors, *settings) if direct else _Structured.apply(f, *settings, *tensors))[0]
@@ -84,19 +84,21 @@ def _numbers(x: Tensor) -> Array:
 
 @torch.library.custom_op("lossmith::structured", mutates_args=())  # type: ignore[untyped-decorator]
 def _computed(
-    f: torch.Tensor, others: list[torch.Tensor], configuration: str, weighted: bool, reduction: str
+    f: torch.Tensor, others: list[torch.Tensor], configuration: str, weighted: bool, reduction: str, wanted: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return value and gradient; the latter empty if it is not wanted."""
     arrays = [_numbers(x) for x in (f, *others)]
-    found = _loss(configuration)._compute(*arrays, weighted=weighted, reduction=reduction)
-    value, gradient = (torch.from_numpy(np.array(x, order="C")).to(f.device, f.dtype) for x in found)
-    return value, gradient
+    found = _loss(configuration)._compute(*arrays, weighted=weighted, reduction=reduction, gradient=wanted)
+    value, *slope = (torch.from_numpy(np.asarray(x, order="C")).to(f.device, f.dtype) for x in found)
+    return value, slope[0] if wanted else f.new_empty(0)
 
 
 @_computed.register_fake  # type: ignore[untyped-decorator]
-def _shapes(f: Tensor, others: list[Tensor], configuration: str, weighted: bool, reduction: str) -> Any:
+def _shapes(f: Tensor, others: list[Tensor], configuration: str, weighted: bool, reduction: str, wanted: bool) -> Any:
     parts = others[:-1] if weighted else others
     count = [_loss(configuration)._count(parts, f)] if reduction == "none" else []
-    return f.new_empty(count), torch.empty_like(f, memory_format=torch.contiguous_format)
+    slope = torch.empty_like(f, memory_format=torch.contiguous_format) if wanted else f.new_empty(0)
+    return f.new_empty(count), slope
 
 
 @_computed.register_vmap  # type: ignore[untyped-decorator]
@@ -123,8 +125,8 @@ class _Structured(torch.autograd.Function):  # type: ignore[misc]
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(f: Tensor, configuration: str, weighted: bool, reduction: str, *others: Tensor) -> Any:
-        return _computed(f, list(others), configuration, weighted, reduction)
+    def forward(f: Tensor, configuration: str, weighted: bool, reduction: str, wanted: bool, *others: Tensor) -> Any:
+        return _computed(f, list(others), configuration, weighted, reduction, wanted)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
