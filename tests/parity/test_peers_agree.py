@@ -60,6 +60,21 @@ def test_torch_cross_entropy() -> None:
         _same(loss(LABELS, Z, reduction=reduction), want)
 
 
+def test_torch_multi_margin() -> None:
+    """Value and gradient, kinks apart."""
+    torch = pytest.importorskip("torch")
+    for p in (1, 2):
+        for margin in (1.0, 0.3):
+            for given in (None, W):
+                loss = lm.MultiMargin(p=p, margin=margin, class_weights=given)
+                z = torch.tensor(Z, requires_grad=True)
+                weight = None if given is None else torch.tensor(given, dtype=torch.float64)
+                want = torch.nn.functional.multi_margin_loss(z, torch.tensor(LABELS), p, margin, weight)
+                want.backward()
+                _same(loss(LABELS, Z), want.detach())
+                _same(loss.gradient(LABELS, Z) / N, z.grad)
+
+
 def test_the_argument_order_is_ours() -> None:
     """On an asymmetric loss the order shows: torch takes (prediction, target)."""
     torch = pytest.importorskip("torch")
