@@ -25,16 +25,17 @@ def bench(
     full: Annotated[bool, typer.Option("--full/--quick", help="All sizes, memory and compile times: minutes.")] = False,
     sizes: Annotated[str, typer.Option(help="Of elementwise losses: 1e2,1e4,1e6,4e6.")] = "",
     dtype: Annotated[str, typer.Option(help="float64, float32, or both with a comma.")] = "",
-    threads: Annotated[int | None, typer.Option(help="For everybody [default: all processors].")] = None,
-    peers: Annotated[str, typer.Option(help="numpy,sklearn,torch,optax,keras,pml,torch_compile.")] = "",
+    threads: Annotated[int | None, typer.Option(help="For everybody; all processors if not given.")] = None,
+    peers: Annotated[str, typer.Option(help="Names with commas; all installed if not given.")] = "",
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of results.json and bench.html.")] = _DEFAULT,
     resume: Annotated[bool, typer.Option("--resume", help="Keep what the folder has and measure the rest.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Time every loss against every installed peer, the memory limit and the bars.
 
-    Numbers are compared before they are timed. Stopped at any moment, what was measured is kept, and --resume
-    continues.
+    Numbers are compared before they are timed. What was measured is kept when a run is stopped; --resume continues.
+
+    Peers: numpy, sklearn, torch, lossmith_torch, optax, keras, pml, torch_compile (only if named).
     """
     from ..bench.run import Benchmark, begin, choose
 
