@@ -202,9 +202,17 @@ def _binary() -> Iterator[Case]:
         ("logits", draw_binary, oracle.focal_logits, logits()),
         ("probabilities", draw_binary_probability, oracle.focal_probabilities, probabilities),
     ):
-        mild = ((2.0, None), (0.0, 0.25), (0.5, None), (1.0, None), (2.0, 0.25), (3.5, 0.9))
-        steep = ((10.0, None), (30.0, 0.3), (300.0, None))
-        for gamma, alpha in mild + steep:
+        settings = [
+            (2.0, None),
+            (0.0, 0.25),
+            (0.5, None),
+            (1.0, None),
+            (2.0, 0.25),
+            (3.5, 0.9),
+            (10.0, None),
+            (30.0, 0.3),
+        ]
+        for gamma, alpha in settings + [(300.0, None)] * (inputs == "logits"):
             loss = lm.BinaryFocal(inputs=inputs, gamma=gamma, alpha=alpha)
             yield ElementwiseCase(loss, draw, truth, (0.0, 1.0, 0.3), where)
     for loss, truth in ((lm.Hinge(), oracle.hinge), (lm.SquaredHinge(), oracle.squared_hinge)):

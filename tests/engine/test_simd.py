@@ -40,7 +40,8 @@ def compiled(function: Callable, x: np.ndarray, *parameters: float) -> np.ndarra
         return function(f, c)
 
     out = np.empty_like(x)
-    jit.kernel((formula_with if parameters else formula,), len(parameters))(x, x, out, *parameters)
+    anything = (-np.inf, np.inf, np.inf, np.inf)
+    jit.kernel((formula_with if parameters else formula,), len(parameters))(x, x, out, *parameters, anything, anything)
     return out
 
 

@@ -124,10 +124,11 @@ def same_shape(y: Array, f: Array, *, broadcast: bool) -> tuple[Array, Array]:
     )
 
 
-def weights(value: Any, values_shape: tuple[int, ...], like: Array) -> Array | None:
+def weights(value: Any, values_shape: tuple[int, ...], like: Array, *, numbers: bool = True) -> Array | None:
     """Return weights in the shape of the per-sample values.
 
-    Weights of shape (n,) against values (n, ...) weigh whole samples.
+    Weights of shape (n,) against values (n, ...) weigh whole samples. ``numbers`` tells whether the numbers are
+    checked here.
 
     Raises
     ------
@@ -143,13 +144,19 @@ def weights(value: Any, values_shape: tuple[int, ...], like: Array) -> Array | N
             f"sample_weight has shape {given}; give one weight for each of the values {values_shape} "
             f"or for each sample ({values_shape[0] if values_shape else 0},)"
         )
-    if is_numpy(array) and not (array.min() >= 0 and array.max() < np.inf):
-        raise ValueError("sample_weight holds negative, infinite or NaN numbers; give finite numbers >= 0")
+    if numbers and is_numpy(array):
+        check_weights(array)
     if given == values_shape:
         return array
     xp = namespace(like)
     shape = given + (1,) * (len(values_shape) - len(given))
     return xp.broadcast_to(xp.reshape(array, shape), values_shape)
+
+
+def check_weights(array: Array) -> None:
+    """Raise a ValueError for weights that are no finite numbers >= 0."""
+    if not (array.min() >= 0 and array.max() < np.inf):
+        raise ValueError("sample_weight holds negative, infinite or NaN numbers; give finite numbers >= 0")
 
 
 def check_out(out: Any, count: int, like: Array) -> tuple[Array, ...] | None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 class Domain(ABC):
@@ -19,6 +20,18 @@ class Domain(ABC):
     @abstractmethod
     def contains(self, values: Array) -> npt.NDArray[np.bool_]:
         """Tell for each value whether it belongs; NaN never does."""
+
+    @abstractmethod
+    def holds(self, values: Array) -> bool:
+        """Tell quickly whether all values belong; may say no where a closer look says yes, never the other way."""
+
+    @property
+    @abstractmethod
+    def limits(self) -> tuple[float, float, float, float]:
+        """Return low, high, and the ends of a gap in between: what belongs lies within the first two, outside the last.
+
+        An interval has no gap: it is said to begin at infinity.
+        """
 
     @abstractmethod
     def __str__(self) -> str: ...
@@ -52,6 +65,23 @@ class Interval(Domain):
         below = values <= self.high if self.closed in ("both", "high") else values < self.high
         return np.asarray(above & below)
 
+    def holds(self, values: Array) -> bool:
+        low, high, *_ = self.limits
+        if -low == high == _LARGEST:
+            if values.dtype.char not in "fd":
+                return False
+            flat = values.reshape(-1)
+            return bool(math.isfinite(flat.dot(flat)))  # one pass; a large finite number can overflow here
+        least, most = float(np.minimum.reduce(values, axis=None)), float(np.maximum.reduce(values, axis=None))
+        return low <= least and most <= high
+
+    @property
+    def limits(self) -> tuple[float, float, float, float]:
+        """The ends that belong."""
+        low = self.low if self.closed in ("both", "low") else math.nextafter(self.low, math.inf)
+        high = self.high if self.closed in ("both", "high") else math.nextafter(self.high, -math.inf)
+        return low, high, math.inf, math.inf
+
     def __str__(self) -> str:
         if self.low == -math.inf and self.high == math.inf:
             return "finite numbers" if self.closed == "neither" else "numbers"
@@ -68,24 +98,29 @@ class Interval(Domain):
 
 @dataclass(frozen=True)
 class Labels(Domain):
-    """A short list of codes.
+    """Two codes.
 
     Attributes
     ----------
     codes : tuple of float
-        The accepted values.
+        The accepted values, the smaller one first.
     hint : str
         How to recode the usual other coding.
     """
 
-    codes: tuple[float, ...]
+    codes: tuple[float, float]
     hint: str = ""
 
     def contains(self, values: Array) -> npt.NDArray[np.bool_]:
-        found = np.zeros(values.shape, bool)
-        for code in self.codes:
-            found |= values == code
-        return found
+        return np.asarray((values == self.codes[0]) | (values == self.codes[1]))
+
+    def holds(self, values: Array) -> bool:
+        return bool(self.contains(values).all())
+
+    @property
+    def limits(self) -> tuple[float, float, float, float]:
+        """Both codes, and the gap between them."""
+        return (*self.codes, *self.codes)
 
     def __str__(self) -> str:
         return "labels " + " or ".join(f"{code:g}" for code in self.codes)
@@ -118,6 +153,8 @@ def check(values: Array, domain: Domain, argument: str, loss: str, *, nan_allowe
         Whether NaN passes (predictions) or not (targets).
     """
     if nan_allowed and domain == EXTENDED_REAL:
+        return
+    if not values.size or domain.holds(values):
         return
     inside = domain.contains(values)
     if nan_allowed:

@@ -7,8 +7,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
-
 from ..engine import fused
 from ..ops import is_numpy
 from . import contract, host
@@ -16,6 +14,7 @@ from .attach import attach, finite
 from .domain import EXTENDED_REAL, REAL, Domain, check
 from .loss import Loss
 from .parameters import choice, encoded
+from .reduce import finished, reduce
 
 Array = Any
 
@@ -125,28 +124,69 @@ class ElementwiseLoss(Loss):
     @host.by_kernels
     def _evaluate(self, orders: tuple[str, ...], y_true: Any, y_pred: Any, out: Any) -> tuple[Array, ...]:
         y, f, _ = self._accept(y_true, y_pred, None, False)
-        functions = tuple(getattr(self.form, order) for order in orders)
+        given = contract.check_out(out, len(orders), f)
         if is_numpy(f):
-            return fused.evaluate(functions, y, f, self.parameters, contract.check_out(out, len(orders), f))
-        contract.check_out(out, len(orders), f)
-        return tuple(function(y, f, *self.parameters) for function in functions)
+            return self._fill(orders, y, f, None, given)
+        return tuple(getattr(self.form, order)(y, f, *self.parameters) for order in orders)
 
     def _accept(
         self, y_true: Any, y_pred: Any, sample_weight: Any, broadcast: bool
     ) -> tuple[Array, Array, Array | None]:
+        """Check and convert shapes and dtypes; NumPy's numbers are checked where they are read."""
         f = contract.predictions(y_pred)
         y, f = contract.same_shape(contract.targets(y_true, f), f, broadcast=broadcast)
-        weight = contract.weights(sample_weight, tuple(f.shape), f)
-        if is_numpy(f):
-            kept = (y, f) if weight is None else (y[weight != 0], f[weight != 0])
-            check(kept[0], self.domain, "y_true", type(self).__name__, nan_allowed=False)
-            check(kept[1], self.prediction_domain, "y_pred", type(self).__name__, nan_allowed=True)
-        return y, f, weight
+        return y, f, contract.weights(sample_weight, tuple(f.shape), f, numbers=False)
+
+    def _check(self, y: Array, f: Array, weight: Array | None) -> None:
+        """Refuse weights that are none, and numbers outside the domains in samples that count."""
+        if weight is not None:
+            contract.check_weights(weight)
+            y, f = y[weight != 0], f[weight != 0]
+        check(y, self.domain, "y_true", type(self).__name__, nan_allowed=False)
+        check(f, self.prediction_domain, "y_pred", type(self).__name__, nan_allowed=True)
+
+    @property
+    def _limits(self) -> tuple[fused.Limits, fused.Limits]:
+        return self.domain.limits, self.prediction_domain.limits
+
+    def _fill(
+        self,
+        orders: tuple[str, ...],
+        y: Array,
+        f: Array,
+        weight: Array | None = None,
+        out: tuple[Array, ...] | None = None,
+    ) -> tuple[Array, ...]:
+        """Evaluate formulas on NumPy arrays, whose numbers a kernel checks on the way."""
+        if weight is not None or not fused.compiles(f):
+            self._check(y, f, weight)
+        functions = tuple(getattr(self.form, order) for order in orders)
+        arrays, outside = fused.checked(functions, y, f, self.parameters, out, *self._limits)
+        if outside:
+            self._check(y, f, weight)
+        return arrays
+
+    def _sum(
+        self, y: Array, f: Array, weight: Array | None, slope: tuple[Array, float] | None = None
+    ) -> tuple[float, float]:
+        """Add up values and weights of NumPy arrays in one pass; ``slope`` receives a multiple of the gradient."""
+        functions = (self.form.value,) if slope is None else (self.form.value, self.form.slope)
+        found = fused.total(functions, y, f, weight, self.parameters, self._limits, slope)
+        if found.outside or found.wrong:
+            self._check(y, f, weight)
+        return found.value, float(f.size) if weight is None else found.mass
+
+    def _reduced(self, y: Array, f: Array, weight: Array | None, reduction: str) -> Array:
+        if not is_numpy(f):
+            return super()._reduced(y, f, weight, reduction)
+        if reduction == "none" or not fused.compiles(f):
+            return reduce(self._fill(("value",), y, f, weight)[0], weight, reduction)
+        return finished(*self._sum(y, f, weight), f, reduction)
 
     def _values(self, y: Array, f: Array) -> Array:
         form, parameters = self.form, self.parameters
         if is_numpy(f):
-            return fused.evaluate((form.value,), np.asarray(y), np.asarray(f), parameters)[0]
+            return self._fill(("value",), y, f)[0]
 
         def rise(a: Array, d: Array) -> Array:
             slope, curvature = form.slope(y, a, *parameters), form.curvature(y, a, *parameters)

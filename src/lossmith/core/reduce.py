@@ -53,6 +53,13 @@ def reduce(values: Array, weight: Array | None, reduction: str, measure: Array |
     return _narrowed(mean, values)
 
 
+def finished(total: float, mass: float, like: Array, reduction: str) -> Array:
+    """Return the "sum" or "mean" of NumPy values that have been added up, in the dtype of ``like``."""
+    if reduction == "sum":
+        return _narrowed(total, like)
+    return _narrowed(total / mass if mass else 0.0, like)
+
+
 def _sum(x: Array) -> Array:
     """Sum of all elements; NumPy arrays in float64, since 70,000 ones in half precision add up to infinity."""
     xp = namespace(x)

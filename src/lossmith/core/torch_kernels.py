@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 
-from ..engine import fused
 from ..ops import times
 from .one_pass import total_and_slope
 from .reduce import reduce
@@ -139,8 +138,8 @@ class ElementwiseSamples(Samples):
     """Of the elementwise tier."""
 
     def _filled(self, *orders: str) -> tuple[Array, ...]:
-        functions = tuple(getattr(self.loss.form, order) for order in orders)
-        return fused.evaluate(functions, self.y, self.f, self.loss.parameters)
+        found: tuple[Array, ...] = self.loss._fill(orders, self.y, self.f, self.weight)
+        return found
 
     def priced(self, reduction: str) -> tuple[Array, Array]:
         if reduction == "none":

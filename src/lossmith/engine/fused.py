@@ -1,13 +1,14 @@
 """Evaluate several formulas on NumPy arrays in one pass: a compiled kernel if it pays, NumPy otherwise.
 
-Which of the two runs depends on the number of elements only, never on what ran before, so that the same
-call always gives the same bits.
+Which of the two runs depends on the number of elements and the dtype only, never on what ran before, so
+that the same call always gives the same bits.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,43 @@ from .pool import share
 
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
+# Low, high, and the ends of a gap in between; infinite where there is no gap.
+Limits = tuple[float, float, float, float]
 
 # Below this many elements NumPy takes about a millisecond or less: nobody should wait for a compiler.
 KERNEL_FROM = 32_768
 # Elements a thread must have to be worth starting, and elements of a NumPy block (fits the L2 cache).
 _PER_THREAD = 65_536
 _BLOCK = 16_384
+# Elements of which one partial sum is made: sums do not depend on the number of threads.
+_PART = 65_536
+_ANYTHING: Limits = (-math.inf, math.inf, math.inf, math.inf)
+
+
+class Total(NamedTuple):
+    """What one pass over a loss's samples adds up.
+
+    Attributes
+    ----------
+    value : float
+        Sum of the (weighted) values.
+    mass : float
+        Sum of the weights; 0 if there are none.
+    outside : int
+        How many targets or predictions with a weight are outside their limits.
+    wrong : int
+        How many weights are negative, infinite or NaN.
+    """
+
+    value: float
+    mass: float
+    outside: int
+    wrong: int
+
+
+def compiles(f: Array) -> bool:
+    """Tell whether a kernel serves predictions of this size and dtype."""
+    return f.size >= KERNEL_FROM and f.dtype in (np.float32, np.float64) and jit.available()
 
 
 def evaluate(
@@ -50,17 +82,102 @@ def evaluate(
     tuple of ndarray
         One array of f's shape and dtype for each formula.
     """
-    if out is None and f.size <= _BLOCK and not _worth_compiling(f):
-        return _small(functions, y, f, parameters)
+    return checked(functions, y, f, parameters, out, _ANYTHING, _ANYTHING)[0]
+
+
+def checked(
+    functions: Sequence[Function],
+    y: Array,
+    f: Array,
+    parameters: tuple[float, ...],
+    out: Sequence[Array] | None,
+    y_limits: Limits,
+    f_limits: Limits,
+) -> tuple[tuple[Array, ...], int]:
+    """Evaluate, and count on the way the numbers outside their limits; NumPy's path does not count.
+
+    Parameters
+    ----------
+    functions, y, f, parameters, out
+        As for :func:`evaluate`.
+    y_limits, f_limits : tuple of four floats
+        What is accepted. NaN is outside for y, but not for f.
+
+    Returns
+    -------
+    tuple of tuple of ndarray and int
+        The arrays, and how many numbers are outside.
+    """
+    fast = compiles(f)
+    if out is None and f.size <= _BLOCK and not fast:
+        return _small(functions, y, f, parameters), 0
     targets = tuple(out) if out is not None else tuple(np.empty_like(f, order="C") for _ in functions)
     flat = [t.reshape(-1) if t.flags.c_contiguous else np.empty(t.size, t.dtype) for t in targets]
-    y_flat, f_flat = np.ascontiguousarray(y).reshape(-1), np.ascontiguousarray(f).reshape(-1)
-    run = _run_kernel if _worth_compiling(f_flat) else _run_numpy
-    run(tuple(functions), y_flat, f_flat, flat, parameters)
+    y_flat, f_flat, outside = _flat(y), _flat(f), 0
+    if fast:
+        outside = _run_kernel(tuple(functions), y_flat, f_flat, flat, (*parameters, y_limits, f_limits))
+    else:
+        _run_numpy(tuple(functions), y_flat, f_flat, flat, parameters)
     for target, filled in zip(targets, flat, strict=True):
         if not target.flags.c_contiguous:
             target[...] = filled.reshape(target.shape)
-    return targets
+    return targets, outside
+
+
+def total(
+    functions: Sequence[Function],
+    y: Array,
+    f: Array,
+    weight: Array | None = None,
+    parameters: tuple[float, ...] = (),
+    limits: tuple[Limits, Limits] = (_ANYTHING, _ANYTHING),
+    out: tuple[Array, float] | None = None,
+) -> Total:
+    """Add up a formula in one pass, and write a second one on the way; only where :func:`compiles` says so.
+
+    Parameters
+    ----------
+    functions : sequence of one or two callables
+        What is added up; with ``out``, what is written.
+    y, f : ndarray
+        As for :func:`evaluate`.
+    weight : ndarray of f's shape, optional
+        Weight 0 hides a sample.
+    parameters : tuple of float
+        Scalars handed to each formula.
+    limits : tuple of two limits
+        What is accepted as y and as f.
+    out : tuple of a C-contiguous ndarray and a float, optional
+        Filled with the second formula times that number (and times the weight).
+
+    Returns
+    -------
+    Total
+        The sums, in float64; they do not depend on the number of threads.
+    """
+    run = jit.total_kernel(tuple(functions), len(parameters), weight is not None, _grade(f))
+    arrays = [_flat(a) for a in (y, f, weight) if a is not None]
+    written = [] if out is None else [out[0].reshape(-1)]
+    rest = (*(() if out is None else (out[1],)), *parameters, *limits)
+    parts = -(-f.size // _PART)
+    found: list[Any] = [None] * parts
+
+    def work(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            here = slice(i * _PART, (i + 1) * _PART)
+            found[i] = run(*(a[here] for a in (*arrays, *written)), *rest)
+
+    share(parts, work)
+    value, mass, outside, wrong = (np.sum(column) for column in zip(*found, strict=True))
+    return Total(float(value), float(mass), int(outside), int(wrong))
+
+
+def _flat(a: Array) -> Array:
+    return np.ascontiguousarray(a).reshape(-1)
+
+
+def _grade(f: Array) -> str:
+    return "single" if f.dtype == np.float32 else "double"
 
 
 def _small(functions: Sequence[Function], y: Array, f: Array, parameters: tuple[float, ...]) -> tuple[Array, ...]:
@@ -69,10 +186,6 @@ def _small(functions: Sequence[Function], y: Array, f: Array, parameters: tuple[
     with np.errstate(all="ignore"):
         results = [function(wide_y, wide_f, *parameters) for function in functions]
         return tuple(np.asarray(result, dtype=f.dtype) for result in results)
-
-
-def _worth_compiling(f: Array) -> bool:
-    return f.size >= KERNEL_FROM and f.dtype in (np.float32, np.float64) and jit.available()
 
 
 def _run_numpy(
@@ -87,12 +200,14 @@ def _run_numpy(
 
 
 def _run_kernel(
-    functions: tuple[Function, ...], y: Array, f: Array, out: list[Array], parameters: tuple[float, ...]
-) -> None:
-    run = jit.kernel(functions, len(parameters), "single" if f.dtype == np.float32 else "double")
+    functions: tuple[Function, ...], y: Array, f: Array, out: list[Array], rest: tuple[float | Limits, ...]
+) -> int:
+    run = jit.kernel(functions, len(rest) - 2, _grade(f))
+    outside: list[int] = []
 
     def work(start: int, stop: int) -> None:
         part = slice(start, stop)
-        run(y[part], f[part], *(target[part] for target in out), *parameters)
+        outside.append(run(y[part], f[part], *(target[part] for target in out), *rest))
 
     share(f.size, work, _PER_THREAD)
+    return sum(outside)

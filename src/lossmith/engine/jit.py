@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import os
 import types
 from collections.abc import Callable
 from typing import Any
 
-from . import cache, words
+from ..ops import times
+from . import cache, texts, words
 from .compiled import Compiled
 
 Function = Callable[..., Any]
-Kernel = Callable[..., None]
+Kernel = Callable[..., Any]
 
 # error_model="numpy": the check for division by zero would keep the loop from vectorising.
 # "contract" lets a*b+c round once, which only adds accuracy.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 CONTRACT = frozenset({"contract"})
+# A sum may run in several lanes.
+SUMS = frozenset({"contract", "reassoc", "nsz"})
+SUMS = frozenset({"contract", "reassoc", "nsz"})
 
 
 def available() -> bool:
@@ -104,25 +109,45 @@ def kernel(functions: tuple[Function, ...], parameters: int, grade: str = "doubl
     Returns
     -------
     callable
-        ``kernel(y, f, out_0, ..., parameter_0, ...)`` on one-dimensional contiguous arrays.
+        ``kernel(y, f, out_0, ..., parameter_0, ..., y_limits, f_limits)`` on one-dimensional contiguous arrays; it
+        returns how many numbers are outside the limits.
     """
+    return _around(texts.filling(len(functions), parameters), functions, grade, CONTRACT)
+
+
+@functools.lru_cache(maxsize=512)
+def total_kernel(functions: tuple[Function, ...], parameters: int, weighted: bool, grade: str = "double") -> Kernel:
+    """Return one compiled loop that adds up a formula in float64, and may write another one on the way.
+
+    Parameters
+    ----------
+    functions : tuple of one or two callables
+        What is added up, and what is written.
+    parameters : int
+        How many scalar parameters they take.
+    weighted : bool
+        Whether there is a weight for each sample.
+    grade : {"double", "single"}
+        Accuracy of the words.
+
+    Returns
+    -------
+    callable
+        ``kernel(y, f, [weight,] [out, scale,] parameter_0, ..., y_limits, f_limits)``; see :func:`texts.summing`.
+    """
+    return _around(texts.summing(len(functions), parameters, weighted), functions, grade, SUMS)
+
+
+def _around(text: str, functions: tuple[Function, ...], grade: str, fastmath: frozenset[str]) -> Kernel:
+    """Compile the text of a loop around formulas."""
     import numba
 
-    names = [f"formula_{i}" for i in range(len(functions))]
-    text = _kernel_text(names, parameters)
-    path = cache.kernel_file("kernel", text, functions, grade)
+    path = cache.kernel_file("kernel", text, (*functions, times), grade)
     # numba's float() would leave float32 as it is; a cached kernel is loaded again through its module's name.
-    scope: dict[str, Any] = {"__name__": __name__, "float64": numba.float64}
-    for name, function in zip(names, functions, strict=True):
+    scope: dict[str, Any] = {"__name__": __name__, "float64": numba.float64, "inf": math.inf}
+    scope["times"] = built(times, grade)
+    for i, function in enumerate(functions):
         formula = _translated(function, grade, CONTRACT)
-        scope[name] = numba.njit(forceinline=True, fastmath=set(CONTRACT), **_OPTIONS)(formula)
+        scope[f"formula_{i}"] = numba.njit(forceinline=True, fastmath=set(CONTRACT), **_OPTIONS)(formula)
     exec(compile(text, str(path or "<lossmith kernel>"), "exec"), scope)  # our own text, compiled above
-    return numba.njit(cache=path is not None, fastmath=set(CONTRACT), **_OPTIONS)(scope["kernel"])  # type: ignore[no-any-return]
-
-
-def _kernel_text(names: list[str], parameters: int) -> str:
-    given = "".join(f", p{i}" for i in range(parameters))
-    outputs = ", ".join(f"out_{name}" for name in names)
-    lines = [f"        out_{name}[i] = {name}(y_i, f_i{given})" for name in names]
-    body = ["    for i in range(f.size):", "        y_i = float64(y[i])", "        f_i = float64(f[i])", *lines]
-    return "\n".join([f"def kernel(y, f, {outputs}{given}):", *body, ""])
+    return numba.njit(cache=path is not None, fastmath=set(fastmath), **_OPTIONS)(scope["kernel"])  # type: ignore[no-any-return]

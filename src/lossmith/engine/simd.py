@@ -21,6 +21,7 @@ import numpy as np
 from ..ops.twofold import (
     LN2_HIGH,
     LN2_LOW,
+    log_parts,
     log_tail,
     power_of_two,
     product_error,
@@ -144,20 +145,10 @@ def log1p_exp_neg_low(x: Number) -> Number:
 def power(x: Number, exponent: Number) -> Number:
     """Raise x to a power, for x >= 0: exp of the product with log x, which is carried in two numbers."""
     tiny = x < _SMALLEST_NORMAL
-    e, m = split(select(tiny, x * 18014398509481984.0, x))
-    whole = np.float64(e) - select(tiny, 54.0, 0.0)
-    f = m - 1.0
-    s = f / (2.0 + f)
-    z = s * s
-    half_square = 0.5 * f * f
-    bent = half_square - s * (half_square + z * log_tail(z))
-    # log x = high + low; whole * LN2_HIGH is exact, and what the two sums round away is kept.
-    near = f - bent
-    base = whole * LN2_HIGH
-    top = base + near
-    rest = (near - (top - base)) + (((f - near) - bent) + whole * LN2_LOW)
-    high = top + rest
-    low = rest - (high - top)
+    bits = np.float64(select(tiny, x * 18014398509481984.0, x)).view(np.int64)
+    e = (bits >> 52) - 1023
+    m = np.int64(bits - (e << 52)).view(np.float64)
+    high, low = log_parts(m, np.float64(e) - select(tiny, 54.0, 0.0))
     product = exponent * high
     result = exp_sum(product, product_error(exponent, high, product) + exponent * low)
     end = select(exponent > 0.0, x, 1.0 / x)

@@ -34,7 +34,8 @@ _DOUBLE: dict[str, Function] = {
     "log1p_exp_neg_high": simd.log1p_exp_neg_high,
     "log1p_exp_neg_low": simd.log1p_exp_neg_low,
 }
-# float64 arithmetic has digits to spare for a float32 result: what rounding takes need not be put back.
+# float64 arithmetic has digits to spare for a float32 result: what rounding takes from a product need not be put back.
+# (What it takes from a difference decides on which side of a kink a residual lies.)
 _SINGLE: dict[str, Function] = {
     "exp": single.exp,
     "log": single.log,
@@ -43,7 +44,6 @@ _SINGLE: dict[str, Function] = {
     "tanh": single.tanh,
     "power": single.power,
     "product_rounding": lambda x, factor: 0.0,
-    "rounding": lambda f, y: 0.0,
     "log1p_exp_neg": single.log1p_exp_neg,
     "log1p_exp_neg_high": single.log1p_exp_neg,
     "log1p_exp_neg_low": lambda x: 0.0,

@@ -36,22 +36,23 @@ from ..ops import (
 )
 
 Array = Any
+# Beyond, exp(-|f|) is 0 in any case; products of larger numbers would overflow in float32.
+FAR = 1e9
 
 
 @word
-def scaled_power(x: Array, f: Array, a: Any, b: Any) -> Array:
-    """X exp(-a |f|) / (1 + exp(-|f|))^b, as x times the exponential of a sum of logarithms.
+def scaled_power(x: Array, far: Array, bent: Array, low: Array, a: Any, b: Any) -> Array:
+    """X exp(-a far - b (bent + low)): x times powers of exp(-|f|) and 1 / (1 + exp(-|f|)), whose logarithms are given.
 
-    What rounding takes from the logarithms and products would be a or b times as large in the result: it is put back
+    What rounding takes from the products would be as large in the result as the logarithms are: it is put back
     to first order. x keeps its digits where the exponential alone underflows.
     """
-    far, bent = clip(absolute(f), 0.0, 1e9), log1p_exp_neg_high(f)
     side, top = a * far, b * bent
-    lost = product_rounding(far, a) + product_rounding(bent, b) + b * log1p_exp_neg_low(f)
+    lost = product_rounding(far, a) + product_rounding(bent, b) + b * low
     total = -side - top
     deep = total < -600.0
-    height = exp_sum(total + indicator(deep, f) * 200.0, rounding(-side, top) - lost)
-    return (x * height) * where(deep, full_like(f, 1.3838965267367376e-87), full_like(f, 1.0))  # exp(-200)
+    height = exp_sum(total + indicator(deep, far) * 200.0, rounding(-side, top) - lost)
+    return (x * height) * where(deep, full_like(far, 1.3838965267367376e-87), full_like(far, 1.0))  # exp(-200)
 
 
 @word
@@ -90,8 +91,14 @@ def focal_slope(p: Array, u: Array, surprise: Array, gamma: Any) -> Array:
 @word
 def focal_curvature(p: Array, u: Array, surprise: Array, gamma: Any) -> Array:
     """Second derivative of the focal value by p."""
-    steep = gamma * (2.0 * p + (gamma - 1.0) * p * times(p, surprise_ratio(u, surprise)))
-    return (times(steep, complement_power(u, p, gamma - 1.0)) + complement_power(u, p, gamma)) / p / p
+    nothing = full_like(u, 0.0)
+    # At p = 0 its infinity is a smaller one than that of 1 / p^2.
+    bent = where(p == 0.0, nothing, times(full_like(u, gamma * (gamma - 1.0)), surprise_ratio(u, surprise)))
+    gone = u < 1e-290
+    height = complement_power(where(gone, full_like(u, 1.0), u), p, gamma - 1.0)
+    # There, where a power of u alone could overflow, p is 1, and 0 times infinity is 0.
+    end = times(full_like(u, gamma * (gamma + 1.0)), power(u, gamma - 1.0)) + power(u, gamma)
+    return where(gone, end, height * ((2.0 * gamma * p + u) / p / p + bent))
 
 
 @word
@@ -114,27 +121,26 @@ class _OnLogits:
 
     @staticmethod
     def value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        bent = log1p_exp_neg_high(f)
-        right = scaled_power(bent, f, gamma, gamma)
-        wrong = scaled_power(absolute(f) + bent, f, 0.0, gamma)
+        far, bent, low = clip(absolute(f), 0.0, FAR), log1p_exp_neg_high(f), log1p_exp_neg_low(f)
+        right = scaled_power(bent, far, bent, low, gamma, gamma)
+        wrong = scaled_power(absolute(f) + bent, far, bent, low, 0.0, gamma)
         up = f >= 0.0
         return both_classes(y, where(up, right, wrong), where(up, wrong, right), w1, w0)
 
     @staticmethod
     def slope(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        q, bent = exp_neg(f), log1p_exp_neg_high(f)
-        surprise = clip(absolute(f), 0.0, 1e9) + bent
-        right = scaled_power(q + gamma * bent, f, gamma, gamma + 1.0)
-        wrong = scaled_power(1.0 + gamma * q * surprise, f, 0.0, gamma + 1.0)
+        far, bent, low, q = clip(absolute(f), 0.0, FAR), log1p_exp_neg_high(f), log1p_exp_neg_low(f), exp_neg(f)
+        right = scaled_power(q + gamma * bent, far, bent, low, gamma, gamma + 1.0)
+        wrong = scaled_power(1.0 + gamma * q * (far + bent), far, bent, low, 0.0, gamma + 1.0)
         up = f >= 0.0
         return both_classes(y, -where(up, right, wrong), where(up, wrong, right), w1, w0)
 
     @staticmethod
     def curvature(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        q, bent = exp_neg(f), log1p_exp_neg_high(f)
-        surprise, plain = clip(absolute(f), 0.0, 1e9) + bent, 2.0 * gamma + 1.0
-        right = scaled_power(gamma * bent * (gamma - q) + plain * q, f, gamma, gamma + 2.0)
-        wrong = scaled_power(gamma * surprise * (gamma * q - 1.0) + plain, f, 1.0, gamma + 2.0)
+        far, bent, low, q = clip(absolute(f), 0.0, FAR), log1p_exp_neg_high(f), log1p_exp_neg_low(f), exp_neg(f)
+        plain = 2.0 * gamma + 1.0
+        right = scaled_power(gamma * bent * (gamma - q) + plain * q, far, bent, low, gamma, gamma + 2.0)
+        wrong = scaled_power(gamma * (far + bent) * (gamma * q - 1.0) + plain, far, bent, low, 1.0, gamma + 2.0)
         up = f >= 0.0
         return both_classes(y, where(up, right, wrong), where(up, wrong, right), w1, w0)
 

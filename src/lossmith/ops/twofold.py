@@ -109,14 +109,34 @@ def softplus_parts(x: Number) -> tuple[Number, Number, Number]:
     base = select(lower, 0.0, select(upper, _LN2, _LN1_5))
     base_rest = select(lower, 0.0, select(upper, _LN2_REST, _LN1_5_REST))
     over = q - (c - 1.0)
-    over_lost = q - (over + (c - 1.0))
     under = (1.0 + c) + q
+    over_lost, under_lost = q - (over + (c - 1.0)), ((1.0 + c) - under) + q
+    return q, *log_sum_parts(over, over_lost, under, under_lost, base, base_rest + q_low / (1.0 + q))
+
+
+def log_sum_parts(
+    over: Number, over_lost: Number, under: Number, under_lost: Number, base: Number, rest: Number
+) -> tuple[Number, Number]:
+    """Return base + rest + log((1 + s) / (1 - s)) as two numbers; s = over / under, each with what rounding took."""
     s = over / under
     product = s * under
-    missed = (((over - product) - product_error(s, under, product)) + over_lost) - s * (((1.0 + c) - under) + q)
+    missed = (((over - product) - product_error(s, under, product)) + over_lost) - s * under_lost
     z = s * s
     top = base + 2.0 * s
-    small = ((base - top) + 2.0 * s) + (s * z * log_tail(z) + (2.0 * missed / under + q_low / (1.0 + q)))
-    small = small + base_rest
+    small = ((base - top) + 2.0 * s) + (s * z * log_tail(z) + (2.0 * missed / under + rest))
     high = top + small
-    return q, high, (top - high) + small
+    return high, (top - high) + small
+
+
+def log_parts(m: Number, e: Number) -> tuple[Number, Number]:
+    """Return log(2^e m) as two numbers, for m in [1, 2)."""
+    lower, upper = m < 1.22, m > 1.72
+    middle = select(lower, 0.0, select(upper, 0.0, _LN1_5))
+    c = select(lower, 1.0, select(upper, 2.0, 1.5))
+    whole = e + select(upper, 1.0, 0.0)
+    top = whole * LN2_HIGH  # exact
+    base = top + middle
+    rest = whole * LN2_LOW + select(middle == 0.0, 0.0, _LN1_5_REST)
+    lost = select(top == 0.0, 0.0, (top - base) + middle)
+    under = m + c
+    return log_sum_parts(m - c, 0.0, under, (c - under) + m, base, rest + lost)

@@ -1,0 +1,51 @@
+"""The texts of the fused loops around formulas, which are compiled like any other Python."""
+
+from __future__ import annotations
+
+_HEAD = """\
+def kernel({arguments}, y_limits, f_limits):
+    (y_low, y_high, y_from, y_to), (f_low, f_high, _, _) = y_limits, f_limits
+    total, mass, outside, wrong = 0.0, 0.0, 0, 0
+    for i in range(f.size):
+        y_i = float64(y[i])
+        f_i = float64(f[i])
+        y_in = (y_i >= y_low) & (y_i <= y_high) & ((y_i <= y_from) | (y_i >= y_to))
+        f_out = (f_i < f_low) | (f_i > f_high)
+"""
+_WEIGHT = """\
+        w_i = float64(weight[i])
+        outside += (f_out | (not y_in)) & (w_i != 0.0)
+        wrong += not ((w_i >= 0.0) & (w_i < inf))
+        mass += w_i
+        total += times(w_i, formula_0(y_i, f_i{given}))
+"""
+
+
+def filling(functions: int, parameters: int) -> str:
+    """Return the loop that fills one output for each formula; it returns how many numbers are outside the limits."""
+    outputs = [f"out_{i}" for i in range(functions)]
+    given = [f"p{i}" for i in range(parameters)]
+    call = "".join(f", {name}" for name in given)
+    lines = [f"        out_{i}[i] = formula_{i}(y_i, f_i{call})\n" for i in range(functions)]
+    head = _HEAD.format(arguments=", ".join(["y", "f", *outputs, *given]))
+    return head + "".join(lines) + "        outside += f_out | (not y_in)\n    return outside\n"
+
+
+def summing(functions: int, parameters: int, weighted: bool) -> str:
+    """Return the loop that adds up the first formula and, if there is a second one, writes ``scale`` times that.
+
+    It returns the sum of the values, that of the weights, how many numbers are outside the limits, and how many
+    weights are no finite number >= 0. A weight of 0 hides a sample.
+    """
+    given = [f"p{i}" for i in range(parameters)]
+    call = "".join(f", {name}" for name in given)
+    arguments = ["y", "f", *(["weight"] if weighted else []), *(["out", "scale"] if functions == 2 else []), *given]
+    text = _HEAD.format(arguments=", ".join(arguments))
+    if weighted:
+        text += _WEIGHT.format(given=call)
+    else:
+        text += f"        outside += f_out | (not y_in)\n        total += formula_0(y_i, f_i{call})\n"
+    if functions == 2:
+        slope = f"formula_1(y_i, f_i{call})"
+        text += f"        out[i] = {f'times(scale * w_i, {slope})' if weighted else f'scale * {slope}'}\n"
+    return text + "    return total, mass, outside, wrong\n"
