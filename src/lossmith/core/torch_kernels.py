@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 
+from ..engine import fused
 from ..ops import times
-from .one_pass import total_and_slope
 from .reduce import reduce
 
 Array = Any
@@ -145,10 +145,19 @@ class ElementwiseSamples(Samples):
         if reduction == "none":
             value, slope = self._filled("value", "slope")
             return (value, slope) if self.weight is None else (times(self.weight, value), times(self.weight, slope))
-        mass, loss = self.mass(reduction), self.loss
-        total, slope = total_and_slope(loss.form, self.y, self.f, loss.parameters, self.weight, 1.0 / mass)
+        total, slope = self._in_one_pass(1.0 / (mass := self.mass(reduction)))
         with np.errstate(over="ignore"):
             return np.asarray(total / mass, slope.dtype), slope
+
+    def _in_one_pass(self, rate: float) -> tuple[float, Array]:
+        """Return the sum of the weighted values, and rate times the weighted slope."""
+        if fused.compiles(self.f):
+            slope = np.empty(self.f.shape, self.f.dtype)
+            return self.loss._sum(self.y, self.f, self.weight, (slope, rate))[0], slope
+        value, slope = self._filled("value", "slope")
+        if self.weight is not None:
+            value, slope = times(self.weight, value), times(self.weight, slope)
+        return float(value.sum(dtype=np.float64)), np.multiply(slope, rate, out=slope)
 
     def slope(self) -> Array:
         return self._filled("slope")[0]
