@@ -12,7 +12,7 @@ from ..core import contract
 from ..core.domain import EXTENDED_REAL, UNIT, check
 from ..core.parameters import Check, choice, custom, flag, non_negative
 from ..core.registry import register
-from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, whole_numbers
+from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, read_only, whole_numbers
 from ..core.traits import NOT_STATED, About, Traits
 from ..engine import pool
 from ..ops import sigmoid
@@ -279,7 +279,7 @@ class _Work:
     def _settings(self) -> tuple[Any, ...]:
         probabilities = tiled.SIGMOID if self.loss.class_axis is None else tiled.SOFTMAX
         link = tiled.PROBABILITIES if self.loss.inputs == "probabilities" else probabilities
-        return _fixed(self.f), _fixed(self.y), self.indices, link, self.loss.squared, tiled.tiles(self.f.shape)
+        return read_only(self.f), read_only(self.y), self.indices, link, self.loss.squared, tiled.tiles(self.f.shape)
 
     def sums(self, samples: Integers) -> _Overlap | None:
         """Return the overlap of some samples; None if a number is outside its domain."""
@@ -307,13 +307,6 @@ class _Work:
 
     def _graded(self, single: Any, double: Any) -> Any:
         return single if self.f.dtype == np.float32 else double
-
-
-def _fixed(x: Array) -> Array:
-    """Return a view that nobody may write to, so that one compiled kernel serves all arrays."""
-    view = x.view()
-    view.flags.writeable = False
-    return view
 
 
 def _plain(y: Array, f: Array, indices: bool) -> Array:

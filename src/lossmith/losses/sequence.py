@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..core import contract
 from ..core.parameters import choice, whole
 from ..core.registry import register
-from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, whole_numbers
+from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, read_only, whole_numbers
 from ..core.traits import NOT_STATED, About, Traits
 from ..engine import pool
 from . import lattice_sweep
@@ -221,7 +221,7 @@ class CTC(StructuredLoss):
         run = lattice_sweep.sweep_single if f.dtype == np.float32 else lattice_sweep.sweep_double
 
         def work(start: int, stop: int) -> None:
-            run(_fixed(f), batch.labels, lengths, share, self.blank, values, faults, gradient, start, stop)
+            run(read_only(f), batch.labels, lengths, share, self.blank, values, faults, gradient, start, stop)
 
         pool.share(len(f), work)
         if (faults >= 0).any():
@@ -232,13 +232,6 @@ class CTC(StructuredLoss):
 
 def _silent(n: int, t: int) -> ValueError:
     return ValueError(f"CTC: y_pred is -inf for every class in frame {t} of sequence {n}; mask fewer classes")
-
-
-def _fixed(x: Array) -> Array:
-    """Return a view that nobody may write to, so that one compiled kernel serves all arrays."""
-    view = x.view()
-    view.flags.writeable = False
-    return view
 
 
 def _frames(y: _Batch, z: Floats) -> npt.NDArray[np.bool_]:
