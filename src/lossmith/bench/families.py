@@ -280,6 +280,7 @@ _ALL = (
            ((128, 64),), (), "pairs x d", gemms=lambda s: [(s[0], s[1], s[0]), (s[0], s[0], s[1]), (s[0], s[0], s[1])]),
     Family("linear_cross_entropy", "Linear + cross-entropy", LINEAR, _hidden, {}, ((4_096, 512, 32_000),),
            ((512, 128, 4_000),), (), "n x d -> k",
+           operations=(GRADIENT,),
            gemms=lambda s: [(s[0], s[1], s[2]), (s[0], s[2], s[1]), (s[2], s[0], s[1])]),
 )  # fmt: skip
 FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}

@@ -45,8 +45,6 @@ def _linear(work: Work) -> list[Contender]:
 
     loss = LinearCrossEntropy(**work.family.settings)
     y, x, w = work.y, work.f, work.arrays["w"]
-    if work.operation == VALUE:
-        return [Contender(OURS, "", lambda: loss(y, x, w), outcome)]
     return [Contender(OURS, "", lambda: loss.value_and_gradient(y, x, w), _read_linear)]
 
 
