@@ -331,6 +331,14 @@ def test_weights_ignored_labels_and_class_weights(kernels: str) -> None:
     assert not loss.gradient(y[::5][1:2], f[::5][1:2]).any()
 
 
+def test_ignored_labels_on_probabilities(always: None) -> None:
+    p = np.tile([0.5, 0.3, 0.2], (4, 1))
+    loss = lm.CategoricalCrossEntropy("probabilities", class_weights=[1.0, 2.0, 3.0], ignore_index=-1)
+    values, slopes = loss.value_and_gradient([0, -1, 2, 1], p)
+    np.testing.assert_allclose(values, [-np.log(0.5), 0, -3 * np.log(0.2), -2 * np.log(0.3)], rtol=1e-15)
+    np.testing.assert_allclose(slopes, [[-2, 0, 0], [0, 0, 0], [0, 0, -15], [0, -2 / 0.3, 0]], rtol=1e-15)
+
+
 @pytest.mark.parametrize(
     ("y", "settings"),
     [
@@ -358,6 +366,26 @@ def test_wrong_targets_give_the_same_line(y: Any, settings: Any, kernels: str) -
         lines.append(str(found.value))
     assert lines[0] == lines[1]
     assert "\n" not in lines[0]
+
+
+@pytest.mark.parametrize("loss", [lm.CategoricalCrossEntropy("probabilities"), lm.KLDivergence("probabilities")])
+@pytest.mark.parametrize("kind", ["sum", "negative", "above", "target", "nan", "fine"])
+def test_wrong_probabilities_give_the_same_line(loss: Any, kind: str, always: None) -> None:
+    p = np.full((300, 4), 0.25)
+    y = p.copy()
+    wrong = y if kind == "target" else p
+    wrong[7] = {"negative": [-0.5, 0.5, 0.5, 0.5], "above": [1.5, 0, -0.5, 0], "nan": [np.nan, 0, 2, 1]}.get(kind, 0.3)
+    if kind == "fine":
+        p[7] = 0.25
+    lines = []
+    for compute in (loss.value_and_gradient, lambda y, f: by_numpy(loss, y, f)):
+        try:
+            compute(y, p)
+            lines.append("")
+        except ValueError as error:
+            lines.append(str(error))
+    assert lines[0] == lines[1]
+    assert bool(lines[0]) == (kind not in ("nan", "fine"))
 
 
 def test_a_wrong_label_leaves_out_alone(always: None) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ops import word
-from . import jit, rows_exp, rows_hard, rows_margin, rows_soft
+from . import jit, rows_exp, rows_hard, rows_margin, rows_plain, rows_soft
 from .compiled import Compiled, compiled
 from .pool import share
 
@@ -129,6 +129,74 @@ def softmax(
 
     share(len(z), work, max(1, _PER_THREAD // z.shape[1]))
     return min(bad, default=-1)
+
+
+def plain(
+    texts: Texts,
+    p: Array,
+    y: Array,
+    values: Array,
+    slopes: Array | None = None,
+    *,
+    parameters: tuple[float, ...] = (),
+    class_weights: Array | None = None,
+    smoothing: float = 0.0,
+    ignored: int | None = None,
+) -> int:
+    """Fill values and gradient of a loss on probabilities, sum_k term(c_k, p_k).
+
+    Parameters
+    ----------
+    texts : Texts
+        The formulas, of ``(c, p, *parameters)``; where labels alone count, c = 0 must give 0.
+    p : ndarray of float32 or float64, shape (n, k), C-contiguous
+        Rows of probabilities, which are checked; rows with NaN pass.
+    y, values, slopes, parameters, class_weights, smoothing, ignored
+        As for :func:`softmax`.
+
+    Returns
+    -------
+    int
+        A row whose target or prediction is not what it should be, or -1.
+    """
+    hard = y.ndim == 1
+    if hard and (stranger := _first_stranger(_fixed(y), p.shape[1], ignored is not None, ignored or 0)) >= 0:
+        return int(stranger)
+    run = _plain(texts, p.dtype.name, hard and smoothing == 0.0, hard)
+    whole = np.empty((0, p.shape[1]), p.dtype) if slopes is None else slopes
+    weights = _fixed(np.ones(p.shape[1]) if class_weights is None else class_weights)
+    settings = 1.0 - smoothing, smoothing / p.shape[1], weights, ignored is not None, ignored or 0
+    bad: list[int] = []
+
+    def work(start: int, stop: int) -> None:
+        part = slice(start, stop)
+        found = run(_fixed(p[part]), _fixed(y[part]), *settings, values[part], whole[part], parameters)
+        if found >= 0:
+            bad.append(start + int(found))
+
+    share(len(p), work, max(1, _PER_THREAD // p.shape[1]))
+    return min(bad, default=-1)
+
+
+@functools.lru_cache(maxsize=64)
+def _plain(texts: Texts, dtype: str, hard: bool, labels: bool) -> Compiled:
+    grade = "single" if dtype == "float32" else "double"
+    names: dict[str, Any] = {
+        "term": Compiled(texts.term, grade, _CONTRACT),
+        "pull": Compiled(texts.pull, grade, _CONTRACT),
+    }
+    plan: Plan = (
+        ("census", rows_soft.census_of_row, _LANES),
+        ("blend", rows_soft.blend_row, _LANES),
+        ("mix", _MIXES[labels, False], _CONTRACT),
+        ("total", rows_plain.total_of_row, _LANES),
+        ("spread", rows_plain.spread_over_row, _CONTRACT),
+        ("improper", rows_plain.improper, _CONTRACT),
+    )
+    for name, text, fastmath in plan:
+        names[name] = Compiled(word(_completed(text, names)), grade, fastmath)
+    text = rows_plain.label_rows if hard else rows_plain.mixed_rows
+    return Compiled(_completed(text, names), grade, _CONTRACT)
 
 
 def rivals(

@@ -16,10 +16,10 @@ from ..core.traits import About, Traits
 from ..engine import rows
 from ..engine.rows import Texts
 from ..ops import full_like, log, times, where, word, xlogy
-from ..ops.arrays import Softmax, diagonal, row_sum
+from ..ops.arrays import Softmax
 from .binary import share_of
-from .multiclass import CrossEntropyOnProbabilities
-from .softmax import SoftmaxForm, straight, surprise_pull
+from .multiclass import plain_bend, plain_pull
+from .softmax import PlainForm, SoftmaxForm, straight, surprise_pull
 
 Array = Any
 
@@ -33,34 +33,24 @@ def _divergence_term(y: Array, parts: Softmax) -> Array:
 ON_LOGITS = SoftmaxForm(Texts(_divergence_term, surprise_pull), straight)
 
 
-class _OnLogProbabilities:
-    @staticmethod
-    def value(y: Array, f: Array) -> Array:
-        return row_sum(times(y, log(where(y == 0.0, full_like(y, 1.0), y)) - f))
-
-    @staticmethod
-    def slope(y: Array, f: Array) -> Array:
-        return -y + 0.0 * full_like(f, 0.0)
-
-    @staticmethod
-    def curvature(y: Array, f: Array) -> Array:
-        return diagonal(full_like(f, 0.0))
-
-    @staticmethod
-    def product(y: Array, f: Array, v: Array) -> Array:
-        return full_like(v, 0.0)
+@word
+def _log_term(y: Array, f: Array) -> Array:
+    return times(y, log(where(y == 0.0, full_like(y, 1.0), y)) - f)
 
 
-class _OnProbabilities:
-    """y log(y / p) - y + p in each class: the same sum for distributions, and no term is negative."""
+@word
+def _log_pull(y: Array, f: Array) -> Array:
+    return -y + 0.0 * full_like(f, 0.0)
 
-    @staticmethod
-    def value(y: Array, p: Array) -> Array:
-        return row_sum(xlogy(y, share_of(y, p)) - y + p)
 
-    slope = CrossEntropyOnProbabilities.slope
-    curvature = CrossEntropyOnProbabilities.curvature
-    product = CrossEntropyOnProbabilities.product
+def _log_bend(y: Array, f: Array) -> Array:
+    return full_like(f, 0.0)
+
+
+@word
+def _plain_term(y: Array, p: Array) -> Array:
+    """Y log(y / p) - y + p in each class: the same sum for distributions, and no term is negative."""
+    return xlogy(y, share_of(y, p)) - y + p
 
 
 @register("kl_divergence", aliases=("kl", "kullback_leibler", "kld"))
@@ -88,8 +78,8 @@ class KLDivergence(RowWiseLoss):
     inputs: str = inputs_among("logits", "log_probabilities", "probabilities")
     forms: ClassVar[Mapping[str, Any]] = {
         "logits": ON_LOGITS,
-        "log_probabilities": _OnLogProbabilities,
-        "probabilities": _OnProbabilities,
+        "log_probabilities": PlainForm(Texts(_log_term, _log_pull), _log_bend),
+        "probabilities": PlainForm(Texts(_plain_term, plain_pull), plain_bend),
     }
     prediction_domains: ClassVar[Mapping[str, tuple[Domain, ...]]] = {
         "logits": LOGITS,
@@ -119,26 +109,33 @@ class KLDivergence(RowWiseLoss):
     )
 
     def read_targets(self, y_true: Any, f: Array) -> Array:
-        """Check the target distributions."""
-        if self.inputs == "probabilities":
+        """Check the target distributions; what a kernel checks is left to it."""
+        fused = self.by_kernel(f)
+        if self.inputs == "probabilities" and not fused:
             probability_rows(f, f, "y_pred", "KLDivergence")
-        y = contract.targets(y_true, f)
-        return (row_shape if self.by_kernel(f) else probability_rows)(y, f, "y_true", "KLDivergence")
+        return (row_shape if fused else probability_rows)(contract.targets(y_true, f), f, "y_true", "KLDivergence")
 
     @property
     def kernel(self) -> Kernel | None:
-        """Compiled loops for logits."""
-        return self._by_rows if self.inputs == "logits" else None
+        """Compiled loops, for logits and probabilities."""
+        return None if self.inputs == "log_probabilities" else self._by_rows
 
     def _by_rows(self, y: Array, f: Array, values: Array, slopes: Array | None) -> None:
-        if rows.softmax(ON_LOGITS.texts, f, y, values, slopes) >= 0:
+        run = rows.softmax if self.inputs == "logits" else rows.plain
+        if run(self.forms[self.inputs].texts, f, y, values, slopes) >= 0:
+            if self.inputs == "probabilities":
+                probability_rows(f, f, "y_pred", "KLDivergence")
             probability_rows(y, f, "y_true", "KLDivergence")
+
+    def _check_predictions(self, f: Array) -> None:
+        """Leave probabilities to the check of their rows."""
+        if self.inputs != "probabilities":
+            super()._check_predictions(f)
 
     def value_and_slope(self, y: Array, f: Array, *parameters: Any) -> tuple[Array, Array]:
         """Evaluate both formulas, from one softmax if they are on logits."""
-        if self.inputs == "logits":
-            return ON_LOGITS.value_and_slope(y, f, *parameters)
-        return super().value_and_slope(y, f, *parameters)
+        both: tuple[Array, Array] = self.forms[self.inputs].value_and_slope(y, f, *parameters)
+        return both
 
     def parameters(self, f: Array) -> tuple[Any, ...]:
         """Return nothing."""

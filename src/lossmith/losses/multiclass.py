@@ -14,7 +14,7 @@ from ..core.registry import register
 from ..core.traits import About, Traits
 from ..engine.rows import Texts
 from ..ops import full_like, log, power, times, where, word
-from ..ops.arrays import Softmax, diagonal, row_sum
+from ..ops.arrays import Softmax
 from . import softmax as family
 from .binary import share_of
 from .imbalance import BinaryFocal, focal_curvature, focal_slope, focal_value, surprise_ratio
@@ -23,24 +23,21 @@ from .softmax_loss import SoftmaxLoss as SoftmaxLoss
 Array = Any
 
 
-class CrossEntropyOnProbabilities:
-    """-c log p in each class, exactly as written, without clipping."""
+@word
+def _plain_term(c: Array, p: Array) -> Array:
+    """-c log p, exactly as written, without clipping."""
+    return times(c, -log(p))
 
-    @staticmethod
-    def value(c: Array, p: Array) -> Array:
-        return row_sum(times(c, -log(p)))
 
-    @staticmethod
-    def slope(c: Array, p: Array) -> Array:
-        return -share_of(c, p)
+@word
+def plain_pull(c: Array, p: Array) -> Array:
+    """Derivative of -c log p by p."""
+    return -share_of(c, p)
 
-    @staticmethod
-    def curvature(c: Array, p: Array) -> Array:
-        return diagonal(share_of(share_of(c, p), p))
 
-    @staticmethod
-    def product(c: Array, p: Array, v: Array) -> Array:
-        return share_of(share_of(c, p), p) * v
+def plain_bend(c: Array, p: Array) -> Array:
+    """Second derivative of -c log p by p."""
+    return share_of(share_of(c, p), p)
 
 
 @register(
@@ -87,7 +84,7 @@ class CategoricalCrossEntropy(SoftmaxLoss):
     z_loss: float = non_negative(0.0)
     forms: ClassVar[Mapping[str, Any]] = {
         "logits": family.Ridged(family.CROSS_ENTROPY),
-        "probabilities": CrossEntropyOnProbabilities,
+        "probabilities": family.PlainForm(Texts(_plain_term, plain_pull), plain_bend),
     }
     claims = Traits(
         "multiclass",
@@ -121,11 +118,6 @@ class CategoricalCrossEntropy(SoftmaxLoss):
         super().__post_init__()
         if self.z_loss and self.inputs != "logits":
             raise ValueError(f"{type(self).__name__}: z_loss={self.z_loss:g} needs logits; give inputs='logits'")
-
-    @property
-    def texts(self) -> Texts:
-        """Cross-entropy by log p."""
-        return family.CROSS_ENTROPY.texts
 
     @property
     def ridge(self) -> float:
@@ -192,22 +184,18 @@ def _second(parts: Softmax, gamma: float) -> Array:
 FOCAL = family.SoftmaxForm(Texts(_focal_term, _focal_pull), _focal_bend)
 
 
-class _FocalOnProbabilities:
-    @staticmethod
-    def value(c: Array, p: Array, gamma: float) -> Array:
-        return row_sum(times(c, focal_value(1.0 - p, -log(p), gamma)))
+@word
+def _plain_focal_term(c: Array, p: Array, gamma: float) -> Array:
+    return times(c, focal_value(1.0 - p, -log(p), gamma))
 
-    @staticmethod
-    def slope(c: Array, p: Array, gamma: float) -> Array:
-        return times(c, focal_slope(p, 1.0 - p, -log(p), gamma))
 
-    @staticmethod
-    def curvature(c: Array, p: Array, gamma: float) -> Array:
-        return diagonal(times(c, focal_curvature(p, 1.0 - p, -log(p), gamma)))
+@word
+def _plain_focal_pull(c: Array, p: Array, gamma: float) -> Array:
+    return times(c, focal_slope(p, 1.0 - p, -log(p), gamma))
 
-    @staticmethod
-    def product(c: Array, p: Array, v: Array, gamma: float) -> Array:
-        return times(c, focal_curvature(p, 1.0 - p, -log(p), gamma)) * v
+
+def _plain_focal_bend(c: Array, p: Array, gamma: float) -> Array:
+    return times(c, focal_curvature(p, 1.0 - p, -log(p), gamma))
 
 
 def _bound(loss: Any, trait: str) -> float:
@@ -249,7 +237,7 @@ class CategoricalFocal(SoftmaxLoss):
     ignore_index: int | None = optional(whole(0, at_least=-(2**62)))
     forms: ClassVar[Mapping[str, Any]] = {
         "logits": FOCAL,
-        "probabilities": _FocalOnProbabilities,
+        "probabilities": family.PlainForm(Texts(_plain_focal_term, _plain_focal_pull), _plain_focal_bend),
     }
     claims = Traits(
         "multiclass",
@@ -278,11 +266,6 @@ class CategoricalFocal(SoftmaxLoss):
     def settings(self) -> tuple[tuple[float, ...] | None, float, int | None]:
         """Class weights, label smoothing (none) and ignored label."""
         return self.alpha, 0.0, self.ignore_index
-
-    @property
-    def texts(self) -> Texts:
-        """Focal loss by log p."""
-        return FOCAL.texts
 
     @property
     def numbers(self) -> tuple[float, ...]:

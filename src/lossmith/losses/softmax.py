@@ -59,6 +59,42 @@ class SoftmaxForm:
         return product(parts, self.texts.pull(c, parts, *parameters), self.bend(c, parts, *parameters), v)
 
 
+@dataclass(frozen=True)
+class PlainForm:
+    """The formulas on probabilities of a loss whose classes add up, from its texts of c, p and the parameters.
+
+    Attributes
+    ----------
+    texts : Texts
+        The term of a class and its derivative by p; the row kernels compile the same texts.
+    bend : callable
+        The second derivative.
+    """
+
+    texts: Texts
+    bend: Callable[..., Array]
+
+    def value(self, c: Array, p: Array, *parameters: Any) -> Array:
+        """Per-sample values (n,)."""
+        return row_sum(self.texts.term(c, p, *parameters))
+
+    def slope(self, c: Array, p: Array, *parameters: Any) -> Array:
+        """Gradient (n, k)."""
+        return self.texts.pull(c, p, *parameters)
+
+    def value_and_slope(self, c: Array, p: Array, *parameters: Any) -> tuple[Array, Array]:
+        """Both."""
+        return self.value(c, p, *parameters), self.slope(c, p, *parameters)
+
+    def curvature(self, c: Array, p: Array, *parameters: Any) -> Array:
+        """Hessian (n, k, k), a diagonal."""
+        return diagonal(self.bend(c, p, *parameters))
+
+    def product(self, c: Array, p: Array, v: Array, *parameters: Any) -> Array:
+        """Hessian times v (n, k)."""
+        return self.bend(c, p, *parameters) * v
+
+
 @word
 def surprise_term(c: Array, parts: Softmax) -> Array:
     """Return c (-log p): what a class adds to the cross-entropy."""
@@ -90,6 +126,11 @@ class Ridged:
     """
 
     form: SoftmaxForm
+
+    @property
+    def texts(self) -> Texts:
+        """Those of the other form: the kernels know the ridge themselves."""
+        return self.form.texts
 
     def value(self, c: Array, z: Array, *parameters: Any) -> Array:
         """Per-sample values (n,)."""

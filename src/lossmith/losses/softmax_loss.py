@@ -42,7 +42,7 @@ class SoftmaxLoss(RowWiseLoss):
         """Check labels (n,), one-hot or soft rows (n, k) and class weights; what the kernel checks is left to it."""
         name = type(self).__name__
         class_weights_fit(self.settings[0], f, name)
-        if self.inputs == "probabilities":
+        if self.inputs == "probabilities" and not self.by_kernel(f):
             probability_rows(f, f, "y_pred", name)
         y = contract.as_array(y_true, "y_true")
         if len(y.shape) == len(f.shape):
@@ -52,7 +52,7 @@ class SoftmaxLoss(RowWiseLoss):
     def coefficients(self, y: Array, f: Array) -> Array:
         """Turn labels and rows into c (n, k): one-hot rows, zeros for ignored labels, smoothed and weighted."""
         class_weights, smoothing, ignore = self.settings
-        table = y if len(y.shape) == len(f.shape) else one_hot(y, f)
+        table = y if len(y.shape) == len(f.shape) else _hot(y, f)
         if ignore is not None and table is not y:
             table = where(column(y == ignore), full_like(table, 0.0), table)
         if smoothing:
@@ -72,14 +72,15 @@ class SoftmaxLoss(RowWiseLoss):
         return kept * weights[np.where(kept == 0.0, 0, y)]
 
     @property
-    def kernel(self) -> Kernel | None:
-        """Compiled loops for logits."""
-        return self._by_rows if self.inputs == "logits" else None
+    def kernel(self) -> Kernel:
+        """Compiled loops."""
+        return self._by_rows
 
     @property
-    @abstractmethod
     def texts(self) -> rows.Texts:
-        """The formulas on logits."""
+        """The formulas of one class, as the kernels compile them."""
+        found: rows.Texts = self.forms[self.inputs].texts
+        return found
 
     @property
     def ridge(self) -> float:
@@ -97,27 +98,37 @@ class SoftmaxLoss(RowWiseLoss):
 
     def _by_rows(self, y: Array, f: Array, values: Array, slopes: Array | None, scale: Array | None = None) -> None:
         class_weights, smoothing, ignore = self.settings
-        bad = rows.softmax(
-            self.texts,
-            f,
-            y,
-            values,
-            slopes,
-            parameters=self.numbers,
-            class_weights=None if class_weights is None else np.array(class_weights),
-            scale=scale,
-            smoothing=smoothing,
-            ignored=ignore,
-            ridge=self.ridge,
-        )
-        if bad >= 0 and y.ndim == 2:
-            probability_rows(y, f, "y_true", type(self).__name__)
-        elif bad >= 0:
-            labels(y if ignore is None else np.where(y == ignore, 0, y), f, type(self).__name__)
+        weights = None if class_weights is None else np.array(class_weights)
+        given: dict[str, Any] = {"class_weights": weights, "smoothing": smoothing, "ignored": ignore}
+        if self.inputs == "logits":
+            bad = rows.softmax(self.texts, f, y, values, slopes, parameters=self.numbers, ridge=self.ridge, **given)
+        else:
+            bad = rows.plain(self.texts, f, y, values, slopes, parameters=self.numbers, **given)
+        if bad >= 0:
+            self._refuse(y, f)
+
+    def _refuse(self, y: Array, f: Array) -> None:
+        """Say what is wrong with targets or predictions that a kernel has found wrong."""
+        name, ignore = type(self).__name__, self.settings[2]
+        if self.inputs == "probabilities":
+            probability_rows(f, f, "y_pred", name)
+        if y.ndim == 2:
+            probability_rows(y, f, "y_true", name)
+        else:
+            labels(y if ignore is None else np.where(y == ignore, 0, y), f, name)
+
+    def _check_predictions(self, f: Array) -> None:
+        """Leave probabilities to the check of their rows."""
 
     def value_and_slope(self, y: Array, f: Array, *parameters: Any) -> tuple[Array, Array]:
         """Evaluate both formulas, from one softmax if they are on logits."""
-        if self.inputs == "logits":
-            both: tuple[Array, Array] = self.forms["logits"].value_and_slope(y, f, *parameters)
-            return both
-        return super().value_and_slope(y, f, *parameters)
+        both: tuple[Array, Array] = self.forms[self.inputs].value_and_slope(y, f, *parameters)
+        return both
+
+
+def _hot(y: Array, f: Array) -> Array:
+    """One-hot rows; NaN for what is no label, which only NumPy's arrays can be searched for beforehand."""
+    table = one_hot(y, f)
+    if is_numpy(f):
+        return table
+    return where(column((y < 0) | (y >= f.shape[-1])), full_like(table, float("nan")), table)
