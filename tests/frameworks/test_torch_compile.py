@@ -95,6 +95,16 @@ def test_weights_and_half_precision_in_one_graph() -> None:
     torch.testing.assert_close(compiled(z, y, w), criterion(z, y, w))
 
 
+@pytest.mark.parametrize("label", [3, -1])
+def test_what_is_no_label_shows_in_the_loss(label: int) -> None:
+    """A traced program cannot raise; a sample that counts for nothing without a word would be worse."""
+    z, y = torch.zeros(2, 3), torch.tensor([0, label])
+    compiled = torch.compile(lm.to_torch("cce"), fullgraph=True, backend="eager")
+    assert torch.isnan(compiled(z, y))
+    ignoring = lm.to_torch(lm.CategoricalCrossEntropy(ignore_index=label))
+    assert float(torch.compile(ignoring, fullgraph=True, backend="eager")(z, y)) == pytest.approx(np.log(3.0))
+
+
 def test_a_graph_break_would_be_noticed() -> None:
     def broken(x: Any) -> Any:
         torch._dynamo.graph_break()

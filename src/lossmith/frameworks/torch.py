@@ -31,18 +31,21 @@ def to_torch(loss: Loss | str, reduction: str = "mean", *, gather: bool = False)
     -------
     torch.nn.Module
         Without parameters, buffers or state. Its gradient and Hessian are the loss's own: ``backward`` twice,
-        ``torch.func`` and ``torch.compile(fullgraph=True)`` all find them (structured losses: the gradient). Plain
-        CPU tensors in float32 and float64 are computed by fused kernels on the same memory; float16 and bfloat16
-        are computed and returned in float32.
+        ``torch.func`` and ``torch.compile(fullgraph=True)`` all find them. Structured losses have the gradient only;
+        a second derivative is refused with NotImplementedError. Plain CPU tensors in float32 and float64 are computed
+        by fused kernels on the same memory; float16 and bfloat16 are computed and returned in float32.
 
         * Elementwise losses take input and target of one shape.
         * Row-wise losses take input (N, C), (N, C, d1, ...) or (C,), with class indices (N,), (N, d1, ...) or (), or
-          with target rows of the input's shape. GaussianNLL reads its two columns along axis 1, too.
+          with target rows of the input's shape. GaussianNLL reads its two columns along axis 1, too. A label outside
+          0 ... C-1 is an error for plain CPU tensors and makes the loss NaN elsewhere; torch's -100 must be asked for
+          by ``ignore_index=-100``.
         * CTC is called as ``module(logits, targets, input_lengths=None, target_lengths=None, weight=None)``: logits
           (T, N, C) or (T, C), not normalised (no log_softmax before); targets (N, S), or one after the other as
           (sum(target_lengths),). "mean" is the mean over the batch; torch's own first divides each value by its
           target's length, which ``(module_none(...) / target_lengths).mean()`` gives.
-        * Triplet and contrastive losses take embeddings (n, d) and labels (n,), or rows of indices.
+        * Triplet, contrastive and NT-Xent losses take embeddings (n, d) and labels (n,), or rows of indices. With
+          ``gather=True`` give labels that mean the same in all processes.
         * Dice takes what its ``class_axis`` says: with ``class_axis=1``, input (N, C, H, W) with class indices
           (N, H, W) or one-hot masks.
 
@@ -66,6 +69,17 @@ def to_torch(loss: Loss | str, reduction: str = "mean", *, gather: bool = False)
     >>> criterion(x, torch.zeros(2)).backward()
     >>> x.grad
     tensor([0.2500, 0.6750])
+
+    Class indices and sample weights:
+
+    >>> logits = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    >>> lm.to_torch("cce")(logits, torch.tensor([0, 2]), torch.tensor([1.0, 0.0]))
+    tensor(0.1698)
+
+    CTC on logits of 4 frames, 1 sequence and 3 classes:
+
+    >>> lm.to_torch("ctc")(torch.zeros(4, 1, 3), torch.tensor([[1, 2]]), (4,), (2,))
+    tensor(1.6864)
     """
     made = get(loss) if isinstance(loss, str) else loss
     if not isinstance(made, Loss):
