@@ -13,6 +13,7 @@ from .losses import *  # noqa: F403
 
 if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
+    from .frameworks.catboost import to_catboost
     from .frameworks.lightgbm import to_lightgbm
     from .frameworks.torch import to_torch
     from .frameworks.xgboost import to_xgboost
@@ -33,6 +34,7 @@ _LAZY = {
     "run": "workflow.run",
     "check_derivatives": "core.verify",
     "verify": "core.verify",
+    "to_catboost": "frameworks.catboost",
     "to_lightgbm": "frameworks.lightgbm",
     "to_torch": "frameworks.torch",
     "to_xgboost": "frameworks.xgboost",
@@ -52,6 +54,7 @@ __all__ = [
     "plot",
     "predict",
     "run",
+    "to_catboost",
     "to_lightgbm",
     "to_torch",
     "to_xgboost",
