@@ -11,6 +11,7 @@ import pytest
 
 import lossmith as lm
 from lossmith.core.errors import InputError
+from lossmith.frameworks import boosting
 from lossmith.optimize.curvature import working_curvature
 from lossmith.workflow import boosted
 from lossmith.workflow.learners import BoostedLearner, LinearLearner, boosting_available, revive
@@ -302,7 +303,7 @@ def test_leaf_renewal_scores_like_the_built_in_objective(loss, objective) -> Non
 def test_without_leaf_renewal_the_score_would_be_worse(monkeypatch) -> None:
     loss = lm.Quantile(q=0.9)
     with_renewal = fit(BoostedLearner, loss, valid=None, iterations=40)
-    monkeypatch.setattr(boosted.LeafRenewal, "values", lambda self, score, leaf, count: np.zeros(count))
+    monkeypatch.setattr(boosted.LeafRefit, "values", lambda self, score, leaf, count: np.zeros(count))
     without = fit(BoostedLearner, loss, valid=None, iterations=40)
     scores = [float(loss(REAL[TEST], fitted.predict(X[TEST]))) for fitted in (with_renewal, without)]
     assert scores[0] < 0.9 * scores[1]
@@ -310,7 +311,7 @@ def test_without_leaf_renewal_the_score_would_be_worse(monkeypatch) -> None:
 
 def test_without_the_right_start_the_score_would_be_worse(monkeypatch) -> None:
     right = fit(BoostedLearner, lm.PoissonNLL(), y=COUNT + 200, valid=None, iterations=20).predict(X[TEST])
-    monkeypatch.setattr(boosted, "best_constant", lambda *arguments: 0.0)
+    monkeypatch.setattr(boosting, "best_constant", lambda *arguments: 0.0)
     wrong = fit(BoostedLearner, lm.PoissonNLL(), y=COUNT + 200, valid=None, iterations=20).predict(X[TEST])
     truth = COUNT[TEST] + 200
     assert np.abs(right - truth).mean() < 0.2 * np.abs(wrong - truth).mean()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.loss import Loss
-from .boosting import Callback, Derivatives, Hooks, Objective, Sample, absent
+from .boosting import Callback, Derivatives, Hooks, Objective, Sample
 from .lightgbm_refit import Refitting
 from .links import Link
 
@@ -66,12 +66,25 @@ def to_lightgbm(loss: Loss) -> LightGBMLoss:
     return LightGBMLoss(loss)
 
 
+def boosting_available() -> str | None:
+    """Tell why LightGBM cannot be used here: None if it can, else one line that says how to get it."""
+    try:
+        import lightgbm  # noqa: F401
+    except ImportError:
+        return "LightGBM is not installed; pip install lightgbm"
+    except OSError as fault:
+        if "gomp" in str(fault) or "omp" in str(fault):
+            return "LightGBM needs the system's OpenMP runtime; on Debian or Ubuntu: apt-get install libgomp1"
+        return f"LightGBM does not load: {str(fault).splitlines()[0]}"
+    return None
+
+
 def library() -> Any:
     """Import LightGBM, or say in one line how to get it."""
-    try:
-        import lightgbm
-    except ImportError:
-        raise absent("lightgbm", "all") from None
+    if (fault := boosting_available()) is not None:
+        raise ImportError(fault)
+    import lightgbm
+
     return lightgbm
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from lossmith.core.loss import Loss
+from lossmith.frameworks.boosting import Derivatives, Hooks, Sample
+from lossmith.frameworks.leaves import LeafRefit, add_leaves
+from lossmith.frameworks.lightgbm import boosting_available, softmax_factor
 from lossmith.frameworks.links import Affine, Link
 from lossmith.losses import MeanAbsoluteError
-from lossmith.optimize import best_constant
-from lossmith.optimize.curvature import WorkingCurvature, working_curvature
 from lossmith.workflow.fitted import Fitted, TrainingCurve
-from lossmith.workflow.leaves import LeafRenewal
 from lossmith.workflow.linear import Metric, clean
 from lossmith.workflow.links import has_unit, link_for, robust_units
 
@@ -29,23 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "min_child_samples": 20,
     "reg_lambda": 0.0,
 }
-# A leaf whose samples all have no curvature must not divide by 0.
-_FLOOR = 1e-6
 _PILOT_ROUNDS = 40
-
-
-@functools.cache
-def boosting_available() -> str | None:
-    """Tell why LightGBM cannot be used here: None if it can, else one line that says how to get it."""
-    try:
-        import lightgbm  # noqa: F401
-    except ImportError:
-        return "LightGBM is not installed; pip install lightgbm"
-    except OSError as fault:
-        if "gomp" in str(fault) or "omp" in str(fault):
-            return "LightGBM needs the system's OpenMP runtime; on Debian or Ubuntu: apt-get install libgomp1"
-        return f"LightGBM does not load: {str(fault).splitlines()[0]}"
-    return None
 
 
 @dataclass(frozen=True)
@@ -181,14 +165,14 @@ class BoostedLearner:
         link = self._link(X, y, w, seed, threads)
         w = np.ones(y.size) if w is None else w * (y.size / w.sum())
         outputs = (classes or int(y.max()) + 1) if self.loss.tier == "row-wise" else None
-        target = link.encode(y)
-        start = best_constant(self.loss, target, w, outputs)
-        curvature = working_curvature(self.loss)
+        hooks = Hooks(self.loss, softmax_factor)
+        sample = Sample(link.encode(y), w.astype(np.float32), outputs)
+        start = hooks.start(sample)
         booster = _booster(X, self._parameters(seed, threads, outputs), self.categorical)
-        rounds = _Rounds(self.loss, link, curvature, target, w, start, X, booster, threads, validation, metric)
+        rounds = _Rounds(hooks, link, sample, start, X, booster, threads, validation, metric)
         rounds.run(iterations, began + seconds, patience)
         text = booster.model_to_string(num_iteration=rounds.best) if rounds.best else _no_trees(booster)
-        return Fitted(self.loss, link, BoostedModel(text, start, threads), rounds.curve(), curvature.kind)
+        return Fitted(self.loss, link, BoostedModel(text, start, threads), rounds.curve(), hooks.curvature.kind)
 
     def _parameters(self, seed: int, threads: int, outputs: int | None) -> dict[str, Any]:
         return {
@@ -247,11 +231,9 @@ def _no_trees(booster: Any) -> str:
 class _Rounds:
     """The rounds of one training, with scores of training and validation rows kept by ourselves."""
 
-    loss: Loss
+    hooks: Hooks
     link: Link
-    curvature: WorkingCurvature
-    target: Array
-    weight: Array
+    sample: Sample
     start: Any
     X: Array
     booster: Any
@@ -264,6 +246,11 @@ class _Rounds:
     valid: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
+
+    @property
+    def loss(self) -> Loss:
+        """Return the loss."""
+        return self.hooks.loss
 
     def run(self, iterations: int, deadline: float, patience: int) -> None:
         self._prepare()
@@ -283,10 +270,10 @@ class _Rounds:
                 self.stopped = "early stopping"
                 break
         if len(self.train) == done:
-            self._note(self.loss.value_and_gradient(self.target, self._final_score()))
+            self._note(self._final_score())
 
     def _final_score(self) -> Array:
-        if self.renewal is not None or self.booster.num_trees() == 0:
+        if self.refit is not None or self.booster.num_trees() == 0:
             return self.score
         trees = self.booster.predict(self.X, raw_score=True, num_threads=self.threads)
         return np.asarray(np.asarray(trees) + self.start)
@@ -296,8 +283,9 @@ class _Rounds:
         self.rate = float(self.booster.params["learning_rate"])
         # LightGBM fails, loudly, when no feature has two bins.
         self.splittable = bool(self.booster.dump_model()["feature_infos"])
-        surrogate = self.curvature.kind == "surrogate"
-        self.renewal = LeafRenewal.build(self.loss, self.target, self.weight) if surrogate else None
+        self.derivatives = Derivatives(self.hooks, self.sample, "F")
+        refits = self.hooks.refits_leaves
+        self.refit = LeafRefit(self.loss, self.sample.target, self.sample.weight) if refits else None
         if self.validation is not None:
             self.X_valid, self.y_valid = self.validation
             self.target_valid = self.link.encode(self.y_valid)
@@ -310,39 +298,34 @@ class _Rounds:
         """Grow one round of trees and add them to the scores; True if there was nothing to split."""
         if not self.splittable or self.booster.update(fobj=self._derivatives):
             return True
-        if self.renewal is not None:
-            self._renew(self.renewal)
+        if self.refit is not None:
+            self._renew(self.refit)
         if self.validation is not None:
             self.score_valid = self.score_valid + self._latest(self.X_valid)
         return False
 
     def _derivatives(self, sums: Array, _: Any) -> tuple[Array, Array]:
-        if self.renewal is None:
+        if self.refit is None:
             self.score = np.asarray(sums, np.float64) + self.start
-        values, slopes = self.loss.value_and_gradient(self.target, self.score)
-        self._note((values, slopes))
-        curvature = np.maximum(self.curvature.compute(self.target, self.score, slopes), _FLOOR)
-        if np.ndim(self.start) == 0:
-            return slopes * self.weight, curvature * self.weight
-        k = slopes.shape[1]
-        return slopes * self.weight[:, None], curvature * self.weight[:, None] * (k / (k - 1.0))
+        self._note(self.score)
+        return self.derivatives(self.score)
 
-    def _note(self, pair: tuple[Array, Array]) -> None:
-        values, slopes = pair
-        self.train.append(float(np.average(values, weights=self.weight)))
+    def _note(self, score: Array) -> None:
+        values, slopes = self.loss.value_and_gradient(self.sample.target, score)
+        self.train.append(float(np.average(values, weights=self.sample.weight)))
         self.norms.append(float(np.sqrt(np.mean(np.square(slopes)))))
 
-    def _renew(self, renewal: LeafRenewal) -> None:
+    def _renew(self, refit: LeafRefit) -> None:
         last = self.booster.current_iteration() - 1
         leaf = np.asarray(
             self.booster.predict(
                 self.X, pred_leaf=True, start_iteration=last, num_iteration=1, num_threads=self.threads
             )
         ).reshape(-1)
-        values = self.rate * renewal.values(self.score, leaf.astype(np.intp), int(leaf.max()) + 1)
+        values = self.rate * refit.values(self.score, leaf.astype(np.intp), int(leaf.max()) + 1)
         for number, value in enumerate(values):
             self.booster.set_leaf_output(last, number, float(value))
-        self.score = self.score + values[leaf]
+        add_leaves(self.score, leaf, values)
 
     def _latest(self, X: Array) -> Array:
         last = self.booster.current_iteration() - 1

@@ -6,7 +6,8 @@ from typing import Any
 
 from lossmith.core.errors import InputError
 from lossmith.core.registry import from_config
-from lossmith.workflow.boosted import BoostedLearner, BoostedModel, boosting_available
+from lossmith.frameworks.lightgbm import boosting_available
+from lossmith.workflow.boosted import BoostedLearner, BoostedModel
 from lossmith.workflow.fitted import FORMAT, Fitted, Model, TrainingCurve
 from lossmith.workflow.linear import LinearLearner, LinearModel
 from lossmith.workflow.links import link_from_config
