@@ -16,6 +16,8 @@ from frameworks.torch_cases import EVERY, ONCE, TWICE, TorchCase, as_tensors
 
 torch = pytest.importorskip("torch")
 
+# torch's own, when a transformation is first used
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 every = pytest.mark.parametrize("case", EVERY, ids=lambda case: case.name)
 twice = pytest.mark.parametrize("case", TWICE, ids=lambda case: case.name)
 once = pytest.mark.parametrize("case", ONCE, ids=lambda case: case.name)
@@ -200,7 +202,6 @@ def test_third_derivatives_are_refused(name: str) -> None:
 
 
 @twice
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 def test_function_transforms(case: TorchCase) -> None:
     """grad, jacrev, hessian and vmap agree with backward through the kernels."""
     f, *rest = case.tensors(torch, torch.float64)
@@ -262,6 +263,41 @@ def test_targets_and_weights_are_differentiable_too(name: str) -> None:
     close(got, want.numpy(), 1e-12)
     if name == "bce":
         assert torch.autograd.gradcheck(lambda y: loss(x0, y, w.detach()), y)
+
+
+class Tagged(torch.Tensor):
+    """A subclass, which may want to see each operation."""
+
+
+def test_what_kernels_cannot_see_takes_the_generic_way() -> None:
+    """Subclasses, forward mode, tracing and meta tensors give the same numbers, or the shapes."""
+    f, y = torch.randn(5, dtype=torch.float64), torch.rand(5, dtype=torch.float64)
+    criterion = lm.to_torch("bce")
+    want, slope = criterion(f, y), torch.func.grad(lambda x: criterion(x, y))(f)
+    x = f.clone().as_subclass(Tagged).requires_grad_(True)
+    value = criterion(x, y)
+    assert type(value) is Tagged
+    close(value.as_subclass(torch.Tensor), want, 1e-13)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(f, torch.ones_like(f))
+        tangent = torch.autograd.forward_ad.unpack_dual(criterion(dual, y)).tangent
+    close(tangent, slope.sum(), 1e-13)
+    traced = torch.fx.experimental.proxy_tensor.make_fx(lambda a: criterion(a, y))(f)
+    close(traced(2.0 * f), criterion(2.0 * f, y), 1e-13)
+    for name, shape in (("bce", (5,)), ("cce", (5, 3)), ("dice", (2, 4)), ("gaussian_nll", (5, 2))):
+        empty = torch.empty(shape, device="meta")
+        target = torch.empty(shape if name in ("bce", "dice") else shape[:1], device="meta")
+        target = target.long() if name == "cce" else target
+        assert lm.to_torch(name)(empty, target).shape == ()
+        assert lm.to_torch(name)(empty, target).is_meta
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_activation_checkpoints(reentrant: bool) -> None:
+    x, y, criterion = torch.randn(5, requires_grad=True), torch.rand(5), lm.to_torch("bce")
+    (want,) = torch.autograd.grad(criterion(2 * x, y), x)
+    torch.utils.checkpoint.checkpoint(lambda a: criterion(2 * a, y), x, use_reentrant=reentrant).backward()
+    close(x.grad, want.numpy(), 1e-6)
 
 
 # --- dtypes -------------------------------------------------------------------------------------------

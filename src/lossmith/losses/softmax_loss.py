@@ -94,14 +94,15 @@ class SoftmaxLoss(RowWiseLoss):
 
     def scales(self, y: Array) -> bool:
         """Labels without smoothing have one coefficient a row."""
-        return y.dtype.kind == "i" and self.settings[1] == 0.0
+        return self.inputs == "logits" and y.dtype.kind == "i" and self.settings[1] == 0.0
 
     def _by_rows(self, y: Array, f: Array, values: Array, slopes: Array | None, scale: Array | None = None) -> None:
         class_weights, smoothing, ignore = self.settings
         weights = None if class_weights is None else np.array(class_weights)
         given: dict[str, Any] = {"class_weights": weights, "smoothing": smoothing, "ignored": ignore}
         if self.inputs == "logits":
-            bad = rows.softmax(self.texts, f, y, values, slopes, parameters=self.numbers, ridge=self.ridge, **given)
+            given |= {"ridge": self.ridge, "scale": scale}
+            bad = rows.softmax(self.texts, f, y, values, slopes, parameters=self.numbers, **given)
         else:
             bad = rows.plain(self.texts, f, y, values, slopes, parameters=self.numbers, **given)
         if bad >= 0:
