@@ -66,6 +66,8 @@ def targets(value: Any, like: Array, argument: str = "y_true") -> Array:
     ValueError
         When an integer target cannot be represented in that dtype.
     """
+    if type(value) is np.ndarray and type(like) is np.ndarray and value.dtype is like.dtype and value.size:
+        return value  # the usual case, and a call takes only a few microseconds
     array = as_array(value, argument)
     ours, theirs = namespace(array), namespace(like)
     if ours is not theirs:

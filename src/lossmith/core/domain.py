@@ -152,7 +152,7 @@ def check(values: Array, domain: Domain, argument: str, loss: str, *, nan_allowe
     nan_allowed : bool
         Whether NaN passes (predictions) or not (targets).
     """
-    if nan_allowed and domain == EXTENDED_REAL:
+    if nan_allowed and domain is EXTENDED_REAL:
         return
     if not values.size or domain.holds(values):
         return

@@ -158,9 +158,12 @@ class ElementwiseLoss(Loss):
         out: tuple[Array, ...] | None = None,
     ) -> tuple[Array, ...]:
         """Evaluate formulas on NumPy arrays, whose numbers a kernel checks on the way."""
+        form = self.form
+        functions = [getattr(form, order) for order in orders]
         if weight is not None or not fused.compiles(f):
             self._check(y, f, weight)
-        functions = tuple(getattr(self.form, order) for order in orders)
+            if out is None and f.size < fused.KERNEL_FROM:
+                return fused.small(functions, y, f, self.parameters)
         arrays, outside = fused.checked(functions, y, f, self.parameters, out, *self._limits)
         if outside:
             self._check(y, f, weight)

@@ -63,18 +63,20 @@ def finished(total: float, mass: float, like: Array, reduction: str) -> Array:
 def _sum(x: Array) -> Array:
     """Sum of all elements; NumPy arrays in float64, since 70,000 ones in half precision add up to infinity."""
     xp = namespace(x)
-    return np.sum(x, dtype=np.float64) if xp is np else xp.sum(x)
+    return np.add.reduce(x, axis=None, dtype=np.float64) if xp is np else xp.sum(x)
 
 
 def _narrowed(x: Array, like: Array) -> Array:
     """Return a NumPy result in the dtype of the values; it may overflow there."""
-    if not is_numpy(like):
+    if not is_numpy(like) or (like.dtype == np.float64 and type(x) is np.float64):
         return x
     with np.errstate(over="ignore"):
         return np.asarray(x, like.dtype)[()]
 
 
 def _size(values: Array) -> Any:
+    if is_numpy(values):
+        return values.size
     count = 1
     for length in values.shape:
         count = count * length

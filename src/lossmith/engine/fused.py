@@ -28,6 +28,7 @@ _PER_THREAD = 65_536
 _BLOCK = 16_384
 # Elements of which one partial sum is made: sums do not depend on the number of threads.
 _PART = 65_536
+_FLOAT64 = np.dtype(np.float64)
 _ANYTHING: Limits = (-math.inf, math.inf, math.inf, math.inf)
 
 
@@ -110,7 +111,7 @@ def checked(
     """
     fast = compiles(f)
     if out is None and f.size <= _BLOCK and not fast:
-        return _small(functions, y, f, parameters), 0
+        return small(functions, y, f, parameters), 0
     targets = tuple(out) if out is not None else tuple(np.empty_like(f, order="C") for _ in functions)
     flat = [t.reshape(-1) if t.flags.c_contiguous else np.empty(t.size, t.dtype) for t in targets]
     y_flat, f_flat, outside = _flat(y), _flat(f), 0
@@ -180,12 +181,12 @@ def _grade(f: Array) -> str:
     return "single" if f.dtype == np.float32 else "double"
 
 
-def _small(functions: Sequence[Function], y: Array, f: Array, parameters: tuple[float, ...]) -> tuple[Array, ...]:
+def small(functions: Sequence[Function], y: Array, f: Array, parameters: tuple[float, ...]) -> tuple[Array, ...]:
     """Evaluate without flattening and copying into place, which would take longer than the formula."""
-    wide_y, wide_f = (a if a.dtype == np.float64 else a.astype(np.float64) for a in (y, f))
+    wide_y = y if y.dtype is _FLOAT64 else y.astype(np.float64)
+    wide_f = f if f.dtype is _FLOAT64 else f.astype(np.float64)
     with np.errstate(all="ignore"):
-        results = [function(wide_y, wide_f, *parameters) for function in functions]
-        return tuple(np.asarray(result, dtype=f.dtype) for result in results)
+        return tuple([np.asarray(function(wide_y, wide_f, *parameters), dtype=f.dtype) for function in functions])
 
 
 def _run_numpy(

@@ -11,10 +11,10 @@ from ..core.elementwise import LinkedElementwise, inputs_among
 from ..core.registry import register
 from ..core.traits import About, Traits
 from ..ops import (
+    absolute,
     full_like,
     log1p,
     log1p_exp_neg,
-    positive_part,
     sigmoid,
     times,
     where,
@@ -33,11 +33,11 @@ def share_of(weight: Array, x: Array) -> Array:
 
 
 class _OnLogits:
-    """BCE merged with the sigmoid; (1-y) max(f,0) + y max(-f,0) + log(1+exp(-|f|)) has no cancellation."""
+    """BCE merged with the sigmoid; |f| (1 - y if f > 0 else y) + log(1 + exp(-|f|)) has no cancellation."""
 
     @staticmethod
     def value(y: Array, f: Array) -> Array:
-        return times(1.0 - y, positive_part(f)) + times(y, positive_part(-f)) + log1p_exp_neg(f)
+        return times(where(f > 0.0, 1.0 - y, y), absolute(f)) + log1p_exp_neg(f)
 
     @staticmethod
     def slope(y: Array, f: Array) -> Array:

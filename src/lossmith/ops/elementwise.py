@@ -124,7 +124,7 @@ def square(x: Array) -> Array:
 @word
 def positive_part(x: Array) -> Array:
     """max(x, 0); NaN stays NaN."""
-    return where(x < 0.0, full_like(x, 0.0), x)
+    return where(x < 0.0, 0.0, x)
 
 
 @word
@@ -136,19 +136,19 @@ def indicator(condition: Array, like: Array) -> Array:
 @word
 def sign(x: Array) -> Array:
     """-1, 0 or 1; NaN stays NaN."""
-    return where(x > 0.0, full_like(x, 1.0), where(x < 0.0, full_like(x, -1.0), x))
+    return where(x > 0.0, 1.0, where(x < 0.0, -1.0, x))
 
 
 @word
 def clip(x: Array, low: Any, high: Any) -> Array:
     """X limited to [low, high] (plain numbers); NaN stays NaN."""
-    return where(x < low, full_like(x, low), where(x > high, full_like(x, high), x))
+    return where(x < low, low, where(x > high, high, x))
 
 
 @word
 def times(weight: Array, x: Array) -> Array:
     """Weight times x, where weight 0 means 'not there': 0 even against infinity."""
-    return weight * where(weight == 0.0, full_like(x, 0.0), x)
+    return weight * where(weight == 0.0, 0.0, x)
 
 
 @word
@@ -192,7 +192,7 @@ def softplus(x: Array) -> Array:
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)) with full relative accuracy on both sides."""
     q = exp(-absolute(x))
-    return where(x >= 0.0, full_like(x, 1.0), q) / (1.0 + q)
+    return where(x >= 0.0, 1.0, q) / (1.0 + q)
 
 
 @word
@@ -206,7 +206,7 @@ def log_cosh(x: Array) -> Array:
     t = -expm1(-2.0 * a)
     small = a < 1.0
     q = 1.0 - t
-    bent = log1p(where(small, 0.25 * t * t / where(small, q, full_like(q, 1.0)), q))
+    bent = log1p(where(small, 0.25 * t * t / where(small, q, 1.0), q))
     return where(small, 0.5 * bent, (a - LOG2) + bent)
 
 
@@ -219,7 +219,7 @@ def rounding(f: Array, y: Array) -> Array:
     r = f - y
     back = r - f
     lost = (f - (r - back)) - (y + back)
-    return where(absolute(r) < float("inf"), lost, full_like(r, 0.0))
+    return where(absolute(r) < float("inf"), lost, 0.0)
 
 
 @word
