@@ -27,6 +27,7 @@ LOSSES = [
     lm.Contrastive(distance="cosine", margin=1.2),
     lm.NTXent(),
     lm.NTXent(temperature=0.01),
+    lm.NTXent(temperature=0.003),
 ]
 PAIRED = [lm.InfoNCE(temperature=0.1), lm.InfoNCE(symmetric=True)]
 every_loss = pytest.mark.parametrize("loss", [*LOSSES, *PAIRED], ids=repr)

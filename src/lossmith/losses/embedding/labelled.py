@@ -8,10 +8,11 @@ import numpy as np
 
 from ...core.structured import Evaluation
 from .classes import Classes, by_class
-from .geometry import Floats, Geometry, Integers
-from .tiles import Judge, compiles, sweep
+from .geometry import Floats, Geometry, Integers, Points
+from .tiles import Judge, Swept, compiles, sweep
 
 JudgeOf = Callable[[Classes, bool], Judge]
+Shortcut = Callable[[Points, Classes, bool], Swept]
 
 
 def evaluate(
@@ -23,6 +24,7 @@ def evaluate(
     *,
     wanted: bool,
     mirrored: bool = False,
+    shortcut: Shortcut | None = None,
 ) -> Evaluation:
     """Evaluate a loss on all pairs or triplets of a batch.
 
@@ -40,6 +42,8 @@ def evaluate(
         Makes the judge of a batch, given whether to use compiled loops.
     wanted, mirrored : bool
         See :func:`~.tiles.sweep`.
+    shortcut : callable, optional
+        What takes the place of the sweep where compiled loops pay.
     """
     here = np.flatnonzero(weight > 0.0)
     values, counts = np.zeros(len(f)), np.zeros(len(f))
@@ -51,7 +55,11 @@ def evaluate(
         here = here[classes.order]
         points = geometry.points(f[here])
         fast = compiles(*points.u.shape)
-        found = sweep(geometry, points, points, judge_of(classes, fast), fast=fast, wanted=wanted, mirrored=mirrored)
+        if fast and shortcut is not None:
+            found = shortcut(points, classes, wanted)
+        else:
+            judge = judge_of(classes, fast)
+            found = sweep(geometry, points, points, judge, fast=fast, wanted=wanted, mirrored=mirrored)
         values[here], counts[here] = found.values, found.counts
         if gradient is not None:
             gradient[here] = geometry.back(points, found.row_gradient + found.column_gradient)

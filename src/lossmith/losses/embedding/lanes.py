@@ -29,3 +29,12 @@ def highest(x: Floats) -> float:
     for i in range(x.size):
         found = max(found, x[i])
     return found
+
+
+@compiled(fastmath=LANES)
+def weighted(x: Floats, weight: Floats) -> float:
+    """Sum of all numbers times their weights, of which there may be more."""
+    found = 0.0
+    for i in range(x.size):
+        found += x[i] * weight[i]
+    return found

@@ -12,7 +12,7 @@ from ...core.parameters import flag, positive
 from ...core.registry import register
 from ...core.structured import Evaluation, Targets
 from ...core.traits import NOT_STATED, About, Traits
-from . import labelled
+from . import labelled, mirrored
 from .classes import Classes, by_class
 from .geometry import Floats, Integers
 from .inputs import Array, EmbeddingLoss, check_embeddings, check_rows, read, stack
@@ -103,7 +103,10 @@ class NTXent(EmbeddingLoss):
 
     def _evaluate(self, y: Integers, f: Floats, weight: Floats, wanted: bool) -> Evaluation:
         judge = functools.partial(_judge, self.temperature, False)
-        return labelled.evaluate(COSINE, y, f, weight, judge, wanted=wanted)
+        shortcut = functools.partial(mirrored.nt_xent, temperature=self.temperature)
+        return labelled.evaluate(
+            COSINE, y, f, weight, judge, wanted=wanted, shortcut=shortcut if mirrored.serves(self.temperature) else None
+        )
 
 
 @register("info_nce", aliases=("infonce", "multiple_negatives_ranking"))

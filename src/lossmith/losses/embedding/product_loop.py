@@ -11,14 +11,18 @@ from .geometry import Floats
 
 
 @compiled()
-def product_loop(a: Floats, b: Floats, out: Floats) -> None:
-    """Add a @ b to out: four rows by four terms at a time, in blocks of columns that stay in the cache."""
-    (m, terms), n = a.shape, b.shape[1]
+def product_loop(a: Floats, b: Floats, out: Floats, shift: int) -> None:
+    """Add a @ b[:, shift:] to out, as many columns as it has.
+
+    Four rows by four terms at a time, in blocks of columns that stay in the cache.
+    """
+    (m, terms), n = a.shape, out.shape[1]
     whole, full = m - m % 4, terms - terms % 4
     for begin in range(0, n, 512):
         end = min(begin + 512, n)
         for k in range(0, full, 4):
-            b0, b1, b2, b3 = b[k, begin:end], b[k + 1, begin:end], b[k + 2, begin:end], b[k + 3, begin:end]
+            b0, b1 = b[k, shift + begin : shift + end], b[k + 1, shift + begin : shift + end]
+            b2, b3 = b[k + 2, shift + begin : shift + end], b[k + 3, shift + begin : shift + end]
             for i in range(0, whole, 4):
                 o0, o1 = out[i, begin:end], out[i + 1, begin:end]
                 o2, o3 = out[i + 2, begin:end], out[i + 3, begin:end]
@@ -37,7 +41,7 @@ def product_loop(a: Floats, b: Floats, out: Floats) -> None:
                 _add_four(a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3], b0, b1, b2, b3, out[i, begin:end])
         for k in range(full, terms):
             for i in range(m):
-                row = b[k, begin:end]
+                row = b[k, shift + begin : shift + end]
                 _add_four(a[i, k], 0.0, 0.0, 0.0, row, row, row, row, out[i, begin:end])
 
 

@@ -39,7 +39,7 @@ class CosineSimilarity(Geometry):
 
 def _add_product(a: Floats, b: Floats, out: Floats, fast: bool) -> None:
     if fast:
-        product_loop(a, b, out)
+        product_loop(a, b, out, 0)
     else:
         out += a @ b
 

@@ -70,6 +70,11 @@ def compiles(n: int, d: int) -> bool:
     return n * n * max(d, 64) >= _COMPILED_FROM and jit.available()
 
 
+def tile_height(n: int, m: int) -> int:
+    """Return how many of n rows a tile of m columns has."""
+    return min(n, max(_ROWS, _TILE // m))
+
+
 def sweep(
     geometry: Geometry, one: Points, other: Points, judge: Judge, *, fast: bool, wanted: bool, mirrored: bool = False
 ) -> Swept:
@@ -91,7 +96,7 @@ def sweep(
         The pull of (i, j) is that of (j, i) and stands for both: only rows receive it.
     """
     n, m = len(one.u), len(other.u)
-    height = min(n, max(_ROWS, _TILE // m))
+    height = tile_height(n, m)
     found = Swept(np.zeros(n), np.zeros(n), np.zeros_like(one.u), np.zeros_like(other.u))
     near, pull = np.empty((height, m)), np.empty((height, m))
     for start in range(0, n, height):
