@@ -62,8 +62,30 @@ class LeafRefit:
         ndarray, shape (count,)
             Minimisers of the weighted loss, such as a weighted quantile of the residuals.
         """
-        np.subtract(self._place, score, out=self._away)
+        subtract(self._place, score, self._away)
         return minimise(leaf, self._away, self._left, self._jump, count)
+
+
+def subtract(x: Array, y: Array, out: Array) -> None:
+    """Fill ``out`` with x - y, on all threads.
+
+    Parameters
+    ----------
+    x, y, out : ndarray, shape (n,)
+        The operands, and the array to fill; it may be one of them.
+    """
+    share(out.size, lambda a, b: np.subtract(x[a:b], y[a:b], out=out[a:b]), _PER_THREAD)
+
+
+def copy(x: Array, out: Array) -> None:
+    """Fill ``out`` with x, on all threads.
+
+    Parameters
+    ----------
+    x, out : ndarray, shape (n,)
+        What is copied, and the array to fill.
+    """
+    share(out.size, lambda a, b: np.copyto(out[a:b], x[a:b]), _PER_THREAD)
 
 
 def leaves_of(step: Array, values: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .boosting import Derivatives, Sample
-from .leaves import LeafRefit, add_leaves, leaves_of
+from .leaves import LeafRefit, add_leaves, copy, leaves_of, subtract
 
 Array = np.ndarray[Any, Any]
 
@@ -127,14 +127,14 @@ class _Scores:
     """Scores of some rows: LightGBM's, and those with refitted leaves."""
 
     def __init__(self, raw: Array) -> None:
-        self.raw, self.score, self._grown = raw, raw.copy(), -1
+        self._raw, self._step, self.score, self._grown = raw, np.empty_like(raw), raw.copy(), -1
 
     def step(self, raw: Array, values: Array) -> Array:
         """Return the leaf of each row from LightGBM's new scores, and remember those."""
-        np.subtract(raw, self.raw, out=self.raw)
-        leaf = leaves_of(self.raw, values)
-        self.raw[...] = raw
-        return leaf
+        subtract(raw, self._raw, self._step)
+        # A copy: LightGBM fills its own array again after the next tree.
+        copy(raw, self._raw)
+        return leaves_of(self._step, values)
 
     def move(self, leaf: Array, values: Array, grown: int) -> None:
         """Add refitted leaf values."""
