@@ -143,8 +143,7 @@ class ElementwiseSamples(Samples):
 
     def priced(self, reduction: str) -> tuple[Array, Array]:
         if reduction == "none":
-            value, slope = self._filled("value", "slope")
-            return (value, slope) if self.weight is None else (times(self.weight, value), times(self.weight, slope))
+            return self._weighted()
         total, slope = self._in_one_pass(1.0 / (mass := self.mass(reduction)))
         with np.errstate(over="ignore"):
             return np.asarray(total / mass, slope.dtype), slope
@@ -154,16 +153,23 @@ class ElementwiseSamples(Samples):
         if fused.compiles(self.f):
             slope = np.empty(self.f.shape, self.f.dtype)
             return self.loss._sum(self.y, self.f, self.weight, (slope, rate))[0], slope
+        value, slope = self._weighted()
+        with np.errstate(all="ignore"):
+            return float(value.sum(dtype=np.float64)), np.multiply(slope, rate, out=slope)
+
+    def _weighted(self) -> tuple[Array, Array]:
         value, slope = self._filled("value", "slope")
-        if self.weight is not None:
-            value, slope = times(self.weight, value), times(self.weight, slope)
-        return float(value.sum(dtype=np.float64)), np.multiply(slope, rate, out=slope)
+        if self.weight is None:
+            return value, slope
+        with np.errstate(all="ignore"):
+            return times(self.weight, value), times(self.weight, slope)
 
     def slope(self) -> Array:
         return self._filled("slope")[0]
 
     def bent(self, vector: Array) -> Array:
-        return times(vector, self._filled("curvature")[0])
+        with np.errstate(all="ignore"):
+            return times(vector, self._filled("curvature")[0])
 
     @staticmethod
     def spread(rate: Tensor, x: Tensor) -> Tensor:
