@@ -271,7 +271,3 @@ class CategoricalFocal(SoftmaxLoss):
     def numbers(self) -> tuple[float, ...]:
         """Gamma."""
         return (self.gamma,)
-
-    def parameters(self, f: Array) -> tuple[Any, ...]:
-        """Return gamma."""
-        return (self.gamma,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -24,8 +23,8 @@ Array = Any
 class SoftmaxLoss(RowWiseLoss):
     """Base of the losses sum_k c_k phi(log p_k), where c holds targets, smoothing and class weights.
 
-    Subclasses declare ``class_weights`` (one number >= 0 for each class, or None), ``label_smoothing``
-    and ``ignore_index``.
+    Subclasses give ``forms``, one for each kind of ``inputs``, which hold the texts that kernels compile, and their
+    ``settings`` and ``numbers`` if they have any.
     """
 
     prediction_domains: ClassVar[Mapping[str, tuple[Domain, ...]]] = {
@@ -34,9 +33,18 @@ class SoftmaxLoss(RowWiseLoss):
     }
 
     @property
-    @abstractmethod
     def settings(self) -> tuple[tuple[float, ...] | None, float, int | None]:
-        """Class weights, label smoothing and ignored label."""
+        """Class weights, label smoothing and ignored label: none, unless a subclass says otherwise."""
+        return None, 0.0, None
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """What the texts receive after c and the parts of a row."""
+        return ()
+
+    def parameters(self, f: Array) -> tuple[Any, ...]:
+        """Return what the formulas receive: the same."""
+        return self.numbers
 
     def read_targets(self, y_true: Any, f: Array) -> Array:
         """Check labels (n,), one-hot or soft rows (n, k) and class weights; what the kernel checks is left to it."""
@@ -86,15 +94,6 @@ class SoftmaxLoss(RowWiseLoss):
     def ridge(self) -> float:
         """Coefficient of (logsumexp z)^2."""
         return 0.0
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """What the formulas on logits receive, the ridge apart."""
-        return ()
-
-    def scales(self, y: Array) -> bool:
-        """Labels without smoothing have one coefficient a row."""
-        return self.inputs == "logits" and y.dtype.kind == "i" and self.settings[1] == 0.0
 
     def _by_rows(self, y: Array, f: Array, values: Array, slopes: Array | None, scale: Array | None = None) -> None:
         class_weights, smoothing, ignore = self.settings
