@@ -9,7 +9,7 @@ import pytest
 
 import lossmith as lm
 from lossmith.engine import compiled
-from lossmith.losses.embedding import tiles
+from lossmith.losses.embedding import distances, tiles
 
 LOSSES = [
     *(
@@ -54,7 +54,8 @@ def batch(loss, kind="few", n=43, d=9, seed=0):
 def by(path, monkeypatch, call):
     """What a call gives on one of the two paths."""
     with monkeypatch.context() as patch:
-        patch.setattr(tiles, "_COMPILED_FROM", {"compiled": 0, "numpy": np.inf}[path])
+        for module in (tiles, distances):
+            patch.setattr(module, "_COMPILED_FROM", {"compiled": 0, "numpy": np.inf}[path])
         return call()
 
 
@@ -81,6 +82,21 @@ def test_paths_agree(loss, kind, monkeypatch):
 @every_loss
 def test_paths_agree_at_any_shape(loss, n, d, monkeypatch):
     agree(loss, *batch(loss, "few", n, d), monkeypatch)
+
+
+@pytest.mark.parametrize("distance", ["squared_euclidean", "euclidean", "cosine"])
+@pytest.mark.parametrize("loss", [lm.Triplet, lm.Contrastive], ids=lambda loss: loss.__name__)
+def test_paths_agree_on_given_rows(loss, distance, monkeypatch):
+    """Rows that come often, stand beside themselves, coincide with others or are 0."""
+    if loss is lm.Contrastive and distance == "squared_euclidean":
+        pytest.skip("contrastive distances are not squared")
+    rng = np.random.default_rng(0)
+    y, f = rng.integers(0, 30, (80, 3)), rng.normal(size=(30, 40))
+    y[:, 2] %= 2 if loss is lm.Contrastive else 30
+    f[3], f[4] = f[5], 0.0
+    weight = rng.integers(0, 3, 80).astype(float)
+    for weights in (None, weight):
+        agree(loss(distance=distance, margin=2.0), y, f, monkeypatch, weights)
 
 
 @every_loss

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...engine.compiled import compiled
-from .geometry import Floats
+from .geometry import Floats, Integers
 from .lanes import LANES
 
 
@@ -65,3 +65,42 @@ def draw_loop(moved: Floats, fixed: Floats, factor: Floats, out: Floats) -> None
                 if factor[i, j] != 0.0:
                     for k in range(d):
                         g[k] += factor[i, j] * (x[k] - fixed[j, k])
+
+
+def pair_squares(u: Floats, first: Integers, second: Integers, out: Floats) -> None:
+    """Fill out (t,) with the squared lengths of u[first] - u[second]."""
+    difference = u[first] - u[second]
+    np.einsum("td,td->t", difference, difference, out=out)
+
+
+@compiled(fastmath=LANES)
+def pair_squares_loop(u: Floats, first: Integers, second: Integers, out: Floats) -> None:
+    """Fill out as ``pair_squares`` does."""
+    for t in range(first.size):
+        p, q, found = u[first[t]], u[second[t]], 0.0
+        for k in range(p.size):
+            found += (p[k] - q[k]) * (p[k] - q[k])
+        out[t] = found
+
+
+def pair_draw(u: Floats, first: Integers, second: Integers, factor: Floats, out: Floats) -> None:
+    """Add factor (u[first] - u[second]) to the rows first of out, and take it from the rows second."""
+    change = factor[:, None] * (u[first] - u[second])
+    np.add.at(out, first, change)
+    np.subtract.at(out, second, change)
+
+
+@compiled()
+def pair_draw_loop(
+    u: Floats, first: Integers, second: Integers, factor: Floats, out: Floats, begin: int, end: int
+) -> None:
+    """Do as ``pair_draw`` does for some of the columns, so that threads never meet in a row."""
+    for t in range(first.size):
+        if factor[t] == 0.0 or first[t] == second[t]:
+            continue
+        p, q = u[first[t], begin:end], u[second[t], begin:end]
+        g, h = out[first[t], begin:end], out[second[t], begin:end]
+        for k in range(end - begin):
+            change = factor[t] * (p[k] - q[k])
+            g[k] += change
+            h[k] -= change

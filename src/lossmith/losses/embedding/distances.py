@@ -15,8 +15,22 @@ from abc import abstractmethod
 
 import numpy as np
 
-from .difference_loops import draw, draw_loop, squares, squares_loop
+from ...engine import jit
+from ...engine.pool import share
+from .difference_loops import (
+    draw,
+    draw_loop,
+    pair_draw,
+    pair_draw_loop,
+    pair_squares,
+    pair_squares_loop,
+    squares,
+    squares_loop,
+)
 from .geometry import Ends, Floats, Geometry, Integers, Points, across, directions, power_of_two, work_on
+
+# Coordinates of given pairs from which compiled loops pay, and that a thread must have to be worth starting.
+_COMPILED_FROM, _LEAST = 2**15, 2**16
 
 
 class Distance(Geometry):
@@ -59,8 +73,14 @@ class Distance(Geometry):
 
     def pairs(self, points: Points, first: Integers, second: Integers) -> Floats:
         """Return the distances of given pairs of rows, shape (t,)."""
-        difference = points.u[first] - points.u[second]
-        found = self.of_square(np.einsum("td,td->t", difference, difference), points.unit[first, 0])
+        found, u = np.empty(len(first)), points.u
+        if _compiles(u, first):
+            share(
+                len(first), lambda a, z: pair_squares_loop(u, first[a:z], second[a:z], found[a:z]), _LEAST // u.shape[1]
+            )
+        else:
+            pair_squares(u, first, second, found)
+        found = self.of_square(found, points.unit[first, 0])
         found[points.lost[first] | points.lost[second]] = 1.0
         return found
 
@@ -70,11 +90,16 @@ class Distance(Geometry):
         """Return the gradient of sum(pull * distance) by u, for given pairs of rows."""
         factor = pull * (2.0 * self.slope(distance, points.unit[first, 0]))
         factor[points.lost[first] | points.lost[second]] = 0.0
-        change = factor[:, None] * (points.u[first] - points.u[second])
-        gradient = np.zeros_like(points.u)
-        np.add.at(gradient, first, change)
-        np.subtract.at(gradient, second, change)
+        gradient, u = np.zeros_like(points.u), points.u
+        if _compiles(u, first):
+            share(u.shape[1], lambda a, z: pair_draw_loop(u, first, second, factor, gradient, a, z), 16)
+        else:
+            pair_draw(u, first, second, factor, gradient)
         return gradient
+
+
+def _compiles(u: Floats, first: Integers) -> bool:
+    return first.size * u.shape[1] >= _COMPILED_FROM and jit.available()
 
 
 class SquaredEuclidean(Distance):
