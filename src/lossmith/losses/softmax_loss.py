@@ -95,6 +95,10 @@ class SoftmaxLoss(RowWiseLoss):
         """Coefficient of (logsumexp z)^2."""
         return 0.0
 
+    def scales(self, y: Array) -> bool:
+        """Labels without smoothing have one coefficient a row."""
+        return self.inputs == "logits" and y.dtype.kind == "i" and self.settings[1] == 0.0
+
     def _by_rows(self, y: Array, f: Array, values: Array, slopes: Array | None, scale: Array | None = None) -> None:
         class_weights, smoothing, ignore = self.settings
         weights = None if class_weights is None else np.array(class_weights)
