@@ -52,12 +52,19 @@ def compile_times(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
         numba.njit(lambda x: x + 1.0)(1.0)  # the compiler's own start is no kernel's
     family = FAMILIES[asked["family"]]
-    shape = (_KERNEL_SIZE,) if family.tier == ELEMENTWISE else family.quick[0]
+    shape = _shape_of_kernels(family)
     for operation, dtype in asked["kernels"]:
         work = prepare(family, operation, dtype, shape)
         call = ours.contenders(work)[0].call
         first, warm = _seconds(call), min(_seconds(call) for _ in range(3))
         yield {"operation": operation, "dtype": dtype, "first": first, "warm": warm}
+
+
+def _shape_of_kernels(family: Family) -> Shape:
+    """Return a shape large enough to be worth a kernel, and no larger than that takes."""
+    if family.tier == ELEMENTWISE:
+        return (_KERNEL_SIZE,)
+    return family.quick[0] if family.tier == LINEAR else family.shapes[0]
 
 
 def _seconds(call: Callable[[], Any]) -> float:
