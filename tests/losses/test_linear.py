@@ -306,6 +306,41 @@ def test_products(shape, plain, dtype, monkeypatch):
             close(out, a.astype(float) @ b.astype(float), 1e-12 if dtype is np.float64 else 1e-5)
 
 
+@pytest.mark.parametrize("shape", [(300, 200, 2000), (2000, 200, 300)], ids=str)
+def test_large_products_are_shared_among_threads(shape, monkeypatch):
+    from threadpoolctl import threadpool_info
+
+    shares: list[tuple[int, int]] = []
+
+    def all_parts(count: int, work: Any, least: int) -> None:
+        shares.extend((start, min(start + count // 3, count)) for start in range(0, count, count // 3))
+        for part in shares:
+            work(*part)
+
+    monkeypatch.setattr(linear_blas.pool, "share", all_parts)
+    monkeypatch.setattr(linear_blas.pool, "threads", lambda: 3)
+    (m, k, n), before = shape, [library["num_threads"] for library in threadpool_info()]
+    a, b, out = RNG.standard_normal((m, k)), RNG.standard_normal((n, k)).T, np.empty((m, n))
+    linear_blas.multiply(a, b, out)
+    close(out, a @ b)
+    assert len(shares) >= 3
+    assert [library["num_threads"] for library in threadpool_info()] == before
+
+
+def test_blas_gets_its_threads_back_from_the_last_user():
+    from threadpoolctl import threadpool_info
+
+    def counts() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    held, before = linear_blas._one_thread(), counts()
+    with held:
+        with held:
+            assert counts() == {1}
+        assert counts() == {1}
+    assert counts() == before
+
+
 def test_blas_is_found():
     assert linear_blas._gemm("f") is not None
     assert linear_blas._gemm("d") is not None

@@ -2,22 +2,30 @@
 
 ``numpy.matmul`` cannot add to its output, and SciPy's wrappers copy blocks of a matrix. SciPy offers the plain
 BLAS functions to other compiled code (``scipy.linalg.cython_blas``); they take matrices as they lie in memory.
+
+A product is shared among the engine's threads, each of which calls BLAS for a part of the result. The threads of BLAS
+itself wait for each other many times inside a product, which takes a multiple of the time when other programs run.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import threading
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..engine import pool
+
 Matrix = npt.NDArray[Any]
 
 # Rows of the result that are computed at a time. OpenBLAS packs the left factor whole for a call, which for the
-# gradient of a vocabulary would be a second chunk of logits; with 4096 rows it is 2 MB, at no cost in time.
-_ROWS = 4096
+# gradient of a vocabulary would be a second chunk of logits; with 2048 rows it is a megabyte, at no cost in time.
+_ROWS = 2048
+# Floating-point operations that a thread must have to be worth starting.
+_PER_THREAD = 2**23
 
 
 def multiply(a: Matrix, b: Matrix, out: Matrix, *, add: bool = False, factor: float = 1.0) -> None:
@@ -44,9 +52,19 @@ def multiply(a: Matrix, b: Matrix, out: Matrix, *, add: bool = False, factor: fl
     >>> out.tolist()
     [[4.0, 1.0], [1.0, 4.0]]
     """
-    for start in range(0, len(out), _ROWS):
-        part = slice(start, start + _ROWS)
-        _product(a[part], b, out[part], add, factor)
+    wide = out.shape[1] > out.shape[0]
+    least = 1 + _PER_THREAD * out.shape[wide] // max(1, 2 * a.shape[1] * out.size)
+
+    def work(start: int, stop: int) -> None:
+        part = slice(start, stop)
+        ours = (a, b[:, part], out[:, part]) if wide else (a[part], b, out[part])
+        _in_blocks(*ours, add, factor)
+
+    if out.shape[wide] < 2 * least or pool.threads() == 1 or not _one_thread():
+        work(0, out.shape[wide])
+        return
+    with _one_thread():
+        pool.share(out.shape[wide], work, least)
 
 
 def lies_well(matrix: Matrix) -> bool:
@@ -56,6 +74,12 @@ def lies_well(matrix: Matrix) -> bool:
     (inner, length), (outer, count) = wide
     plain = matrix.dtype.isnative and matrix.flags.aligned
     return plain and (inner == size or length == 1) and (count == 1 or (outer >= size * length and outer % size == 0))
+
+
+def _in_blocks(a: Matrix, b: Matrix, out: Matrix, add: bool, factor: float) -> None:
+    for start in range(0, len(out), _ROWS):
+        part = slice(start, start + _ROWS)
+        _product(a[part], b, out[part], add, factor)
 
 
 def _product(a: Matrix, b: Matrix, out: Matrix, add: bool, factor: float) -> None:
@@ -97,3 +121,35 @@ def _gemm(char: str) -> Any:
     if not signature.startswith(b"void (char *, char *, int *, int *, int *,"):
         return None
     return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(api.PyCapsule_GetPointer(capsule, signature))
+
+
+class _OneThread:
+    """Holds BLAS to one thread while any thread is inside; false where BLAS is none that can be told."""
+
+    def __init__(self) -> None:
+        from threadpoolctl import ThreadpoolController
+
+        _gemm("d")  # loads the library that is to be found
+        self._controller = ThreadpoolController().select(user_api="blas")
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __bool__(self) -> bool:
+        return len(self._controller) > 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limit = self._controller.limit(limits=1)
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.restore_original_limits()
+
+
+@functools.cache
+def _one_thread() -> _OneThread:
+    return _OneThread()
