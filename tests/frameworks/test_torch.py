@@ -306,9 +306,9 @@ def test_activation_checkpoints(reentrant: bool) -> None:
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @every
 def test_half_precision_is_computed_in_single(case: TorchCase, dtype: str) -> None:
-    if "probabilities" in repr(case.loss):
+    if case.on_simplex:
         pytest.skip("probabilities rounded to half precision do not sum to 1")
-    f, *rest = case.tensors(torch, torch.float32)
+    f, *rest = as_tensors(torch, case.mild(), torch.float32)
     half = f.to(getattr(torch, dtype)).requires_grad_(True)
     with torch.autocast("cpu", dtype=getattr(torch, dtype)):
         value = lm.to_torch(case.loss)(half, *rest)
@@ -416,6 +416,37 @@ def test_gradgradcheck_finds_a_wrong_curvature(monkeypatch: pytest.MonkeyPatch) 
     f, y = torch.randn(4, dtype=torch.float64, requires_grad=True), torch.zeros(4, dtype=torch.float64)
     with pytest.raises(RuntimeError, match="Jacobian mismatch"):
         torch.autograd.gradgradcheck(lambda x: lm.to_torch("log_cosh")(x, y), f)
+
+
+# --- methods ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in TWICE if c.axes != (0, 2, 1) and c.tier != "composed"], ids=lambda c: c.name
+)
+def test_methods_share_memory_with_numpy(case: TorchCase) -> None:
+    """Gradient, Hessian and their joint evaluation of plain tensors have NumPy's bits."""
+    f, y = case.tensors(torch)
+    wanted = case.loss.value_gradient_hessian(case.y, case.f)
+    found = case.loss.value_gradient_hessian(y, f)
+    for got, want in zip(
+        (*found, case.loss.gradient(y, f), case.loss.hessian(y, f)), (*wanted, *wanted[1:]), strict=True
+    ):
+        assert isinstance(got, torch.Tensor)
+        np.testing.assert_array_equal(got.numpy(), want)
+    close(case.loss.gradient(y_true=y, y_pred=f), wanted[1], 1e-12)
+    assert not case.loss.gradient(y, f.requires_grad_(True)).isnan().any()
+
+
+@pytest.mark.parametrize("name", ["huber", "cce"])
+def test_methods_refuse_what_calls_refuse(name: str) -> None:
+    loss = lm.get(name)
+    with pytest.raises(TypeError, match="y_true is None"):
+        loss.gradient(None, torch.zeros(2, 3))
+    with pytest.raises(TypeError, match="y_true is None"):
+        loss.gradient(None, np.zeros((2, 3)))
+    with pytest.raises(TypeError):
+        loss.gradient()
 
 
 # --- sizes that kernels compute -----------------------------------------------------------------------

@@ -24,7 +24,7 @@ HostFunction = Callable[..., tuple[Host, ...]]
 
 def kernels(f: Array) -> Any | None:
     """Return the module that computes on plain eager tensors of torch by NumPy's kernels; None for other arrays."""
-    torch = sys.modules.get("torch")
+    torch = None if type(f) is np.ndarray else sys.modules.get("torch")
     if torch is None or torch.compiler.is_compiling() or type(f) not in (torch.Tensor, torch.nn.Parameter):
         return None
     from . import torch_kernels
@@ -46,15 +46,21 @@ def torch_structured(loss: Any, parts: Sequence[Array], f: Array, weight: Array 
 
 
 def by_kernels(method: Method) -> Method:
-    """Let a method for arrays serve plain tensors of torch that nobody differentiates by: the same memory."""
+    """Let a method of predictions serve plain tensors of torch that nobody differentiates by: the same memory.
+
+    Its arguments are (y_true, y_pred), (y_true, y_pred, vector) or (orders, y_true, y_pred, out).
+    """
 
     @functools.wraps(method)
-    def served(self: Any, *arguments: Any) -> Any:
-        arrays = [a for a in arguments if not (a is None or isinstance(a, tuple))]
-        ours = kernels(arrays[1])
-        if ours is not None and ours.serves(arrays[1], *arrays):
-            return ours.on_arrays(method, self, *arguments)
-        return method(self, *arguments)
+    def served(self: Any, *arguments: Any, **named: Any) -> Any:
+        f = arguments[-2 if len(arguments) > 2 else -1] if arguments else None
+        ours = kernels(f)
+        if ours is None or named:
+            return method(self, *arguments, **named)
+        tensors = [a for a in arguments if not (a is None or isinstance(a, tuple))]
+        if not ours.serves(f, *tensors):
+            return method(self, *arguments)
+        return ours.on_arrays(method, self, *arguments)
 
     return served  # type: ignore[return-value]
 
