@@ -196,6 +196,29 @@ def test_a_value_alone_is_the_same_value(loss, path, monkeypatch):
         assert (value == both[0]).all()
 
 
+@every_loss
+def test_large_float32_batches_are_rounded_once(loss):
+    y, f = batch(loss, n=91, d=64)
+    f = f.astype(np.float32)
+    value, gradient = loss.value_and_gradient(y, f)
+    wide = loss.value_and_gradient(y, f.astype(np.float64))
+    assert value.dtype == gradient.dtype == np.float32
+    assert value == np.float32(wide[0])
+    assert (gradient == wide[1].astype(np.float32)).all()
+
+
+@every_loss
+def test_large_batches_may_be_strided_and_read_only(loss):
+    y, f = batch(loss, n=91, d=64)
+    true = loss.value_and_gradient(y, f)
+    turned, sparse = np.asfortranarray(f), np.repeat(f, 2, axis=1)[:, ::2]
+    for other in (turned, sparse):
+        other.flags.writeable = False
+        found = loss.value_and_gradient(y, other)
+        assert found[0] == true[0]
+        assert (found[1] == true[1]).all()
+
+
 # --- which path --------------------------------------------------------------------------------------------------
 
 

@@ -125,7 +125,7 @@ class Contrastive(EmbeddingLoss):
         here = weight > 0.0
         first, second, label = y[here].T
         metric = DISTANCES[self.distance]
-        points = metric.points(f)
+        points = metric.points(np.ascontiguousarray(f))
         distance, similar = metric.pairs(points, first, second), label == int(self.similar_is_one)
         values = np.zeros(len(y))
         values[here] = contrast(distance, similar, self.margin)

@@ -53,7 +53,7 @@ def evaluate(
     if here.size:
         classes = by_class(labels[here], weight[here])
         here = here[classes.order]
-        points = geometry.points(f[here])
+        points = geometry.points(np.ascontiguousarray(f[here]))
         fast = compiles(*points.u.shape)
         if fast and shortcut is not None:
             found = shortcut(points, classes, wanted)

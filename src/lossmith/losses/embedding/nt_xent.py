@@ -192,7 +192,7 @@ class InfoNCE(EmbeddingLoss):
         """Add values and gradient of one direction."""
         classes = by_class(pairs[:, 1], weight)
         query, key = pairs[classes.order].T
-        one, other = COSINE.points(f[query]), COSINE.points(f[key])
+        one, other = (COSINE.points(np.ascontiguousarray(f[place])) for place in (query, key))
         fast, wanted = compiles(*one.u.shape), gradient is not None
         found = sweep(COSINE, one, other, _judge(self.temperature, True, classes, fast), fast=fast, wanted=wanted)
         values[here[classes.order]] += found.values

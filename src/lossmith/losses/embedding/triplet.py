@@ -142,7 +142,7 @@ class Triplet(EmbeddingLoss):
     def _from_rows(self, rows: Integers, f: Floats, weight: Floats, wanted: bool) -> Evaluation:
         here = weight > 0.0
         metric = DISTANCES[self.distance]
-        points, (anchor, positive, negative) = metric.points(f), rows[here].T
+        points, (anchor, positive, negative) = metric.points(np.ascontiguousarray(f)), rows[here].T
         near, far = metric.pairs(points, anchor, positive), metric.pairs(points, anchor, negative)
         violation = near - far + self.margin
         values, active = np.zeros(len(rows)), np.zeros(len(rows))
