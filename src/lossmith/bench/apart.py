@@ -119,11 +119,19 @@ class MemoryTask:
         """Measure, and return the fields of the results that change."""
         if self.contender != OURS and ENTRANTS[self.contender].version() is None:
             return {}
-        asked = {"contender": self.contender, "cases": self.cases, "threads": self.threads}
-        lines, problem = _child("memory", asked, _GIVE_BACK)
-        found = tuple(Memory(**{**line, "shape": tuple(line["shape"])}) for line in lines)
-        notes = (f"{self.title}: {problem}",) if problem else ()
+        found: list[Memory] = []
+        notes: list[str] = []
+        for cases in self._groups():
+            asked = {"contender": self.contender, "cases": cases, "threads": self.threads}
+            lines, problem = _child("memory", asked, _GIVE_BACK)
+            found += [Memory(**{**line, "shape": tuple(line["shape"])}) for line in lines]
+            notes += [f"{self.title}: {problem}"] if problem else []
         return {"memory": (*results.memory, *found), "notes": (*results.notes, *notes)}
+
+    def _groups(self) -> list[tuple[tuple[str, str, Shape], ...]]:
+        """Return the cases of each process."""
+        alone = self.contender != OURS and ENTRANTS[self.contender].hoards
+        return [(case,) for case in self.cases] if alone else [self.cases]
 
 
 def _child(kind: str, asked: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[list[Any], str]:

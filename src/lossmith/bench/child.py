@@ -84,12 +84,13 @@ def memory(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     name, threads = asked["contender"], asked["threads"]
     if name != OURS:
         peers.ENTRANTS[name].prepare(threads)
+    warm = name == OURS or not peers.ENTRANTS[name].hoards
     for family_name, dtype, shape in asked["cases"]:
         family = FAMILIES[family_name]
         small = family.quick[0] if family.quick else (_KERNEL_SIZE,)
         try:
             for contender in _contenders(name, prepare(family, GRADIENT, dtype, small), threads):
-                if not contender.refusal:
+                if warm and not contender.refusal:
                     contender.call()  # libraries, kernels and threads are there before anything is measured
             yield from _peaks(name, prepare(family, GRADIENT, dtype, tuple(shape)), threads)
         except Exception as problem:  # the other cases are worth having all the same

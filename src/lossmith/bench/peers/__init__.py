@@ -35,6 +35,8 @@ class Entrant:
         Whether a run has it unless asked otherwise.
     slow : bool
         Whether loading it takes too long for a quick run.
+    hoards : bool
+        Whether it keeps the memory that it frees, so that only its first work shows what that takes.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Entrant:
     contenders: Contenders
     usual: bool = True
     slow: bool = False
+    hoards: bool = False
 
     def version(self) -> str | None:
         """Return the installed version, None if something is missing."""
@@ -138,7 +141,7 @@ _ALL = (
     Entrant("lossmith_torch", "Lossmith in torch (to_torch)", (_TORCH,), _torch, _from_ours),
     Entrant("torch", "PyTorch, eager", (_TORCH,), _torch, _from_torch),
     Entrant("optax", "Optax under jax.jit", (("optax",), ("jax",), ("jaxlib",)), _optax, _from_optax),
-    Entrant("keras", "Keras on TensorFlow", (("keras",), _TENSORFLOW), _keras, _from_keras, slow=True),
+    Entrant("keras", "Keras on TensorFlow", (("keras",), _TENSORFLOW), _keras, _from_keras, slow=True, hoards=True),
     Entrant("pml", "pytorch-metric-learning", (("pytorch-metric-learning",), _TORCH), _torch, _from_metric_learning),
     Entrant("torch_compile", "PyTorch, torch.compile", (_TORCH,), _torch, _from_torch_compile, usual=False, slow=True),
 )
