@@ -102,6 +102,15 @@ def softmax(
     int
         The first row whose target is no label and no distribution, -1 if there is none. Labels are checked
         before anything is written; after a bad row of probabilities values and slopes hold nothing of use.
+
+    Examples
+    --------
+    >>> import lossmith as lm
+    >>> logits, values = np.zeros((2, 4)), np.empty(2)
+    >>> softmax(lm.CategoricalCrossEntropy().texts, logits, np.array([0, 3]), values, logits)
+    -1
+    >>> values.round(6).tolist(), logits.tolist()
+    ([1.386294, 1.386294], [[-0.75, 0.25, 0.25, 0.25], [0.25, 0.25, 0.25, -0.75]])
     """
     hard = y.ndim == 1
     if hard and (stranger := _first_stranger(_fixed(y), z.shape[1], ignored is not None, ignored or 0)) >= 0:

@@ -1,7 +1,8 @@
 """Pieces of row kernels that work in the dtype of the logits: e^x for x <= 0, and the largest entry of a row.
 
 Like :mod:`.simd`, plain arithmetic without branches. In float32 a vector holds 16 numbers instead of 8, which a
-table of logits needs: its bars are those of memory. The coefficients come from ``tools/fit_polynomials.py``.
+table of logits needs: its bars are those of memory. The coefficients are those of the polynomial through Chebyshev
+nodes of (e^r - 1 - r) / r^2 on |r| <= log(2) / 2, of degree 4, computed with 40 digits.
 """
 
 from __future__ import annotations
