@@ -87,6 +87,13 @@ def as_tensors(torch: Any, arrays: tuple[Array, ...], dtype: Any = None) -> tupl
     return tuple(t.to(dtype) if dtype is not None and t.is_floating_point() else t for t in made)
 
 
+def close(got: Any, want: Any, rtol: float) -> None:
+    """Demand equality up to rtol of each number, or of the largest."""
+    want = np.asarray(want)
+    got = got.numpy(force=True) if hasattr(got, "detach") else got
+    np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * np.abs(want).max(initial=0.0))
+
+
 def _rows(case: RowCase) -> list[TorchCase]:
     y, f = case.sample(4, seed=21)
     name = f"{case.id}-{case.draw.__name__}"
