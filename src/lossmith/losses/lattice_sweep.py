@@ -180,9 +180,11 @@ def sure(room: Any, z: Array, length: Number, labels: Array, count: Number, blan
 def room_for(frames: Number, classes: Number, count: Number) -> Any:
     """Return a thread's arrays."""
     size = filled_up(count) + MARGIN
+    m, k = np.empty((frames + 1, 2, size)), np.empty((frames + 1, 2, size))
+    m[:, :, :MARGIN], k[:, :, :MARGIN] = 1.0, NEVER
     return Room(
-        np.ones((frames + 1, 2, size)),
-        np.full((frames + 1, 2, size), NEVER),
+        m,
+        k,
         np.empty((2, 2, size)),
         np.empty((2, 2, size)),
         np.ones((frames, size)),

@@ -23,7 +23,7 @@ Array = Any
 # Bytes of samples that are summed up together before their gradient is taken: they are then still in the cache.
 _GROUP = 4_000_000
 # Tiles that a thread must have to be worth starting.
-_PER_THREAD = 8
+_PER_THREAD = 32
 
 
 def _axis(value: Any) -> int | None:

@@ -211,7 +211,9 @@ class CTC(StructuredLoss):
     def _cells(self, parts: Targets, f: Array) -> int:
         if f.ndim != 3 or parts[0].ndim != 2:
             return 0
-        return int(f.shape[0] * f.shape[1] * (f.shape[2] + 2 * parts[0].shape[1] + 1))
+        count, frames, classes = f.shape
+        # However few numbers a frame holds, NumPy's step from one to the next costs as much as some hundred of them.
+        return int(frames * (256 + count * (classes + 2 * parts[0].shape[1] + 1)))
 
     def _sweep(self, parts: Targets, f: Array, share: Floats, place: Array | None) -> Evaluation:
         batch = self._batch(parts, f, share > 0.0)
