@@ -86,7 +86,7 @@ def test_the_choice_depends_on_size_only(monkeypatch: pytest.MonkeyPatch) -> Non
     calls: list[str] = []
     monkeypatch.setattr(fused, "_run_kernel", lambda *a: calls.append("kernel") or 0)
     monkeypatch.setattr(fused, "_run_numpy", lambda *a: calls.append("numpy"))
-    monkeypatch.setattr(fused, "small", lambda functions, y, f, parameters: calls.append("numpy") or (f,))
+    monkeypatch.setattr(fused, "_small", lambda functions, y, f, parameters: calls.append("numpy") or (f,))
     for n, dtype in ((fused.KERNEL_FROM - 1, "f8"), (fused.KERNEL_FROM, "f8"), (fused.KERNEL_FROM, "f2")):
         lm.MeanSquaredError().gradient(np.zeros(n, dtype), np.zeros(n, dtype))
     assert calls == ["numpy", "kernel", "numpy"]

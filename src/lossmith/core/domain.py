@@ -135,6 +135,7 @@ EXTENDED_REAL = Interval(closed="both")
 UNIT = Interval(0.0, 1.0, "both")
 NON_NEGATIVE = Interval(0.0, math.inf, "low")
 POSITIVE = Interval(0.0, math.inf, "neither")
+BINARY = Labels((0.0, 1.0))
 SIGNS = Labels((-1.0, 1.0), "labels 0/1 become -1/+1 by 2 * y - 1")
 
 

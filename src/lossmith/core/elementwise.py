@@ -11,7 +11,7 @@ from ..engine import fused
 from ..ops import is_numpy
 from . import contract, host
 from .attach import attach, finite
-from .domain import EXTENDED_REAL, REAL, Domain, check
+from .domain import BINARY, EXTENDED_REAL, REAL, Domain, check
 from .loss import Loss
 from .parameters import choice, encoded
 from .reduce import finished, reduce
@@ -146,8 +146,9 @@ class ElementwiseLoss(Loss):
         check(f, self.prediction_domain, "y_pred", type(self).__name__, nan_allowed=True)
 
     @property
-    def _limits(self) -> tuple[fused.Limits, fused.Limits]:
-        return self.domain.limits, self.prediction_domain.limits
+    def _label_form(self) -> Form | None:
+        """Formulas that are quicker and hold for targets that are 0 or 1, where there are such."""
+        return None
 
     def _fill(
         self,
@@ -158,23 +159,36 @@ class ElementwiseLoss(Loss):
         out: tuple[Array, ...] | None = None,
     ) -> tuple[Array, ...]:
         """Evaluate formulas on NumPy arrays, whose numbers a kernel checks on the way."""
-        form = self.form
-        functions = [getattr(form, order) for order in orders]
         if weight is not None or not fused.compiles(f):
             self._check(y, f, weight)
-            if out is None and f.size < fused.KERNEL_FROM:
-                return fused.small(functions, y, f, self.parameters)
-        arrays, outside = fused.checked(functions, y, f, self.parameters, out, *self._limits)
-        if outside:
-            self._check(y, f, weight)
+        labels = self._label_form
+        if not fused.compiles(f):
+            form = self.form if labels is None or not BINARY.holds(y) else labels
+            return fused.evaluate([getattr(form, order) for order in orders], y, f, self.parameters, out)
+        for form, limits in self._attempts:
+            functions = [getattr(form, order) for order in orders]
+            arrays, outside = fused.checked(functions, y, f, self.parameters, out, *limits)
+            if not outside:
+                return arrays
+        self._check(y, f, weight)
         return arrays
+
+    @property
+    def _attempts(self) -> list[tuple[Form, tuple[fused.Limits, fused.Limits]]]:
+        """Formulas with what they accept; where a kernel finds that not all targets were labels, the next one tries."""
+        limits = self.domain.limits, self.prediction_domain.limits
+        labels = self._label_form
+        return [(self.form, limits)] if labels is None else [(labels, (BINARY.limits, limits[1])), (self.form, limits)]
 
     def _sum(
         self, y: Array, f: Array, weight: Array | None, slope: tuple[Array, float] | None = None
     ) -> tuple[float, float]:
         """Add up values and weights of NumPy arrays in one pass; ``slope`` receives a multiple of the gradient."""
-        functions = (self.form.value,) if slope is None else (self.form.value, self.form.slope)
-        found = fused.total(functions, y, f, weight, self.parameters, self._limits, slope)
+        for form, limits in self._attempts:
+            functions = (form.value,) if slope is None else (form.value, form.slope)
+            found = fused.total(functions, y, f, weight, self.parameters, limits, slope)
+            if not found.outside:
+                break
         if found.outside or found.wrong:
             self._check(y, f, weight)
         return found.value, float(f.size) if weight is None else found.mass
@@ -236,9 +250,11 @@ class LinkedElementwise(ElementwiseLoss):
 
     The form on raw scores is the merged, stable one; the link is said by ``inputs``, never guessed.
     Subclasses give ``forms`` and ``prediction_domains``, and declare ``inputs`` with :func:`inputs_among`.
+    ``label_forms`` are quicker formulas that hold for targets that are 0 or 1, where there are such.
     """
 
     forms: ClassVar[Mapping[str, Any]]
+    label_forms: ClassVar[Mapping[str, Any]] = {}
     prediction_domains: ClassVar[Mapping[str, Domain]]
     inputs: str = "raw"
 
@@ -247,6 +263,10 @@ class LinkedElementwise(ElementwiseLoss):
         """The form for the declared inputs."""
         found: Form = self.forms[self.inputs]
         return found
+
+    @property
+    def _label_form(self) -> Form | None:
+        return self.label_forms.get(self.inputs)
 
     @property
     def prediction_domain(self) -> Domain:

@@ -83,6 +83,8 @@ def evaluate(
     tuple of ndarray
         One array of f's shape and dtype for each formula.
     """
+    if out is None and f.size <= _BLOCK and not compiles(f):
+        return _small(functions, y, f, parameters)
     return checked(functions, y, f, parameters, out, _ANYTHING, _ANYTHING)[0]
 
 
@@ -110,8 +112,6 @@ def checked(
         The arrays, and how many numbers are outside.
     """
     fast = compiles(f)
-    if out is None and f.size <= _BLOCK and not fast:
-        return small(functions, y, f, parameters), 0
     targets = tuple(out) if out is not None else tuple(np.empty_like(f, order="C") for _ in functions)
     flat = [t.reshape(-1) if t.flags.c_contiguous else np.empty(t.size, t.dtype) for t in targets]
     y_flat, f_flat, outside = _flat(y), _flat(f), 0
@@ -181,7 +181,7 @@ def _grade(f: Array) -> str:
     return "single" if f.dtype == np.float32 else "double"
 
 
-def small(functions: Sequence[Function], y: Array, f: Array, parameters: tuple[float, ...]) -> tuple[Array, ...]:
+def _small(functions: Sequence[Function], y: Array, f: Array, parameters: tuple[float, ...]) -> tuple[Array, ...]:
     """Evaluate without flattening and copying into place, which would take longer than the formula."""
     wide_y = y if y.dtype is _FLOAT64 else y.astype(np.float64)
     wide_f = f if f.dtype is _FLOAT64 else f.astype(np.float64)

@@ -112,37 +112,76 @@ def both_classes(y: Array, one: Array, zero: Array, w1: Any, w0: Any) -> Array:
     return where(absolute(main) < float("inf"), main + lost, main)
 
 
-class _OnLogits:
-    """Focal loss merged with the sigmoid.
+@word
+def class_value(t: Array, gamma: Any) -> Array:
+    """Focal value for the class with logit t.
 
-    With q = exp(-|f|) the class that f speaks for has p = 1 / (1 + q) and the surprise log(1 + q); the other one has
-    p = q / (1 + q) and the surprise |f| + log(1 + q).
+    With q = exp(-|t|) its chance is 1 / (1 + q) and its surprise log(1 + q) for t > 0, and below q / (1 + q) and
+    |t| + log(1 + q).
     """
+    far, bent, low = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t)
+    likely = t >= 0.0
+    surprise = where(likely, bent, absolute(t) + bent)
+    return scaled_power(surprise, far, bent, low, where(likely, full_like(t, gamma), 0.0), gamma)
+
+
+@word
+def class_slope(t: Array, gamma: Any) -> Array:
+    """Derivative of the focal value by the logit; always <= 0."""
+    far, bent, low, q = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t), exp_neg(t)
+    likely = t >= 0.0
+    wrong = 1.0 + (gamma * q * (far + bent) + gamma * q * (rounding(far, -bent) + low))
+    steep = where(likely, q + gamma * bent, wrong)
+    return -scaled_power(steep, far, bent, low, where(likely, full_like(t, gamma), 0.0), gamma + 1.0)
+
+
+@word
+def class_curvature(t: Array, gamma: Any) -> Array:
+    """Second derivative of the focal value by the logit; negative for badly wrong predictions."""
+    far, bent, low, q = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t), exp_neg(t)
+    plain, likely = 2.0 * gamma + 1.0, t >= 0.0
+    right = gamma * bent * (gamma - q) + plain * q
+    surprise, grown = far + bent, gamma * q - 1.0
+    lost = product_rounding(surprise, gamma) + gamma * (rounding(far, -bent) + low)
+    wrong = gamma * surprise * grown + plain + lost * grown
+    return scaled_power(
+        where(likely, right, wrong), far, bent, low, where(likely, full_like(t, gamma), 1.0), gamma + 2.0
+    )
+
+
+class _OnLogits:
+    """Focal loss merged with the sigmoid; label 0 is label 1 with the sign of the logit turned."""
 
     @staticmethod
     def value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        far, bent, low = clip(absolute(f), 0.0, FAR), log1p_exp_neg_high(f), log1p_exp_neg_low(f)
-        right = scaled_power(bent, far, bent, low, gamma, gamma)
-        wrong = scaled_power(absolute(f) + bent, far, bent, low, 0.0, gamma)
-        up = f >= 0.0
-        return both_classes(y, where(up, right, wrong), where(up, wrong, right), w1, w0)
+        return both_classes(y, class_value(f, gamma), class_value(-f, gamma), w1, w0)
 
     @staticmethod
     def slope(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        far, bent, low, q = clip(absolute(f), 0.0, FAR), log1p_exp_neg_high(f), log1p_exp_neg_low(f), exp_neg(f)
-        right = scaled_power(q + gamma * bent, far, bent, low, gamma, gamma + 1.0)
-        wrong = scaled_power(1.0 + gamma * q * (far + bent), far, bent, low, 0.0, gamma + 1.0)
-        up = f >= 0.0
-        return both_classes(y, -where(up, right, wrong), where(up, wrong, right), w1, w0)
+        return both_classes(y, class_slope(f, gamma), -class_slope(-f, gamma), w1, w0)
 
     @staticmethod
     def curvature(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        far, bent, low, q = clip(absolute(f), 0.0, FAR), log1p_exp_neg_high(f), log1p_exp_neg_low(f), exp_neg(f)
-        plain = 2.0 * gamma + 1.0
-        right = scaled_power(gamma * bent * (gamma - q) + plain * q, far, bent, low, gamma, gamma + 2.0)
-        wrong = scaled_power(gamma * (far + bent) * (gamma * q - 1.0) + plain, far, bent, low, 1.0, gamma + 2.0)
-        up = f >= 0.0
-        return both_classes(y, where(up, right, wrong), where(up, wrong, right), w1, w0)
+        return both_classes(y, class_curvature(f, gamma), class_curvature(-f, gamma), w1, w0)
+
+
+class _OnLogitsOfLabels:
+    """The same for labels that are 0 or 1, which have one class each."""
+
+    @staticmethod
+    def value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        one = y > 0.5
+        return times(where(one, full_like(f, w1), w0), class_value(where(one, f, -f), gamma))
+
+    @staticmethod
+    def slope(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        one = y > 0.5
+        return times(where(one, full_like(f, w1), -w0), class_slope(where(one, f, -f), gamma))
+
+    @staticmethod
+    def curvature(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        one = y > 0.5
+        return times(where(one, full_like(f, w1), w0), class_curvature(where(one, f, -f), gamma))
 
 
 class _OnProbabilities:
@@ -223,6 +262,7 @@ class BinaryFocal(LinkedElementwise):
     alpha: float | None = optional(fraction(0.25), _class_weights)
     domain = UNIT
     forms: ClassVar[Mapping[str, Any]] = {"logits": _OnLogits, "probabilities": _OnProbabilities}
+    label_forms: ClassVar[Mapping[str, Any]] = {"logits": _OnLogitsOfLabels}
     prediction_domains: ClassVar[Mapping[str, Domain]] = {"logits": EXTENDED_REAL, "probabilities": UNIT}
     claims = Traits(
         "binary",
