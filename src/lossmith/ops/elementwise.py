@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .namespaces import namespace
+from .namespaces import namespace, special
 from .twofold import softplus_parts
 
 Array = Any
@@ -71,6 +71,22 @@ def expm1(x: Array) -> Array:
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent."""
     return namespace(x).tanh(x)
+
+
+@primitive
+def erf(x: Array) -> Array:
+    """Error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
+    return special(x).erf(x)
+
+
+@primitive
+def lgamma(x: Array) -> Array:
+    """Logarithm of Gamma(x), for x > 0; infinite at 0.
+
+    For x < 0 it is NaN in kernels, and elsewhere log(abs(Gamma(x))) as the array's library has it. Next to the roots
+    at 1 and 2 kernels keep relative accuracy, SciPy (for NumPy) absolute accuracy of 1e-15.
+    """
+    return special(x).lgamma(x)
 
 
 @primitive

@@ -20,6 +20,7 @@ class KerasNamespace:
     log1p = staticmethod(ops.log1p)
     expm1 = staticmethod(ops.expm1)
     tanh = staticmethod(ops.tanh)
+    erf = staticmethod(ops.erf)
     sqrt = staticmethod(ops.sqrt)
     abs = staticmethod(ops.abs)
     pow = staticmethod(ops.power)
@@ -46,3 +47,8 @@ class KerasNamespace:
     def full_like(x: Tensor, value: float) -> Tensor:
         """Return a constant of the shape and dtype of x."""
         return ops.full_like(x, value, dtype=keras.backend.standardize_dtype(x.dtype))
+
+    @staticmethod
+    def lgamma(x: Tensor) -> Tensor:
+        """Refuse: Keras has no logarithm of the gamma function."""
+        raise TypeError("keras.ops has no lgamma; compute on the tensors of Keras's backend or on NumPy arrays")

@@ -23,6 +23,7 @@ class TensorFlowNamespace:
     log1p = staticmethod(tf.math.log1p)
     expm1 = staticmethod(tf.math.expm1)
     tanh = staticmethod(tf.math.tanh)
+    lgamma = staticmethod(tf.math.lgamma)
     sqrt = staticmethod(tf.math.sqrt)
     abs = staticmethod(tf.math.abs)
     sin = staticmethod(tf.math.sin)
@@ -34,6 +35,11 @@ class TensorFlowNamespace:
     expand_dims = staticmethod(tf.expand_dims)
     argmax = staticmethod(tf.argmax)
     concat = staticmethod(tf.concat)
+
+    @staticmethod
+    def erf(x: Tensor) -> Tensor:
+        """Error function; tf.math.erf is NaN at infinity in float64, and its slope is 0 from 28 on."""
+        return tf.math.erf(tf.clip_by_value(x, _as(-30.0, x.dtype), _as(30.0, x.dtype)))
 
     @staticmethod
     def pow(x: Tensor, exponent: Any) -> Tensor:
