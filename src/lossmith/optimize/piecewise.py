@@ -23,8 +23,10 @@ Index = npt.NDArray[Any]
 
 # Below this many functions a sort takes a few milliseconds at most.
 NARROW_FROM = 32_768
-# Functions of the sample, pieces the pass is cut into (whatever the number of threads, so that sums are the same).
-_SAMPLE = 32_768
+# The sample has this many functions or, of many, every so many-th. Pieces the pass is cut into, whatever the number of
+# threads, so that sums are the same.
+_SAMPLE = 8_192
+_EVERY = 30
 _PIECES = 16
 # A bracket reaches this many standard deviations of the sampled rank, and at least so many ranks, either way.
 _DEVIATIONS = 4.0
@@ -141,7 +143,7 @@ def _by_narrowing(groups: Index, place: Array, left: Array, jump: Array, count: 
 
 def _brackets(groups: Index, place: Array, left: Array, jump: Array, count: int) -> tuple[Array, Array]:
     """Two places for each group between which its minimisers probably lie, from a sample."""
-    part = slice(None, None, max(1, place.size // _SAMPLE))
+    part = slice(None, None, min(max(1, place.size // _SAMPLE), _EVERY))
     group, place, left, jump = groups[part], place[part], left[part], jump[part]
     order = _order(group, place, count)
     group, place, jump = group[order], place[order], jump[order]
