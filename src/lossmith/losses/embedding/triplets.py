@@ -16,8 +16,8 @@ from .geometry import Floats, Integers
 from .prices import violated, violated_slope
 from .tiles import Tile
 
-# Elements of a table (2 MB).
-_TABLE = 2**18
+# Elements of a table (0.5 MB).
+_TABLE = 2**16
 
 
 class Block(NamedTuple):
