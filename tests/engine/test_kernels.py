@@ -16,6 +16,7 @@ import pytest
 import lossmith as lm
 from catalogue import ELEMENTWISE, ElementwiseCase
 from lossmith.engine import cache, fused, jit, simd, words
+from lossmith.engine.compiled import compiled
 from lossmith.ops import exp, full_like, square
 
 pytest.importorskip("numba")
@@ -175,6 +176,16 @@ def test_an_edited_formula_is_compiled_anew() -> None:
     after = fused.evaluate((edited,), y, f, (3.0,))[0]
     np.testing.assert_array_equal(before, f**2 * 3)
     np.testing.assert_array_equal(after, f**2 + 3)
+
+
+@compiled()
+def real(x: Any) -> Any:
+    """A loop that reads an attribute of its own name, which is not the loop."""
+    return x.real[0]
+
+
+def test_an_attribute_is_no_global_name() -> None:
+    assert real(np.array([2.0])) == 2.0
 
 
 def test_the_cache_key_sees_text_constants_and_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import inspect
 import os
@@ -70,18 +71,26 @@ def _has_text(value: Any) -> bool:
 
 def used(function: Function) -> dict[str, Any]:
     """Return the global names a function uses, with what they stand for now, and the words it takes from modules."""
-    names = sorted(_names(function.__code__))
-    found = {name: function.__globals__[name] for name in names if name in function.__globals__}
+    names, attributes = _names(function.__code__)
+    found = {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__}
     modules = [value for value in found.values() if words.vocabulary(value)]
-    return {name: vars(module)[name] for module in modules for name in names if name in vars(module)} | found
+    taken = {name: vars(module)[name] for module in modules for name in sorted(attributes) if name in vars(module)}
+    return taken | found
 
 
-def _names(code: types.CodeType) -> set[str]:
-    found = set(code.co_names)
+def _names(code: types.CodeType) -> tuple[set[str], set[str]]:
+    """Return the global names and the attributes that a code object and those inside it read."""
+    names, attributes = set(), set()
+    for step in dis.get_instructions(code):
+        if step.opname == "LOAD_GLOBAL":
+            names.add(step.argval)
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            attributes.add(step.argval)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            found |= _names(constant)
-    return found
+            inner = _names(constant)
+            names, attributes = names | inner[0], attributes | inner[1]
+    return names, attributes
 
 
 def fingerprint(function: Function) -> str:
