@@ -338,5 +338,6 @@ def operations_of(family: Family, shape: Shape, quick: bool) -> tuple[str, ...]:
     """
     if not quick:
         return family.operations
-    small = family.tier == ELEMENTWISE and shape[0] <= SIZES[1]
-    return (VALUE, GRADIENT) if small else (GRADIENT,)
+    if family.tier != ELEMENTWISE or shape[0] > SIZES[1]:
+        return (GRADIENT,)
+    return (VALUE, GRADIENT) if shape[0] <= SIZES[0] else (VALUE,)
