@@ -258,19 +258,10 @@ class Benchmark:
         threads = self._settings.threads
         mine = _ours(work)
         others, notes = peers.contenders_of(work, self.results.peers, threads)
-        timings = measure(
-            [*mine, *others, *limits.contenders(work, threads)], TOLERANCE[work.dtype], self._settings.effort
-        )
-        cell = Cell(
-            work.name,
-            work.operation,
-            work.dtype,
-            work.shape,
-            int(work.f.size),
-            work.moved,
-            TOLERANCE[work.dtype],
-            timings,
-        )
+        allowed = TOLERANCE[work.dtype] * work.family.loose
+        timings = measure([*mine, *others, *limits.contenders(work, threads)], allowed, self._settings.effort)
+        what = (work.name, work.operation, work.dtype, work.shape)
+        cell = Cell(*what, int(work.f.size), work.moved, allowed, timings)
         known = self.results.notes
         self._keep(cells=(*self.results.cells, cell), notes=(*known, *(n for n in notes if n not in known)))
         self._progress.measured(cell)
