@@ -178,6 +178,19 @@ def test_an_edited_formula_is_compiled_anew() -> None:
     np.testing.assert_array_equal(after, f**2 + 3)
 
 
+@compiled(fastmath=frozenset({"contract", "reassoc", "nsz"}))
+def _sum_of_exponentials(x: Any) -> Any:
+    total = 0.0
+    for i in range(x.size):
+        total += exp(x[i])
+    return total
+
+
+def test_the_liberties_of_a_sum_do_not_reach_the_words() -> None:
+    x = np.random.default_rng(0).normal(0, 5, 1000)
+    np.testing.assert_allclose(_sum_of_exponentials(x), np.exp(x).sum(), rtol=1e-13)
+
+
 @compiled()
 def real(x: Any) -> Any:
     """A loop that reads an attribute of its own name, which is not the loop."""

@@ -70,16 +70,19 @@ def _replaced(value: Any, grade: str, fastmath: frozenset[str]) -> Any:
     if isinstance(value, Compiled):
         return built(value.function, value.grade, value.fastmath)
     if words.vocabulary(value):
-        return _module(value, grade, fastmath)
-    return built(value, grade, fastmath) if inspect.isfunction(value) else value
+        return _module(value, grade)
+    if not inspect.isfunction(value):
+        return value
+    # Words round on purpose (adding and subtracting 1.5 * 2^52): a sum's liberties must not reach them.
+    return built(value, grade, CONTRACT if words.inlined(value) else fastmath)
 
 
 @functools.cache
-def _module(module: types.ModuleType, grade: str, fastmath: frozenset[str]) -> types.ModuleType:
+def _module(module: types.ModuleType, grade: str) -> types.ModuleType:
     """Return a copy of a module of words with their compiled functions."""
     copy = types.ModuleType(module.__name__)
     named = {name: value for name, value in vars(module).items() if words.inlined(value)}
-    vars(copy).update({name: built(value, grade, fastmath) for name, value in named.items()})
+    vars(copy).update({name: built(value, grade) for name, value in named.items()})
     return copy
 
 

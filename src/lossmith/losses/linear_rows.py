@@ -1,7 +1,7 @@
 """Cross-entropy of a few rows of logits against labels, and its gradient written over the logits.
 
-Larger tables on the CPU go to the row kernels of the engine, which compile ``TEXTS``. The rest is one text for NumPy
-and torch (``xp`` is either module: the functions it names are spelled alike in both).
+Larger tables on the CPU go to the row kernels of the engine, which compile the texts of the loss on all logits. The
+rest is one text for NumPy and torch (``xp`` is either module: the functions it names are spelled alike in both).
 """
 
 from __future__ import annotations
@@ -9,26 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..engine.rows import Texts
-from ..ops import times, word
-from ..ops.arrays import Softmax
-
 Array = Any
-
-
-@word
-def class_price(c: Array, parts: Softmax) -> Array:
-    """What a class with coefficient c adds to the cross-entropy."""
-    return times(c, parts.surprise)
-
-
-@word
-def class_pull(c: Array, parts: Softmax) -> Array:
-    """Derivative of that by log p."""
-    return -c
-
-
-TEXTS = Texts(class_price, class_pull)
 
 
 @dataclass(frozen=True)

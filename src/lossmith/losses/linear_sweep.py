@@ -12,7 +12,8 @@ import numpy as np
 
 from ..engine import pool, rows
 from . import linear_blas
-from .linear_rows import TEXTS, Targets, cap, cross_entropy, uncap
+from .linear_rows import Targets, cap, cross_entropy, uncap
+from .softmax import CROSS_ENTROPY
 
 Array = Any
 
@@ -231,7 +232,7 @@ class NumpyBackend:
         values = np.empty(len(z), z.dtype)
         if rows.worth_compiling(z):
             rows.softmax(
-                TEXTS,
+                CROSS_ENTROPY.texts,
                 z,
                 targets.label,
                 values,
