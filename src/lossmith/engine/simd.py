@@ -5,9 +5,9 @@ operations on the bits of a float64, which LLVM turns into AVX code (8 numbers a
 are meant for numba and are compiled into kernels; from Python they run slowly but give the same numbers.
 
 Stated bounds on the error, in ulp of the exact result over the whole float64 range (tested against 60
-digits): exp 0.75, log 1, log1p 1, expm1 1, tanh 2.5, power 1.25, log1p_exp_neg 1.5, erf 1.5, lgamma 2, the last for
-x > 0 and next to its roots at 1 and 2, too; lgamma of x < 0 is NaN. Overflow, underflow to subnormals, infinities and
-NaN are those of the C library.
+digits): exp 0.75, log 1, log1p 1, expm1 1.25, tanh 2.75, power 1.25, log1p_exp_neg 1.75, erf 1.75, lgamma 2, the last
+for x > 0 and next to its roots at 1 and 2, too; lgamma of x < 0 is NaN. Overflow, underflow to subnormals, infinities
+and NaN are those of the C library.
 
 The coefficients are near-minimax polynomials, computed with 60 digits by ``tools/fit_polynomials.py``.
 """

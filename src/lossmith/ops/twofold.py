@@ -1,7 +1,7 @@
 """exp(-|x|) and log(1 + exp(-|x|)) in plain arithmetic, the logarithm as an unevaluated sum of two numbers.
 
 A formula that raises 1 + exp(-|x|) to a large power makes the rounding of the logarithm as many times larger;
-with its second part, good to 2^-60, nothing is lost. The one text runs on NumPy's float64 arrays and, compiled, on the
+with its second part, which leaves an absolute error of 2^-60, nothing is lost. The one text runs on NumPy's float64 arrays and, compiled, on the
 scalars of a kernel: it has no branches, so it becomes vector code.
 """
 
@@ -101,7 +101,7 @@ def exp_parts(x: Number) -> tuple[Number, Number]:
 
 
 def softplus_parts(x: Number) -> tuple[Number, Number, Number]:
-    """Return q = exp(-|x|) rounded, and log(1 + q) of the unrounded q as two numbers."""
+    """Return q = exp(-|x|), within 0.51 ulp where normal, and log(1 + q) of the unrounded q as two numbers."""
     q, q_low = exp_parts(-abs(x))
     # 1 + q = c (1 + s) / (1 - s) with c one of 1, 1.5 and 2, so that s is small
     lower, upper = q < 0.22, q > 0.72
@@ -123,13 +123,15 @@ def log_sum_parts(
     missed = (((over - product) - product_error(s, under, product)) + over_lost) - s * under_lost
     z = s * s
     top = base + 2.0 * s
-    small = ((base - top) + 2.0 * s) + (s * z * log_tail(z) + (2.0 * missed / under + rest))
+    shift = 2.0 * missed / under
+    # The logarithm's slope in s is 2 / (1 - z).
+    small = ((base - top) + 2.0 * s) + (s * z * log_tail(z) + (shift + (shift * z + rest)))
     high = top + small
     return high, (top - high) + small
 
 
 def log_parts(m: Number, e: Number) -> tuple[Number, Number]:
-    """Return log(2^e m) as two numbers, for m in [1, 2)."""
+    """Return log(2^e m) as two numbers, for m in [1, 2); the first is within 0.55 ulp beside the root at 1, too."""
     lower, upper = m < 1.22, m > 1.72
     middle = select(lower, 0.0, select(upper, 0.0, _LN1_5))
     c = select(lower, 1.0, select(upper, 2.0, 1.5))
