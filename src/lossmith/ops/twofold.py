@@ -1,8 +1,8 @@
 """exp(-|x|) and log(1 + exp(-|x|)) in plain arithmetic, the logarithm as an unevaluated sum of two numbers.
 
 A formula that raises 1 + exp(-|x|) to a large power makes the rounding of the logarithm as many times larger;
-with its second part, which leaves an absolute error of 2^-60, nothing is lost. The one text runs on NumPy's float64 arrays and, compiled, on the
-scalars of a kernel: it has no branches, so it becomes vector code.
+with its second part, which leaves an absolute error of at most 2^-60, nothing is lost. The one text runs on NumPy's
+float64 arrays and, compiled, on the scalars of a kernel: it has no branches, so it becomes vector code.
 """
 
 from __future__ import annotations
