@@ -92,17 +92,19 @@ EXPECTED: dict[str, Callable] = {
 }
 
 
-def _formula(y, f):
+def _word_of_one(y, f):
     return word(f)  # noqa: F821
 
 
-def _formula_with(y, f, c):
+def _word_of_two(y, f, c):
     return word(f, c)  # noqa: F821
 
 
 def compiled(word: Callable, x: np.ndarray, *parameters: float, grade: str = "double") -> np.ndarray:
     # As a global name of the formula, the word with its text decides on the name of the kernel in the cache.
-    formula = types.FunctionType((_formula_with if parameters else _formula).__code__, {"word": word})
+    formula = types.FunctionType(
+        (_word_of_two if parameters else _word_of_one).__code__, {"__name__": __name__, "word": word}
+    )
     out = np.empty_like(x)
     jit.kernel((formula,), len(parameters), grade)(x, x, out, *parameters, ANYTHING, ANYTHING)
     return out
