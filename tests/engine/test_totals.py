@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -141,3 +142,27 @@ def test_soft_labels_get_the_general_formulas(monkeypatch: pytest.MonkeyPatch) -
     for got in _both_ways(monkeypatch, lambda: loss(y, f, reduction="none")):
         np.testing.assert_allclose(got[-1], want, rtol=1e-14)
     assert abs(want - float(loss([0.0], f[-1:]))) > 0.01
+
+
+# --- kernels for small arrays --------------------------------------------------------------------------
+
+
+@every
+def test_compiled_losses_run_kernels_on_small_arrays(case: ElementwiseCase) -> None:
+    y, f = case.sample(20)
+    loss, weight = case.loss.compiled(), np.arange(20.0) % 3
+    assert loss == case.loss
+    assert hash(loss) == hash(case.loss)
+    scale = float(np.abs(case.loss(y, f, reduction="none")).max())
+    np.testing.assert_allclose(loss(y, f, weight), case.loss(y, f, weight), rtol=2e-15, atol=2e-15 * scale)
+    for got, want in zip(loss.value_gradient_hessian(y, f), case.loss.value_gradient_hessian(y, f), strict=True):
+        np.testing.assert_allclose(got, want, rtol=4e-15, atol=1e-15 * np.abs(want).max())
+
+
+def test_compiled_losses_call_no_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = lm.Huber(delta=1.5).compiled()
+    monkeypatch.setattr(fused, "plain", None)
+    assert loss([0.0], [1.0]) == 0.5
+    with pytest.raises(TypeError):
+        lm.Huber(delta=1.5)([0.0], [1.0])
+    assert pickle.loads(pickle.dumps(loss))([0.0], [1.0]) == 0.5

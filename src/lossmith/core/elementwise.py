@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from ..engine import fused
 from ..ops import is_numpy
@@ -54,6 +55,30 @@ class ElementwiseLoss(Loss):
         super().__post_init__()
         # kept, not cached on demand: torch.compile cannot trace the lock of a cached property
         object.__setattr__(self, "_parameters", encoded(self))
+        object.__setattr__(self, "_kernel_from", None)
+
+    def compiled(self) -> Self:
+        """Return an equal loss that computes NumPy arrays of any size by its kernels, small ones too.
+
+        Small arrays normally go through NumPy and never wait for a compiler. For many calls on small batches a kernel
+        is quicker: the first call of each kind compiles it (a second or two, or loads what an earlier process
+        left on disk), the next ones take a few microseconds. Results may differ from NumPy's in the last digits.
+
+        Returns
+        -------
+        Loss
+            Of the same class, equal to this one.
+
+        Examples
+        --------
+        >>> import lossmith as lm
+        >>> loss = lm.Huber(delta=1.5).compiled()
+        >>> loss == lm.Huber(delta=1.5)
+        True
+        """
+        twin = copy.copy(self)
+        object.__setattr__(twin, "_kernel_from", 1)
+        return twin
 
     @property
     def parameters(self) -> tuple[float, ...]:
@@ -145,6 +170,9 @@ class ElementwiseLoss(Loss):
         check(y, self.domain, "y_true", type(self).__name__, nan_allowed=False)
         check(f, self.prediction_domain, "y_pred", type(self).__name__, nan_allowed=True)
 
+    def _by_kernel(self, f: Array) -> bool:
+        return fused.compiles(f, self._kernel_from)  # type: ignore[attr-defined]
+
     @property
     def _label_form(self) -> Form | None:
         """Formulas that are quicker and hold for targets that are 0 or 1, where there are such."""
@@ -159,12 +187,13 @@ class ElementwiseLoss(Loss):
         out: tuple[Array, ...] | None = None,
     ) -> tuple[Array, ...]:
         """Evaluate formulas on NumPy arrays, whose numbers a kernel checks on the way."""
-        if weight is not None or not fused.compiles(f):
+        fast = self._by_kernel(f)
+        if weight is not None or not fast:
             self._check(y, f, weight)
-        labels = self._label_form
-        if not fused.compiles(f):
+        if not fast:
+            labels = self._label_form
             form = self.form if labels is None or not BINARY.holds(y) else labels
-            return fused.evaluate([getattr(form, order) for order in orders], y, f, self.parameters, out)
+            return fused.plain([getattr(form, order) for order in orders], y, f, self.parameters, out)
         for form, limits in self._attempts:
             functions = [getattr(form, order) for order in orders]
             arrays, outside = fused.checked(functions, y, f, self.parameters, out, *limits)
@@ -196,7 +225,7 @@ class ElementwiseLoss(Loss):
     def _reduced(self, y: Array, f: Array, weight: Array | None, reduction: str) -> Array:
         if not is_numpy(f):
             return super()._reduced(y, f, weight, reduction)
-        if reduction == "none" or not fused.compiles(f):
+        if reduction == "none" or not self._by_kernel(f):
             return reduce(self._fill(("value",), y, f, weight)[0], weight, reduction)
         return finished(*self._sum(y, f, weight), f, reduction)
 

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch.autograd import forward_ad
 
-from ..engine import fused
 from ..ops import times
 from .reduce import reduce
 
@@ -150,7 +149,7 @@ class ElementwiseSamples(Samples):
 
     def _in_one_pass(self, rate: float) -> tuple[float, Array]:
         """Return the sum of the weighted values, and rate times the weighted slope."""
-        if fused.compiles(self.f):
+        if self.loss._by_kernel(self.f):
             slope = np.empty(self.f.shape, self.f.dtype)
             return self.loss._sum(self.y, self.f, self.weight, (slope, rate))[0], slope
         value, slope = self._weighted()

@@ -53,9 +53,9 @@ class Total(NamedTuple):
     wrong: int
 
 
-def compiles(f: Array) -> bool:
-    """Tell whether a kernel serves predictions of this size and dtype."""
-    return f.size >= KERNEL_FROM and f.dtype in (np.float32, np.float64) and jit.available()
+def compiles(f: Array, least: int | None = None) -> bool:
+    """Tell whether a kernel serves predictions of this size and dtype, from ``least`` elements on."""
+    return f.size >= (KERNEL_FROM if least is None else least) and f.dtype.char in "fd" and jit.available()
 
 
 def evaluate(
@@ -83,9 +83,22 @@ def evaluate(
     tuple of ndarray
         One array of f's shape and dtype for each formula.
     """
-    if out is None and f.size <= _BLOCK and not compiles(f):
+    if compiles(f):
+        return checked(functions, y, f, parameters, out, _ANYTHING, _ANYTHING)[0]
+    return plain(functions, y, f, parameters, out)
+
+
+def plain(
+    functions: Sequence[Function],
+    y: Array,
+    f: Array,
+    parameters: tuple[float, ...] = (),
+    out: Sequence[Array] | None = None,
+) -> tuple[Array, ...]:
+    """Evaluate in NumPy; arguments as for :func:`evaluate`."""
+    if out is None and f.size <= _BLOCK:
         return _small(functions, y, f, parameters)
-    return checked(functions, y, f, parameters, out, _ANYTHING, _ANYTHING)[0]
+    return _filled(functions, y, f, out, lambda *flat: _run_numpy(parameters, *flat))[0]
 
 
 def checked(
@@ -97,7 +110,7 @@ def checked(
     y_limits: Limits,
     f_limits: Limits,
 ) -> tuple[tuple[Array, ...], int]:
-    """Evaluate, and count on the way the numbers outside their limits; NumPy's path does not count.
+    """Evaluate by a kernel, and count on the way the numbers outside their limits.
 
     Parameters
     ----------
@@ -111,14 +124,16 @@ def checked(
     tuple of tuple of ndarray and int
         The arrays, and how many numbers are outside.
     """
-    fast = compiles(f)
-    targets = tuple(out) if out is not None else tuple(np.empty_like(f, order="C") for _ in functions)
+    return _filled(functions, y, f, out, lambda *flat: _run_kernel((*parameters, y_limits, f_limits), *flat))
+
+
+def _filled(
+    functions: Sequence[Function], y: Array, f: Array, out: Sequence[Array] | None, run: Callable[..., int]
+) -> tuple[tuple[Array, ...], int]:
+    """Run on contiguous arrays of one dimension."""
+    targets = tuple(out) if out is not None else tuple([np.empty_like(f, order="C") for _ in functions])
     flat = [t.reshape(-1) if t.flags.c_contiguous else np.empty(t.size, t.dtype) for t in targets]
-    y_flat, f_flat, outside = _flat(y), _flat(f), 0
-    if fast:
-        outside = _run_kernel(tuple(functions), y_flat, f_flat, flat, (*parameters, y_limits, f_limits))
-    else:
-        _run_numpy(tuple(functions), y_flat, f_flat, flat, parameters)
+    outside = run(tuple(functions), _flat(y), _flat(f), flat)
     for target, filled in zip(targets, flat, strict=True):
         if not target.flags.c_contiguous:
             target[...] = filled.reshape(target.shape)
@@ -161,6 +176,8 @@ def total(
     written = [] if out is None else [out[0].reshape(-1)]
     rest = (*(() if out is None else (out[1],)), *parameters, *limits)
     parts = -(-f.size // _PART)
+    if parts == 1:
+        return Total(*run(*arrays, *written, *rest))
     found: list[Any] = [None] * parts
 
     def work(start: int, stop: int) -> None:
@@ -174,7 +191,7 @@ def total(
 
 
 def _flat(a: Array) -> Array:
-    return np.ascontiguousarray(a).reshape(-1)
+    return a if a.ndim == 1 and a.flags.c_contiguous else np.ascontiguousarray(a).reshape(-1)
 
 
 def _grade(f: Array) -> str:
@@ -190,20 +207,23 @@ def _small(functions: Sequence[Function], y: Array, f: Array, parameters: tuple[
 
 
 def _run_numpy(
-    functions: tuple[Function, ...], y: Array, f: Array, out: list[Array], parameters: tuple[float, ...]
-) -> None:
+    parameters: tuple[float, ...], functions: tuple[Function, ...], y: Array, f: Array, out: list[Array]
+) -> int:
     with np.errstate(all="ignore"):
         for start in range(0, f.size, _BLOCK):
             part = slice(start, start + _BLOCK)
             y_part, f_part = y[part].astype(np.float64), f[part].astype(np.float64)
             for function, target in zip(functions, out, strict=True):
                 target[part] = function(y_part, f_part, *parameters)
+    return 0
 
 
 def _run_kernel(
-    functions: tuple[Function, ...], y: Array, f: Array, out: list[Array], rest: tuple[float | Limits, ...]
+    rest: tuple[float | Limits, ...], functions: tuple[Function, ...], y: Array, f: Array, out: list[Array]
 ) -> int:
     run = jit.kernel(functions, len(rest) - 2, _grade(f))
+    if f.size < 2 * _PER_THREAD:
+        return int(run(y, f, *out, *rest))
     outside: list[int] = []
 
     def work(start: int, stop: int) -> None:
