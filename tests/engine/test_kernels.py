@@ -167,6 +167,19 @@ def _scaled(y: Any, f: Any) -> Any:
     return full_like(f, SCALE) * exp(f - y)
 
 
+@pytest.mark.parametrize("factor", [2.0, 3.0])
+@pytest.mark.usefixtures("kernels")
+def test_an_edited_helper_in_a_closure_is_compiled_anew(factor: float) -> None:
+    scope: dict[str, Any] = {"FACTOR": factor, "__name__": __name__}
+    exec("def times_factor(x):\n    return x * FACTOR\n", scope)
+    helper = scope["times_factor"]
+
+    def through(y: Any, f: Any) -> Any:
+        return helper(f - y)
+
+    np.testing.assert_array_equal(fused.evaluate((through,), np.zeros(3), np.ones(3))[0], np.full(3, factor))
+
+
 @pytest.mark.usefixtures("kernels")
 def test_an_edited_formula_is_compiled_anew() -> None:
     """Same name, same signature, other text or other constant: another kernel."""

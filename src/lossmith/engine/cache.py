@@ -61,7 +61,7 @@ def everything_called(functions: tuple[Function, ...], grade: str) -> Iterator[F
             continue
         seen.add(function)
         yield function
-        named = used(function).values()
+        named = [*used(function).values(), *(cell.cell_contents for cell in function.__closure__ or ())]
         waiting += [value.function if isinstance(value, Compiled) else value for value in named if _has_text(value)]
 
 

@@ -60,7 +60,8 @@ def built(function: Function, grade: str, fastmath: frozenset[str] = CONTRACT) -
 def _translated(function: Function, grade: str, fastmath: frozenset[str], path: str = "") -> Function:
     """Return a copy of a function that names compiled functions instead of words and helpers."""
     code = function.__code__.replace(co_filename=path) if path else function.__code__
-    scope: dict[str, Any] = {"__name__": function.__module__}
+    # A cached kernel is loaded again through its module's name, which must be one.
+    scope: dict[str, Any] = {"__name__": function.__module__ or __name__}
     scope |= {name: _replaced(value, grade, fastmath) for name, value in cache.used(function).items()}
     cells = tuple(types.CellType(_replaced(c.cell_contents, grade, fastmath)) for c in function.__closure__ or ())
     return types.FunctionType(code, scope, function.__name__, function.__defaults__, cells)
