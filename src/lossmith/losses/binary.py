@@ -12,10 +12,11 @@ from ..core.registry import register
 from ..core.traits import About, Traits
 from ..ops import (
     absolute,
+    exp,
     full_like,
     log1p,
     log1p_exp_neg,
-    sigmoid,
+    square,
     times,
     where,
     word,
@@ -41,11 +42,13 @@ class _OnLogits:
 
     @staticmethod
     def slope(y: Array, f: Array) -> Array:
-        return (1.0 - y) * sigmoid(f) - y * sigmoid(-f)
+        q = exp(-absolute(f))
+        return where(f >= 0.0, (1.0 - y) - y * q, (1.0 - y) * q - y) / (1.0 + q)
 
     @staticmethod
     def curvature(y: Array, f: Array) -> Array:
-        return sigmoid(f) * sigmoid(-f)
+        q = exp(-absolute(f))
+        return q / square(1.0 + q)
 
 
 class _OnProbabilities:
