@@ -15,4 +15,4 @@ bin=$venv/bin
 echo "== lint"; "$bin/ruff" check . ; "$bin/ruff" format --check .
 echo "== types"; "$bin/mypy"
 echo "== layering"; "$bin/lint-imports" --no-logo 2>/dev/null || "$bin/lint-imports"
-echo "== tests"; "$bin/python" -m pytest "$@"
+echo "== tests"; "$bin/python" -m pytest -n 2 "$@"
