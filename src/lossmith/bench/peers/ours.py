@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from ...engine.fused import KERNEL_FROM
 from ..families import ELEMENTWISE, HESSIAN, LINEAR, ROWS, VALUE, Work
 from ..record import OURS
 from .contender import Contender, Outcome, outcome
 
 
 def contenders(work: Work) -> list[Contender]:
-    """Return our ways to do a piece of work: with fresh results, and into arrays that are used again.
+    """Return our ways to do a piece of work: with fresh results, into arrays that are used again, and by kernels.
+
+    The last way is for small arrays, which take a kernel only if the user asks for it by ``loss.compiled()``.
 
     Parameters
     ----------
@@ -23,15 +26,26 @@ def contenders(work: Work) -> list[Contender]:
         return _linear(work)
     loss: Any = work.family.loss()
     y, f = work.y, work.f
+    small = work.family.tier == ELEMENTWISE and f.size < KERNEL_FROM
     if work.operation == VALUE:
-        return [Contender(OURS, "", lambda: loss(y, f), outcome)]
-    both = loss.value_gradient_hessian if work.operation == HESSIAN else loss.value_and_gradient
+        quick = loss.compiled() if small else loss
+        ways = [Contender(OURS, "", lambda: loss(y, f), outcome)]
+        return [*ways, Contender(OURS, "compiled()", lambda: quick(y, f), outcome)] if small else ways
+    both = _method(loss, work.operation)
     fresh = Contender(OURS, "", lambda: both(y, f), _read)
     if work.family.tier not in (ELEMENTWISE, ROWS):
         return [fresh]
     # ones: pages that nobody has written to do not exist yet
     out = tuple(np.ones(shape, dtype) for shape, dtype in work.results)
-    return [fresh, Contender(OURS, "out=", lambda: both(y, f, out=out), _read)]
+    ways = [fresh, Contender(OURS, "out=", lambda: both(y, f, out=out), _read)]
+    if small:
+        compiled = _method(loss.compiled(), work.operation)
+        ways.append(Contender(OURS, "compiled()", lambda: compiled(y, f), _read))
+    return ways
+
+
+def _method(loss: Any, operation: str) -> Any:
+    return loss.value_gradient_hessian if operation == HESSIAN else loss.value_and_gradient
 
 
 def _read(result: Any) -> Outcome:
