@@ -1,4 +1,4 @@
-"""Print the largest error of every elementwise loss against the oracle: `python tools/accuracy.py [--dense N] [--only TEXT]`.
+"""Print the largest error of every elementwise loss against the oracle: `python tools/accuracy.py --help`.
 
 The points are those of the tests' catalogue; ``--dense N`` adds N random predictions for each hard target.
 Both ways of evaluation are measured, NumPy and the compiled kernel.
