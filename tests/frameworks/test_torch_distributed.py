@@ -25,7 +25,7 @@ LOSSES = {
 }
 
 WORKER = """
-    import json, sys
+    import json, os, sys
     import torch, torch.distributed as dist
     import lossmith as lm
 
@@ -42,7 +42,8 @@ WORKER = """
     value = criterion(model(data["x"][here]), data["y"][here], weight)
     value.backward()
     torch.save((value.detach(), model.module.weight.grad), f"{folder}/found{rank}.pt")
-    dist.destroy_process_group()
+    dist.barrier()
+    os._exit(0)  # gloo's threads can outlive the interpreter, and then abort it
 """
 
 
