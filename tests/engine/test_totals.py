@@ -166,3 +166,13 @@ def test_compiled_losses_call_no_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TypeError):
         lm.Huber(delta=1.5)([0.0], [1.0])
     assert pickle.loads(pickle.dumps(loss))([0.0], [1.0]) == 0.5
+
+
+def test_soft_labels_may_be_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient takes the place of the predictions, although the formulas for labels were to be tried first."""
+    monkeypatch.setattr(fused, "KERNEL_FROM", 1)
+    y, f, loss = np.r_[np.zeros(200), 0.3], np.linspace(-3, 3, 201), lm.BinaryFocal(gamma=2.0)
+    want = loss.value_and_gradient(y, f)
+    got = loss.value_and_gradient(y, f, out=(np.empty_like(f), f))
+    for one, other in zip(got, want, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -8,6 +8,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, Self
 
+import numpy as np
+
 from ..engine import fused
 from ..ops import is_numpy
 from . import contract, host
@@ -194,7 +196,9 @@ class ElementwiseLoss(Loss):
             labels = self._label_form
             form = self.form if labels is None or not BINARY.holds(y) else labels
             return fused.plain([getattr(form, order) for order in orders], y, f, self.parameters, out)
-        for form, limits in self._attempts:
+        # A second attempt needs what the first one read.
+        overwritten = out is not None and any(np.may_share_memory(a, b) for a in out for b in (y, f))
+        for form, limits in self._attempts[-1:] if overwritten else self._attempts:
             functions = [getattr(form, order) for order in orders]
             arrays, outside = fused.checked(functions, y, f, self.parameters, out, *limits)
             if not outside:

@@ -294,13 +294,6 @@ def _checked_out(out: Any, shape: tuple[int, ...], f: Array) -> tuple[Array, Arr
     return values, gradient
 
 
-def read_only(x: Array) -> Array:
-    """Return a view that nobody may write to: numba compiles a loop once for all arrays, not again for fixed ones."""
-    view = x.view()
-    view.flags.writeable = False
-    return view
-
-
 def whole_numbers(value: Array, argument: str, loss: str) -> Integers:
     """Return integers, also from floats that hold whole numbers.
 

@@ -70,3 +70,10 @@ def compiled(*, grade: str = "double", fastmath: frozenset[str] = frozenset({"co
         return Compiled(function, grade, fastmath)
 
     return decorate
+
+
+def read_only(array: Any) -> Any:
+    """Return a view that nobody may write to: numba compiles a loop once for all arrays, not again for fixed ones."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ..ops import word
 from . import jit, rows_exp, rows_hard, rows_margin, rows_plain, rows_soft
-from .compiled import Compiled, compiled
+from .compiled import Compiled, compiled, read_only
 from .pool import share
 
 Array = npt.NDArray[Any]
@@ -113,7 +113,7 @@ def softmax(
     ([1.386294, 1.386294], [[-0.75, 0.25, 0.25, 0.25], [0.25, 0.25, 0.25, -0.75]])
     """
     hard = y.ndim == 1
-    if hard and (stranger := _first_stranger(_fixed(y), z.shape[1], ignored is not None, ignored or 0)) >= 0:
+    if hard and (stranger := _first_stranger(read_only(y), z.shape[1], ignored is not None, ignored or 0)) >= 0:
         return int(stranger)
     run = _loop(texts, z.dtype.name, hard and smoothing == 0.0, hard, z.shape[1] <= SHORT)
     whole = np.empty((0, z.shape[1]), z.dtype) if slopes is None else slopes
@@ -127,12 +127,12 @@ def softmax(
 
     def work(start: int, stop: int) -> None:
         rows = slice(start, stop)
-        table = tuple(map(_fixed, (z[rows], bits[rows], y[rows])))
+        table = tuple(map(read_only, (z[rows], bits[rows], y[rows])))
         filled = values[rows], whole[rows]
         if hard and smoothing == 0.0:
-            run(*table, *skip, _fixed(weights), _fixed(scales[rows]), ridge, *filled, parameters)
+            run(*table, *skip, read_only(weights), read_only(scales[rows]), ridge, *filled, parameters)
             return
-        mixed = 1.0 - smoothing, smoothing / z.shape[1], _fixed(weights)
+        mixed = 1.0 - smoothing, smoothing / z.shape[1], read_only(weights)
         if (found := run(*table, *mixed, *skip, ridge, *filled, parameters)) >= 0:
             bad.append(start + int(found))
 
@@ -169,17 +169,17 @@ def plain(
         A row whose target or prediction is not what it should be, or -1.
     """
     hard = y.ndim == 1
-    if hard and (stranger := _first_stranger(_fixed(y), p.shape[1], ignored is not None, ignored or 0)) >= 0:
+    if hard and (stranger := _first_stranger(read_only(y), p.shape[1], ignored is not None, ignored or 0)) >= 0:
         return int(stranger)
     run = _plain(texts, p.dtype.name, hard and smoothing == 0.0, hard)
     whole = np.empty((0, p.shape[1]), p.dtype) if slopes is None else slopes
-    weights = _fixed(np.ones(p.shape[1]) if class_weights is None else class_weights)
+    weights = read_only(np.ones(p.shape[1]) if class_weights is None else class_weights)
     settings = 1.0 - smoothing, smoothing / p.shape[1], weights, ignored is not None, ignored or 0
     bad: list[int] = []
 
     def work(start: int, stop: int) -> None:
         part = slice(start, stop)
-        found = run(_fixed(p[part]), _fixed(y[part]), *settings, values[part], whole[part], parameters)
+        found = run(read_only(p[part]), read_only(y[part]), *settings, values[part], whole[part], parameters)
         if found >= 0:
             bad.append(start + int(found))
 
@@ -237,15 +237,15 @@ def rivals(
     int
         The first row whose label is none (then nothing is written), or -1.
     """
-    if (stranger := _first_stranger(_fixed(labels), z.shape[1], False, 0)) >= 0:
+    if (stranger := _first_stranger(read_only(labels), z.shape[1], False, 0)) >= 0:
         return int(stranger)
     run = _rivals(price, rate, z.dtype.name)
     whole = np.empty((0, z.shape[1]), z.dtype) if slopes is None else slopes
-    weights = _fixed(_NONE if class_weights is None else class_weights)
+    weights = read_only(_NONE if class_weights is None else class_weights)
 
     def work(start: int, stop: int) -> None:
         part = slice(start, stop)
-        run(_fixed(z[part]), _fixed(labels[part]), weights, float(margin), values[part], whole[part])
+        run(read_only(z[part]), read_only(labels[part]), weights, float(margin), values[part], whole[part])
 
     share(len(z), work, max(1, _PER_THREAD // z.shape[1]))
     return -1
@@ -257,13 +257,6 @@ def _rivals(price: Function, rate: Function, dtype: str) -> Compiled:
     names = {"price": Compiled(price, grade, _CONTRACT), "rate": Compiled(rate, grade, _CONTRACT)}
     compete = Compiled(word(_completed(rows_margin.compete_row, names)), grade, _LANES)
     return Compiled(_completed(rows_margin.rival_rows, {"compete": compete}), grade, _CONTRACT)
-
-
-def _fixed(array: Array) -> Array:
-    """Return a read-only view: what may and what may not be written would otherwise be compiled twice."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 _first_stranger = compiled()(rows_hard.first_stranger)

@@ -12,9 +12,10 @@ from ..core import contract
 from ..core.domain import EXTENDED_REAL, UNIT, check
 from ..core.parameters import Check, choice, custom, flag, non_negative
 from ..core.registry import register
-from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, read_only, whole_numbers
+from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, whole_numbers
 from ..core.traits import NOT_STATED, About, Traits
 from ..engine import pool
+from ..engine.compiled import read_only
 from ..ops import sigmoid
 from ..ops.arrays import softmax
 from . import segmentation_sweep as tiled

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from ..core import contract
 from ..core.parameters import choice, whole
 from ..core.registry import register
-from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, read_only, whole_numbers
+from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, whole_numbers
 from ..core.traits import NOT_STATED, About, Traits
 from ..engine import pool
+from ..engine.compiled import read_only
 from . import lattice_sweep
 from .lattice import Lattice, log_likelihood, posteriors
 
