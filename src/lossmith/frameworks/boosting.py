@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -276,7 +277,7 @@ def _same(known: Any, given: Any) -> bool:
     return known is given or (known is not None and given is not None and np.array_equal(known, given))
 
 
-class Objective(Callback):
+class Objective(Callback, ABC):
     """Gradient and curvature as a plain callable.
 
     ``objective(raw, dataset)`` as LightGBM's and XGBoost's ``train`` call it, or
@@ -285,9 +286,9 @@ class Objective(Callback):
 
     order: Literal["C", "F"] = "C"
 
+    @abstractmethod
     def rows(self, dataset: Any) -> tuple[Any, Any]:
         """Return labels and weights of a booster's dataset."""
-        raise NotImplementedError
 
     def __call__(self, first: Any, second: Any, sample_weight: Any = None) -> tuple[Array, Array]:
         """Compute gradient and curvature."""
