@@ -184,6 +184,8 @@ def _regression() -> Iterator[Case]:
     for q in (0.5, 0.9, 0.001):
         yield _real(lm.Quantile(q=q), oracle.quantile)
     yield _real(lm.LogCosh(), oracle.log_cosh, 1.0, 0.5)
+    for delta in (1.0, 0.03, 50.0):
+        yield _real(lm.PseudoHuber(delta=delta), oracle.pseudo_huber, delta)
     for c in (4.685, 1.0, 0.3):
         yield _real(lm.Tukey(c=c), oracle.tukey, c, c / 5**0.5)
 

@@ -149,6 +149,12 @@ log_cosh = Truth(
     hessian=lambda y, f: 1 / mp.cosh(f - y) ** 2,
     limits=lambda y, s: (np.inf, s, 0.0),
 )
+pseudo_huber = Truth(
+    value=lambda y, f, d: d**2 * (mp.sqrt(1 + ((f - y) / d) ** 2) - 1),
+    gradient=lambda y, f, d: (f - y) / mp.sqrt(1 + ((f - y) / d) ** 2),
+    hessian=lambda y, f, d: (1 + ((f - y) / d) ** 2) ** mpf(-1.5),
+    limits=lambda y, s, d: (np.inf, s * d, 0.0),
+)
 
 
 def _tukey(r: Any, c: Any) -> Any:

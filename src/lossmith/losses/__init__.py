@@ -12,7 +12,7 @@ from .likelihood import GaussianNLL, NegativeLogLikelihood
 from .margin import Hinge, MultiMargin, SquaredHinge
 from .multiclass import CategoricalCrossEntropy, CategoricalFocal
 from .quantile import Quantile
-from .robust import Huber, LogCosh, Tukey
+from .robust import Huber, LogCosh, PseudoHuber, Tukey
 from .segmentation import Dice
 from .sequence import CTC
 from .squared import MeanAbsoluteError, MeanSquaredError
@@ -38,6 +38,7 @@ __all__ = [
     "NTXent",
     "NegativeLogLikelihood",
     "PoissonNLL",
+    "PseudoHuber",
     "Quantile",
     "SquaredHinge",
     "Triplet",

@@ -71,6 +71,8 @@ def _numeric(name: str, metric: Metric) -> str:
         return f"estimates a quantile, {metric.name} wants the mean (for a quantile: --metric pinball@0.9)"
     if name == "poisson_nll":
         return "needs targets >= 0; this one has negative values"
+    if name == "pseudo_huber":
+        return "lies between Huber's loss and log-cosh, which are considered in its place"
     if name in ("mae", "tukey", "huber", "log_cosh"):
         return "changes what is estimated, and no outliers or heavy tails are seen that would pay for it"
     return _elicits(name, metric)
