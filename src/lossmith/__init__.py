@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
     from .frameworks.catboost import to_catboost
     from .frameworks.lightgbm import to_lightgbm
+    from .frameworks.sklearn import to_sklearn
     from .frameworks.torch import to_torch
     from .frameworks.xgboost import to_xgboost
     from .losses.linear import LinearCrossEntropy
@@ -36,6 +37,7 @@ _LAZY = {
     "verify": "core.verify",
     "to_catboost": "frameworks.catboost",
     "to_lightgbm": "frameworks.lightgbm",
+    "to_sklearn": "frameworks.sklearn",
     "to_torch": "frameworks.torch",
     "to_xgboost": "frameworks.xgboost",
 }
@@ -56,6 +58,7 @@ __all__ = [
     "run",
     "to_catboost",
     "to_lightgbm",
+    "to_sklearn",
     "to_torch",
     "to_xgboost",
     "verify",
