@@ -333,7 +333,7 @@ def test_blas_gets_its_threads_back_from_the_last_user():
     def counts() -> set[int]:
         return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
-    held, before = linear_blas._one_thread(), counts()
+    held, before = linear_blas.one_thread(), counts()
     with held:
         with held:
             assert counts() == {1}

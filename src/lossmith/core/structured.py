@@ -64,10 +64,12 @@ class StructuredLoss(Loss):
     Subclasses say what their targets are (``_parts``), check them (``_checked``) and compute values and
     gradient together (``_value_and_gradient``), or values alone (``_value``) where that is less work; ``separate``
     tells whether value i depends on y_pred[i] only. A kernel is two more methods, ``_cells`` and ``_sweep``.
+    A loss that ``takes_float32`` is given float32 predictions as they are, not to be overwritten.
     """
 
     tier: ClassVar[str] = "structured"
     separate: ClassVar[bool] = False
+    takes_float32: ClassVar[bool] = False
 
     def gradient(self, y_true: Any, y_pred: Any, sample_weight: Any = None, reduction: str = "mean") -> Array:
         """Compute the gradient of the reduced loss by y_pred.
@@ -234,7 +236,8 @@ class StructuredLoss(Loss):
         with np.errstate(all="ignore"):
             if self._worth_compiling(parts, f):
                 return self._by_kernel(parts, f, weight, reduction, _place(f, place) if gradient else None)
-            return self._by_numpy(parts, f.astype(np.float64), weight, reduction, gradient)
+            kept = self.takes_float32 and f.dtype == np.float32
+            return self._by_numpy(parts, f if kept else f.astype(np.float64), weight, reduction, gradient)
 
     def _worth_compiling(self, parts: Targets, f: Array) -> bool:
         return f.dtype in (np.float32, np.float64) and self._cells(parts, f) >= KERNEL_FROM and jit.available()

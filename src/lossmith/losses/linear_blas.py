@@ -60,10 +60,10 @@ def multiply(a: Matrix, b: Matrix, out: Matrix, *, add: bool = False, factor: fl
         ours = (a, b[:, part], out[:, part]) if wide else (a[part], b, out[part])
         _in_blocks(*ours, add, factor)
 
-    if out.shape[wide] < 2 * least or pool.threads() == 1 or not _one_thread():
+    if out.shape[wide] < 2 * least or pool.threads() == 1 or not one_thread():
         work(0, out.shape[wide])
         return
-    with _one_thread():
+    with one_thread():
         pool.share(out.shape[wide], work, least)
 
 
@@ -79,10 +79,11 @@ def lies_well(matrix: Matrix) -> bool:
 def _in_blocks(a: Matrix, b: Matrix, out: Matrix, add: bool, factor: float) -> None:
     for start in range(0, len(out), _ROWS):
         part = slice(start, start + _ROWS)
-        _product(a[part], b, out[part], add, factor)
+        product(a[part], b, out[part], add, factor)
 
 
-def _product(a: Matrix, b: Matrix, out: Matrix, add: bool, factor: float) -> None:
+def product(a: Matrix, b: Matrix, out: Matrix, add: bool, factor: float) -> None:
+    """Do what :func:`multiply` does in one call of BLAS, for callers who share their work themselves."""
     gemm = _gemm(out.dtype.char)
     if gemm is None or not (lies_well(a) and lies_well(b)):
         product = factor * (a @ b)
@@ -151,5 +152,6 @@ class _OneThread:
 
 
 @functools.cache
-def _one_thread() -> _OneThread:
+def one_thread() -> _OneThread:
+    """Return the context in which BLAS starts no threads of its own."""
     return _OneThread()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ...core.parameters import flag, positive
 from ...core.registry import register
 from ...core.structured import Evaluation, Targets
 from ...core.traits import NOT_STATED, About, Traits
-from . import labelled, mirrored
+from . import labelled, mirrored, mirrored_single
 from .classes import Classes, by_class
 from .geometry import Floats, Integers
 from .inputs import Array, EmbeddingLoss, check_embeddings, check_rows, read, stack
@@ -56,6 +56,7 @@ class NTXent(EmbeddingLoss):
     0.239545
     """
 
+    takes_float32: ClassVar[bool] = True
     temperature: float = positive(0.07)
     claims = _CLAIMS
     about = About(
@@ -103,10 +104,16 @@ class NTXent(EmbeddingLoss):
 
     def _evaluate(self, y: Integers, f: Floats, weight: Floats, wanted: bool) -> Evaluation:
         judge = functools.partial(_judge, self.temperature, False)
-        shortcut = functools.partial(mirrored.nt_xent, temperature=self.temperature)
-        return labelled.evaluate(
-            COSINE, y, f, weight, judge, wanted=wanted, shortcut=shortcut if mirrored.serves(self.temperature) else None
-        )
+        shortcut = self._shortcut(weight, f.dtype == np.float32)
+        return labelled.evaluate(COSINE, y, f.astype(np.float64), weight, judge, wanted=wanted, shortcut=shortcut)
+
+    def _shortcut(self, weight: Floats, single: bool) -> labelled.Shortcut | None:
+        """Return the sweep that meets each pair once, where it keeps the digits."""
+        if single and mirrored_single.serves(self.temperature, weight):
+            return functools.partial(mirrored_single.nt_xent, temperature=self.temperature)
+        if mirrored.serves(self.temperature):
+            return functools.partial(mirrored.nt_xent, temperature=self.temperature)
+        return None
 
 
 @register("info_nce", aliases=("infonce", "multiple_negatives_ranking"))
