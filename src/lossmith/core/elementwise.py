@@ -230,7 +230,8 @@ class ElementwiseLoss(Loss):
         if not is_numpy(f):
             return super()._reduced(y, f, weight, reduction)
         if reduction == "none" or not self._by_kernel(f):
-            return reduce(self._fill(("value",), y, f, weight)[0], weight, reduction)
+            (values,) = self._fill(("value",), y, f, weight)
+            return reduce(values, weight, reduction)
         return finished(*self._sum(y, f, weight), f, reduction)
 
     def _values(self, y: Array, f: Array) -> Array:

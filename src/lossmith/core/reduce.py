@@ -40,6 +40,8 @@ def reduce(values: Array, weight: Array | None, reduction: str, measure: Array |
     weighted = values if weight is None else times(weight, values)
     if reduction == "none":
         return weighted
+    if weight is None and measure is None and type(values) is np.ndarray:
+        return finished(np.add.reduce(values, axis=None, dtype=np.float64), values.size, values, reduction)
     xp = namespace(weighted)
     total = _sum(weighted)
     if reduction == "sum":

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import jit
+from .direct import direct
 from .pool import share
 
 Array = npt.NDArray[Any]
@@ -203,7 +204,7 @@ def _small(functions: Sequence[Function], y: Array, f: Array, parameters: tuple[
     wide_y = y if y.dtype is _FLOAT64 else y.astype(np.float64)
     wide_f = f if f.dtype is _FLOAT64 else f.astype(np.float64)
     with np.errstate(all="ignore"):
-        return tuple([np.asarray(function(wide_y, wide_f, *parameters), dtype=f.dtype) for function in functions])
+        return tuple([np.asarray(direct(text)(wide_y, wide_f, *parameters), dtype=f.dtype) for text in functions])
 
 
 def _run_numpy(
@@ -214,7 +215,7 @@ def _run_numpy(
             part = slice(start, start + _BLOCK)
             y_part, f_part = y[part].astype(np.float64), f[part].astype(np.float64)
             for function, target in zip(functions, out, strict=True):
-                target[part] = function(y_part, f_part, *parameters)
+                target[part] = direct(function)(y_part, f_part, *parameters)
     return 0
 
 

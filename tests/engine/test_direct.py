@@ -1,0 +1,57 @@
+"""Formulas with NumPy's own functions behind their words give the numbers of the words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from catalogue import ELEMENTWISE, Case
+from lossmith import ops
+from lossmith.engine import direct
+from lossmith.ops import positive_part, word
+
+
+@pytest.mark.parametrize("case", ELEMENTWISE, ids=lambda case: case.id)
+@pytest.mark.parametrize("order", ["value", "slope", "curvature"])
+def test_the_same_numbers(case: Case, order: str) -> None:
+    y, f = case.points(np.float64)
+    text = getattr(case.loss.form, order)
+    with np.errstate(all="ignore"):
+        want = np.asarray(text(y, f, *case.loss.parameters))
+        got = np.asarray(direct.direct(text)(y, f, *case.loss.parameters))
+    np.testing.assert_array_equal(got, want)
+
+
+def test_no_library_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also inside words that are made of words; words through their module keep asking."""
+
+    @word
+    def bent(x):
+        return positive_part(x) + 1.0
+
+    def formula(y, f):
+        return bent(f) - y
+
+    def by_module(y, f):
+        return ops.exp(f)
+
+    quick = direct.direct(formula)
+    slow = direct.direct(by_module)
+
+    def refuse(*values):
+        raise AssertionError("asked")
+
+    monkeypatch.setattr("lossmith.ops.elementwise.namespace", refuse)
+    assert quick(np.array([1.0]), np.array([2.0])).tolist() == [2.0]
+    for asking in (formula, slow):
+        with pytest.raises(AssertionError, match="asked"):
+            asking(np.array([1.0]), np.array([2.0]))
+
+
+def test_a_wrong_meaning_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def formula(y, f):
+        return positive_part(f)
+
+    monkeypatch.setitem(direct._MEANING, positive_part, lambda x: np.maximum(x, 1e-3))
+    y = f = np.array([-1.0, 2.0])
+    assert not np.array_equal(direct.direct(formula)(y, f), formula(y, f))
