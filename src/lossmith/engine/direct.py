@@ -51,7 +51,8 @@ def direct(function: Function) -> Function:
     if not isinstance(function, types.FunctionType):
         return function
     scope = function.__globals__ | {name: _meaning(value) for name, value in cache.used(function).items()}
-    copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+    cells = tuple(types.CellType(_meaning(cell.cell_contents)) for cell in function.__closure__ or ())
+    copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
 
