@@ -14,6 +14,7 @@ from .losses import *  # noqa: F403
 if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
     from .frameworks.catboost import to_catboost
+    from .frameworks.huggingface import to_huggingface
     from .frameworks.lightgbm import to_lightgbm
     from .frameworks.sklearn import to_sklearn
     from .frameworks.torch import to_torch
@@ -36,6 +37,7 @@ _LAZY = {
     "check_derivatives": "core.verify",
     "verify": "core.verify",
     "to_catboost": "frameworks.catboost",
+    "to_huggingface": "frameworks.huggingface",
     "to_lightgbm": "frameworks.lightgbm",
     "to_sklearn": "frameworks.sklearn",
     "to_torch": "frameworks.torch",
@@ -57,6 +59,7 @@ __all__ = [
     "predict",
     "run",
     "to_catboost",
+    "to_huggingface",
     "to_lightgbm",
     "to_sklearn",
     "to_torch",

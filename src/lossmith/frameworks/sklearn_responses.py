@@ -12,7 +12,7 @@ import numpy as np
 from ..core.domain import SIGNS, UNIT, check
 from ..core.elementwise import ElementwiseLoss
 from ..core.loss import Loss
-from ..losses.compose import WeightedSum
+from ..losses.compose import WeightedSum, parts_of
 
 Array = np.ndarray[Any, Any]
 METHODS = ("predict", "predict_proba", "decision_function")
@@ -197,7 +197,7 @@ def response(loss: Loss, method: str | None, pos_label: Any) -> Response:
     """
     if method is not None and method not in METHODS:
         raise ValueError(f"response_method={method!r} is not accepted; give {', '.join(map(repr, METHODS))}")
-    parts = _parts(loss)
+    parts = parts_of(loss)
     for part in parts:
         if part.tier not in ("elementwise", "row-wise"):
             task = part.traits.task
@@ -207,13 +207,6 @@ def response(loss: Loss, method: str | None, pos_label: Any) -> Response:
     if pos_label is not None and not isinstance(made, TwoClasses):
         raise ValueError(f"pos_label={pos_label!r} has no meaning for {loss!r} on {chosen}; leave it out")
     return made
-
-
-def _parts(loss: Loss) -> tuple[Loss, ...]:
-    """Return the losses of a sum, or the loss itself."""
-    if not isinstance(loss, WeightedSum):
-        return (loss,)
-    return tuple(small for part in loss.losses for small in _parts(part))
 
 
 def _own_method(loss: Loss, parts: tuple[Loss, ...]) -> str:

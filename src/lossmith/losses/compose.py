@@ -179,6 +179,13 @@ class WeightedSum(Loss):
         return self._reduced(y, f, None, "none")
 
 
+def parts_of(loss: Loss) -> tuple[Loss, ...]:
+    """Return the losses of a weighted sum, those of sums inside it too; any other loss is its only part."""
+    if not isinstance(loss, WeightedSum):
+        return (loss,)
+    return tuple(small for part in loss.losses for small in parts_of(part))
+
+
 def _own_gradient(loss: Loss, y_true: Any, y_pred: Any) -> Array:
     return loss.gradient(y_true, y_pred)
 
