@@ -173,20 +173,61 @@ class Objective:
         ndarray, shape (size, size)
             X' diag(share * curvature) X, bordered by the intercept, plus the penalty's part.
         """
-        weight = self.share * curvature
+        matrix = self.gram(self.share * curvature)
+        if self.penalty is not None:
+            d = np.arange(self.X.shape[1])
+            matrix[d, d] += 2.0 * self.penalty.parts[1]
+        return matrix
+
+    def gram(self, weight: Array) -> Array:
+        """Return X' diag(weight) X, bordered by the intercept's column of ones (one output).
+
+        Parameters
+        ----------
+        weight : ndarray, shape (n,)
+            Numbers >= 0.
+
+        Returns
+        -------
+        ndarray, shape (size, size)
+            In Fortran order.
+        """
         used = np.flatnonzero(weight)
         X, w = (self.X, weight) if used.size > 0.5 * weight.size else (self.X[used], weight[used])
         d = X.shape[1]
-        scaled = X.multiply(w[:, None]).tocsr() if _is_sparse(X) else X * w[:, None]
-        product = X.T @ scaled
-        matrix = np.zeros((self.size, self.size))
-        matrix[:d, :d] = product.toarray() if _is_sparse(product) else product
+        matrix = np.zeros((self.size, self.size), order="F")
+        matrix[:d, :d] = (X.T @ X.multiply(w[:, None]).tocsr()).toarray() if _is_sparse(X) else _product(X, w)
         if self.intercept:
             matrix[d, :d] = matrix[:d, d] = np.asarray(X.T @ w)
             matrix[d, d] = w.sum()
-        if self.penalty is not None:
-            matrix[np.arange(d), np.arange(d)] += 2.0 * self.penalty.parts[1]
         return matrix
+
+    def pull(self, slopes: Array) -> Array:
+        """Return the gradient of slopes @ raw by the parameters (one output)."""
+        pulled = np.asarray(self.X.T @ slopes)
+        return np.append(pulled, slopes.sum()) if self.intercept else pulled
+
+    def rows(self, chosen: Any) -> Objective:
+        """Return the objective of some of the samples, with the shares they have."""
+        return replace(self, X=self.X[chosen], y=self.y[chosen], share=self.share[chosen])
+
+
+# Rows of a block of features that is scaled and multiplied while it is in the cache.
+_BLOCK = 1024
+
+
+def _product(X: Array, weight: Array) -> Array:
+    """X' diag(weight) X for weights >= 0, half of it computed, without a second copy of X."""
+    from scipy.linalg.blas import dsyrk
+
+    n, d = X.shape
+    root = np.sqrt(weight)
+    scaled = np.empty((min(_BLOCK, n), d))
+    lower = np.zeros((d, d), order="F")
+    for start in range(0, n, _BLOCK):
+        part = np.multiply(X[start : start + _BLOCK], root[start : start + _BLOCK, None], out=scaled[: n - start])
+        lower = dsyrk(1.0, part.T, beta=1.0, c=lower, lower=1, overwrite_c=1)
+    return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
 
 
 def _is_sparse(X: Any) -> bool:

@@ -26,7 +26,8 @@ class Solution:
     optimality : float
         Largest component of the gradient of the problem that was solved last (of its minimal-norm
         subgradient under an L1 penalty), in units of the largest component at the start or 1, whichever is
-        greater.
+        greater. Of the interior point method that of the dual's residual or the duality gap relative to the
+        objective, whichever is greater: no other coefficients have an objective lower by more than the gap.
     smoothing_error : float
         Bound on what smoothing a loss with kinks can have cost in objective; 0 for smooth losses.
     iterations : int
@@ -34,9 +35,9 @@ class Solution:
     seconds : float
         Wall time.
     history : tuple of float
-        Objective (the smoothed one for losses with kinks) at the start and after each step.
+        Objective (the smoothed one where a loss is smoothed) at the start and after each step.
     method : str
-        "newton", "irls" or "lbfgs", with "smoothing" in front for losses with kinks.
+        "newton", "irls", "lbfgs", "smoothing+lbfgs" or "interior point".
     message : str
         One line for a person; empty if all is well.
     """

@@ -14,10 +14,11 @@ from ..core.loss import Loss
 from .constant import best_constant
 from .curvature import brake, reweighting
 from .descents import Curvature, Descent, Progress, lbfgs, newton
+from .interior import interior
 from .objective import Objective
 from .penalties import Penalty
 from .result import Solution
-from .smoothing import Smoothed, kinks
+from .smoothing import Kink, Smoothed, is_piecewise_linear, kinks
 
 Array = npt.NDArray[np.float64]
 
@@ -45,8 +46,9 @@ def solve(
     """Minimise the mean loss of X @ w + b plus a penalty on w.
 
     Smooth convex losses: Newton with an exact line search up to 500 features, beyond them, for rows of scores
-    and under an L1 penalty L-BFGS. Losses with kinks: the same on a smoothed loss whose width shrinks in
-    stages to 1e-7 of the typical residual, each stage starting from the one before. Losses that are not convex:
+    and under an L1 penalty L-BFGS. Losses of two straight lines (absolute error, quantile, hinge): an interior
+    point method up to 500 features, under any of the penalties, which ends with a duality gap; beyond them L-BFGS
+    on a smoothed loss whose width shrinks in stages to 1e-7 of the typical residual. Losses that are not convex:
     reweighting (each step minimises a parabola above the loss) from the given start, or from the best
     constant; regression losses start from the least absolute error, which is what makes a redescending
     loss find the bulk of the data.
@@ -70,15 +72,16 @@ def solve(
     start : (coefficients, intercept), optional
         Where to start.
     tolerance : float
-        On the largest component of the gradient, relative to that at the start (if greater than 1); for losses with
-        kinks what rounding can do to it is allowed on top.
+        On the largest component of the gradient, relative to that at the start (if greater than 1); for smoothed
+        losses what rounding can do to it is allowed on top. The interior point method also brings the duality gap,
+        relative to the objective, below it.
     max_iterations : int
         Steps over all stages.
     max_seconds : float
         Wall time after which the best iterate so far is returned.
     watch : callable, optional
         ``watch(coefficients, intercept, objective, gradient_norm)`` at the start and after each step, with the largest
-        component of the gradient. Losses with kinks give the smoothed objective.
+        component of the gradient. Smoothed losses give the smoothed objective.
 
     Returns
     -------
@@ -129,18 +132,29 @@ def _start(objective: Objective, start: tuple[Any, Any] | None, progress: Progre
         from ..losses import MeanAbsoluteError
 
         quiet = Progress(1e-4, progress.limit, progress.deadline)
-        theta, _, _ = _smoothed(objective.with_loss(MeanAbsoluteError()), theta, quiet, 1e-4)
+        theta = _descend(objective.with_loss(MeanAbsoluteError()), theta, quiet)[0].theta
     return theta
 
 
 def _descend(objective: Objective, theta: Array, progress: Progress) -> tuple[Descent, str, float]:
     loss = objective.loss
     if loss.tier == "elementwise" and loss.traits.kinks:
-        found, descent, error = _smoothed(objective, theta, progress, _FINEST)
+        lines = _lines(objective)
+        if lines is not None:
+            return interior(objective, lines, theta, progress), "interior point", 0.0
+        found, descent, error = _smoothed(objective, theta, progress)
         if objective.value(found) > objective.value(theta):
             descent = replace(descent, theta=theta)
         return descent, "smoothing+" + _method(objective), error
     return _smooth(objective, theta, progress), _method(objective), 0.0
+
+
+def _lines(objective: Objective) -> Kink | None:
+    """Return the kinks of a loss made of two straight lines, where its normal equations are small enough."""
+    if objective.size > _NEWTON_UP_TO or not is_piecewise_linear(objective.loss):
+        return None
+    found = kinks(objective.loss, objective.y.astype(np.float64))
+    return found[0] if len(found) == 1 else None
 
 
 def _method(objective: Objective) -> str:
@@ -160,8 +174,8 @@ def _smooth(objective: Objective, theta: Array, progress: Progress) -> Descent:
     return newton(objective, theta, steps, brake(loss), progress)
 
 
-def _smoothed(objective: Objective, theta: Array, progress: Progress, finest: float) -> tuple[Array, Descent, float]:
-    """Follow the minimiser while the smoothing shrinks, from the typical distance to ``finest`` of it."""
+def _smoothed(objective: Objective, theta: Array, progress: Progress) -> tuple[Array, Descent, float]:
+    """Follow the minimiser while the smoothing shrinks, from the typical distance from the kinks to 1e-7 of it."""
     loss, y = objective.loss, objective.y.astype(np.float64)
     found = kinks(loss, y)
     raw = objective.raw(theta)
@@ -178,7 +192,7 @@ def _smoothed(objective: Objective, theta: Array, progress: Progress, finest: fl
         else:
             descent = _newton_smoothed(problem, smoothed, theta, progress)
         theta = descent.theta
-        if width <= unit * finest or progress.exhausted() is not None:
+        if width <= unit * _FINEST or progress.exhausted() is not None:
             return theta, descent, smoothed.error
         width *= 0.1
 
