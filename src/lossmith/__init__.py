@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from .frameworks.lightgbm import to_lightgbm
     from .frameworks.sklearn import to_sklearn
     from .frameworks.torch import to_torch
+    from .frameworks.translation.catboost import from_catboost
+    from .frameworks.translation.keras import from_keras
+    from .frameworks.translation.lightgbm import from_lightgbm
+    from .frameworks.translation.optax import from_optax
+    from .frameworks.translation.sklearn import from_sklearn
+    from .frameworks.translation.torch import from_torch
+    from .frameworks.translation.translate import Translation, translate
+    from .frameworks.translation.xgboost import from_xgboost
     from .frameworks.xgboost import to_xgboost
     from .losses.linear import LinearCrossEntropy
     from .optimize.penalties import L1, L2, ElasticNet
@@ -36,12 +44,21 @@ _LAZY = {
     "run": "workflow.run",
     "check_derivatives": "core.verify",
     "verify": "core.verify",
+    "from_catboost": "frameworks.translation.catboost",
+    "from_keras": "frameworks.translation.keras",
+    "from_lightgbm": "frameworks.translation.lightgbm",
+    "from_optax": "frameworks.translation.optax",
+    "from_sklearn": "frameworks.translation.sklearn",
+    "from_torch": "frameworks.translation.torch",
+    "from_xgboost": "frameworks.translation.xgboost",
     "to_catboost": "frameworks.catboost",
     "to_huggingface": "frameworks.huggingface",
     "to_lightgbm": "frameworks.lightgbm",
     "to_sklearn": "frameworks.sklearn",
     "to_torch": "frameworks.torch",
     "to_xgboost": "frameworks.xgboost",
+    "Translation": "frameworks.translation.translate",
+    "translate": "frameworks.translation.translate",
 }
 
 __all__ = [
@@ -50,10 +67,18 @@ __all__ = [
     "ElasticNet",
     "InputError",
     "LinearCrossEntropy",
+    "Translation",
     "__version__",
     "check_derivatives",
     "find",
+    "from_catboost",
     "from_config",
+    "from_keras",
+    "from_lightgbm",
+    "from_optax",
+    "from_sklearn",
+    "from_torch",
+    "from_xgboost",
     "get",
     "plot",
     "predict",
@@ -64,6 +89,7 @@ __all__ = [
     "to_sklearn",
     "to_torch",
     "to_xgboost",
+    "translate",
     "verify",
 ]
 __all__ += _losses.__all__

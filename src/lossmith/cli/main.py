@@ -15,6 +15,7 @@ from . import plot as plot_command
 from . import predict as predict_command
 from . import run as run_command
 from . import show as show_command
+from . import translate as translate_command
 
 # Typer carries its own click since 0.16 and used the package before; both have this ancestry.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -35,6 +36,7 @@ app.command("predict")(predict_command.predict)
 app.command("list")(list_command.list_losses)
 app.command("show")(show_command.show)
 app.command("plot")(plot_command.plot)
+app.command("translate")(translate_command.translate)
 app.command("bench")(bench_command.bench)
 
 

@@ -1,0 +1,1 @@
+"""Losses of other libraries in Lossmith's words and back: a table for each library, read in both directions."""
