@@ -115,9 +115,9 @@ def newton(objective: Objective, theta: Array, curvature: Curvature, brake: Curv
         if brakes is None:
             brakes = _positive(objective.hessian(brake(objective.y, raw, slopes)))
         matrix = objective.hessian(curvature(objective.y, raw, slopes)) + damping * brakes
-        direction = _solve(matrix, brakes, gradient)
+        direction = -factored(matrix, brakes)(gradient)
         change = objective.raw(direction)
-        t = _line_search(objective, theta, raw, direction, change, value, gradient)
+        t = line_search(objective, theta, raw, direction, change, value, gradient)
         if t is None or still == _STILL:
             return Descent(theta, "stalled", optimality)
         theta, raw, before = theta + t * direction, raw + t * change, value
@@ -134,20 +134,22 @@ def _positive(matrix: Array) -> Array:
     return matrix + (1e-6 * level or 1.0) * np.eye(matrix.shape[0])
 
 
-def _solve(matrix: Array, brakes: Array, gradient: Array) -> Array:
-    """Solve for the direction, braking harder while the matrix is numerically singular."""
+def factored(matrix: Array, brakes: Array | None = None) -> Callable[[Array], Array]:
+    """Return a solver for a matrix >= 0, braking harder while it is numerically singular."""
     from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-    factor = 1e-12
+    lift, factor = _positive(matrix) if brakes is None else brakes, 1e-12
     while True:
         try:
-            return np.asarray(-cho_solve(cho_factor(matrix), gradient))
+            found = cho_factor(matrix)
         except LinAlgError:
-            matrix = matrix + factor * brakes
+            matrix = matrix + factor * lift
             factor *= 100.0
+        else:
+            return lambda b: np.asarray(cho_solve(found, b))
 
 
-def _line_search(
+def line_search(
     objective: Objective,
     theta: Array,
     raw: Array,

@@ -93,7 +93,7 @@ class Objective:
             )
         share = _shares(sample_weight, matrix.shape[0])
         objective = cls(loss, matrix, targets, share, penalty, intercept, outputs)
-        loss.value_and_gradient(targets, objective.raw(np.zeros(objective.size)))
+        loss.value_and_gradient(targets, np.zeros(targets.shape if outputs is None else (*targets.shape, outputs)))
         return objective
 
     @property
@@ -120,7 +120,11 @@ class Objective:
 
     def value(self, theta: Array) -> float:
         """Return the objective."""
-        return self.value_and_gradient(theta)[0]
+        values = self.loss.value_and_gradient(self.y, self.raw(theta))[0]
+        return float(self.share @ values) + self._penalty(theta)
+
+    def _penalty(self, theta: Array) -> float:
+        return 0.0 if self.penalty is None else self.penalty.value(self.split(theta)[0])
 
     def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
         """Return the objective and its gradient, of the vector's shape."""
@@ -155,6 +159,34 @@ class Objective:
             value += self.penalty.value(coefficients)
             slope += float(self.penalty.gradient(coefficients) @ along)
         return value, slope
+
+    def ahead(self, theta: Array, raw: Array, direction: Array) -> tuple[float, Array, Array]:
+        """Return objective, gradient and raw scores one whole step ahead (one output), in one pass over the features.
+
+        Parameters
+        ----------
+        theta, raw : ndarray
+            Parameters and their raw scores.
+        direction : ndarray
+            The step.
+        """
+        coefficients, intercept = self.split(direction)
+        loss = self.loss.compiled()
+        there, pulled, total, tail = np.empty_like(raw), np.zeros(self.X.shape[1]), 0.0, 0.0
+        length = max(1, _CACHED // max(self.X.shape[1], 1))
+        for start in range(0, raw.size, length):
+            part = slice(start, start + length)
+            X, share = self.X[part], self.share[part]
+            there[part] = X @ coefficients + (raw[part] + intercept)
+            values, slopes = loss.value_and_gradient(self.y[part], there[part])
+            slopes *= share
+            pulled += X.T @ slopes
+            total += float(share @ values)
+            tail += float(slopes.sum())
+        gradient = np.append(pulled, tail) if self.intercept else pulled
+        if self.penalty is not None:
+            gradient[: pulled.size] += self.penalty.gradient(self.split(theta + direction)[0])
+        return total + self._penalty(theta + direction), gradient, there
 
     @property
     def _tail(self) -> int:
@@ -196,7 +228,8 @@ class Objective:
         X, w = (self.X, weight) if used.size > 0.5 * weight.size else (self.X[used], weight[used])
         d = X.shape[1]
         matrix = np.zeros((self.size, self.size), order="F")
-        matrix[:d, :d] = (X.T @ X.multiply(w[:, None]).tocsr()).toarray() if _is_sparse(X) else _product(X, w)
+        if d:
+            matrix[:d, :d] = (X.T @ X.multiply(w[:, None]).tocsr()).toarray() if _is_sparse(X) else _product(X, w)
         if self.intercept:
             matrix[d, :d] = matrix[:d, d] = np.asarray(X.T @ w)
             matrix[d, d] = w.sum()
@@ -212,8 +245,10 @@ class Objective:
         return replace(self, X=self.X[chosen], y=self.y[chosen], share=self.share[chosen])
 
 
-# Rows of a block of features that is scaled and multiplied while it is in the cache.
+# Rows of a block of features that is scaled and multiplied while it is in the cache, and elements of one that is read
+# twice there.
 _BLOCK = 1024
+_CACHED = 131_072
 
 
 def _product(X: Array, weight: Array) -> Array:

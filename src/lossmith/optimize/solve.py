@@ -18,6 +18,7 @@ from .interior import interior
 from .objective import Objective
 from .penalties import Penalty
 from .result import Solution
+from .sampled import pays, sampled_newton
 from .smoothing import Kink, Smoothed, is_piecewise_linear, kinks
 
 Array = npt.NDArray[np.float64]
@@ -171,7 +172,8 @@ def _smooth(objective: Objective, theta: Array, progress: Progress) -> Descent:
     loss = objective.loss
     exact: Curvature = lambda y, raw, slope: loss.hessian(y, raw)  # noqa: E731
     steps = exact if method == "newton" else reweighting(loss).compute
-    return newton(objective, theta, steps, brake(loss), progress)
+    descend = sampled_newton if method == "newton" and pays(objective) else newton
+    return descend(objective, theta, steps, brake(loss), progress)
 
 
 def _smoothed(objective: Objective, theta: Array, progress: Progress) -> tuple[Array, Descent, float]:
