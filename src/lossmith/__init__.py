@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
     from .frameworks.catboost import to_catboost
     from .frameworks.huggingface import to_huggingface
+    from .frameworks.jax import to_jax
     from .frameworks.lightgbm import to_lightgbm
     from .frameworks.sklearn import to_sklearn
     from .frameworks.torch import to_torch
@@ -53,6 +54,7 @@ _LAZY = {
     "from_xgboost": "frameworks.translation.xgboost",
     "to_catboost": "frameworks.catboost",
     "to_huggingface": "frameworks.huggingface",
+    "to_jax": "frameworks.jax",
     "to_lightgbm": "frameworks.lightgbm",
     "to_sklearn": "frameworks.sklearn",
     "to_torch": "frameworks.torch",
@@ -85,6 +87,7 @@ __all__ = [
     "run",
     "to_catboost",
     "to_huggingface",
+    "to_jax",
     "to_lightgbm",
     "to_sklearn",
     "to_torch",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops import is_numpy, namespace
+from ..ops import full_like, is_numpy, namespace, where
 
 Array = Any
 _CONVERTED = {"pandas", "polars", "pyarrow", "builtins"}
@@ -155,6 +155,33 @@ def weights(value: Any, values_shape: tuple[int, ...], like: Array, *, numbers: 
     xp = namespace(like)
     shape = given + (1,) * (len(values_shape) - len(given))
     return xp.broadcast_to(xp.reshape(array, shape), values_shape)
+
+
+def without_absent(y: Array, f: Array, weight: Array) -> tuple[Array, Array]:
+    """Return targets and predictions that are ordinary numbers wherever the weight is 0.
+
+    A sample that does not count may hold NaN, which would pass from a derivative into those of the samples that do.
+
+    Parameters
+    ----------
+    y, f : array
+        Targets and predictions, one for each weight or rows (..., k).
+    weight : array
+        Weights of the shape of the per-sample values.
+
+    Returns
+    -------
+    tuple of arrays
+        Targets, 1 where the weight is 0 (labels 0), and predictions, there 1/2: all losses are smooth in it.
+    """
+
+    def present(x: Array, ordinary: float) -> Array:
+        absent = weight == 0.0
+        for _ in range(len(x.shape) - len(weight.shape)):
+            absent = absent[..., None]
+        return where(absent, full_like(x, ordinary), x)
+
+    return present(y, 1.0 if "float" in str(y.dtype) else 0), present(f, 0.5)
 
 
 def check_weights(array: Array) -> None:

@@ -238,6 +238,8 @@ class ElementwiseLoss(Loss):
         form, parameters = self.form, self.parameters
         if is_numpy(f):
             return self._fill(("value",), y, f)[0]
+        if host.is_jax(f):
+            return host.jax_chain().elementwise(form, y, f, parameters)
 
         def rise(a: Array, d: Array) -> Array:
             slope, curvature = form.slope(y, a, *parameters), form.curvature(y, a, *parameters)

@@ -7,6 +7,7 @@ Inside a traced program (``jax.jit``, ``tf.function``) the function becomes a ca
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -43,6 +44,19 @@ def torch_structured(loss: Any, parts: Sequence[Array], f: Array, weight: Array 
     from . import torch_structured
 
     return torch_structured.reduced(loss, parts, f, weight, reduction)
+
+
+def is_jax(f: Array) -> bool:
+    """Tell whether f is an array of JAX, or stands for one while JAX traces."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(f, jax.Array)
+
+
+def jax_chain() -> Any:
+    """Return the module that makes formulas functions of JAX."""
+    from . import jax_chain
+
+    return jax_chain
 
 
 def by_kernels(method: Method) -> Method:
@@ -185,15 +199,27 @@ def _from_torch(torch: Any, x: Array) -> Host:
 def _jax(
     function: HostFunction, f: Array, others: Sequence[Array], shapes: Sequence[tuple[int, ...]]
 ) -> tuple[Array, ...]:
-    jax = sys.modules["jax"]
+    jax, dtype, rank = sys.modules["jax"], f.dtype, f.ndim
 
     def numbers(*arrays: Array) -> tuple[Host, ...]:
-        return _cast(function(*map(_native, arrays)), f.dtype)
+        return _cast(function(*map(_native, arrays)), dtype)
 
-    if any(isinstance(a, jax.core.Tracer) for a in (f, *others)):
-        results = tuple(jax.ShapeDtypeStruct(shape, f.dtype) for shape in shapes)
-        found: tuple[Array, ...] = jax.pure_callback(numbers, results, f, *others, vmap_method="sequential")
-        return found
+    def each(*arrays: Array) -> tuple[Host, ...]:
+        """Compute one batch after the other; ``jax.vmap`` puts its axes before those of all arrays."""
+        native = [np.asarray(array) for array in arrays]
+        ahead = native[0].shape[: native[0].ndim - rank]
+        if not ahead:
+            return numbers(*native)
+        found = [numbers(*(array[place] for array in native)) for place in np.ndindex(ahead)]
+        return tuple(np.stack(parts).reshape(ahead + parts[0].shape) for parts in zip(*found, strict=True))
+
+    traced = [array for array in (f, *others) if isinstance(array, jax.core.Tracer)]
+    if traced:
+        results = tuple(jax.ShapeDtypeStruct(shape, dtype) for shape in shapes)
+        found = jax.pure_callback(each, results, f, *others, vmap_method="broadcast_all")
+        # In jax.shard_map results must be known to differ between devices where the arguments do; XLA drops this.
+        either = functools.reduce(operator.or_, [(array != array).any() for array in traced])
+        return tuple(jax.numpy.where(either, result, result) for result in found)
     return tuple(jax.numpy.asarray(r) for r in numbers(f, *others))
 
 

@@ -6,7 +6,8 @@ import dataclasses
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
-from . import host
+from ..ops import is_numpy
+from . import contract, host
 from .parameters import check_fields
 from .reduce import check_reduction, reduce
 from .traits import About, Traits
@@ -110,6 +111,8 @@ class Loss(ABC):
 
     def _reduced(self, y: Any, f: Any, weight: Any, reduction: str) -> Array:
         """Combine the values; the structured tier does it together with the gradient."""
+        if weight is not None and not is_numpy(f):
+            y, f = contract.without_absent(y, f, weight)
         return reduce(self._values(y, f), weight, reduction, self._measure(y, f))
 
     # --- what it says about itself --------------------------------------------------------------------

@@ -309,6 +309,8 @@ class RowWiseLoss(Loss):
         if is_numpy(f):
             return self._compute("value", y, f)
         form, parameters, y = self.form, self.parameters(f), self.coefficients(y, f)
+        if host.is_jax(f):
+            return host.jax_chain().rows(form, y, f, parameters)
 
         def rise(a: Array, d: Array) -> Array:
             half = 0.5 * form.product(y, a, d, *parameters)

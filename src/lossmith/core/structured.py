@@ -181,6 +181,8 @@ class StructuredLoss(Loss):
             return self._run(y, f, weight, reduction, gradient=False)[0]
         if host.is_torch(f):
             return host.torch_structured(self, y, f, weight, reduction)
+        if host.is_jax(f):
+            return host.jax_chain().structured(self, y, f, weight, reduction)
         constant = stop_gradient(f)
         value, gradient = self._run(y, f if constant is None else constant, weight, reduction)
         return attach(f, lambda a: value, lambda a, d: self._total(d * gradient, reduction))
