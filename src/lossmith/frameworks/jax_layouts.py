@@ -6,9 +6,9 @@ Functions compare and hash by their loss, so that equal ones share what JAX has 
 from __future__ import annotations
 
 import functools
-from abc import ABC
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -66,38 +66,26 @@ def weights(where: Array | None, sample_weight: Array | None, like: Array) -> Ar
     return jnp.where(kept, given, jnp.zeros_like(given))
 
 
-@dataclass(frozen=True)
-class ElementwiseFunction(LossFunction):
-    """Of losses that take a number for a number."""
+class SampleFunction(LossFunction, ABC):
+    """Of losses with a value for each sample."""
+
+    rank: ClassVar[int]
 
     def __call__(
         self, predictions: Array, targets: Array, *, where: Array | None = None, sample_weight: Array | None = None
     ) -> Array:
-        """Compute the loss of predictions against targets of the same shape."""
-        return _alone_or_many(self, 0, predictions, targets, where, sample_weight)
+        """Compute the loss of predictions against targets."""
+        f, y = floating(predictions), jnp.asarray(targets)
+        weight = weights(where, sample_weight, f)
+        if f.ndim != self.rank:
+            return self.compute(f, y, weight)
+        # A sample alone, as jax.vmap hands it over, is a batch of one for the time being.
+        found = self.compute(f[None], y[None], None if weight is None else weight[None])
+        return found[0] if found.ndim else found
 
-
-@dataclass(frozen=True)
-class RowFunction(LossFunction):
-    """Of losses on rows, (..., k) against indices (...) or rows (..., k)."""
-
-    def __call__(
-        self, predictions: Array, targets: Array, *, where: Array | None = None, sample_weight: Array | None = None
-    ) -> Array:
-        """Compute the loss of rows of predictions against class indices or target rows."""
-        return _alone_or_many(self, 1, predictions, targets, where, sample_weight)
-
-
-def _alone_or_many(
-    made: LossFunction, rank: int, predictions: Array, targets: Array, where: Array | None, sample_weight: Array | None
-) -> Array:
-    """Compute the loss; a sample alone, of ``rank`` axes, is given an axis for the time being."""
-    f, y = floating(predictions), jnp.asarray(targets)
-    weight = weights(where, sample_weight, f)
-    if f.ndim != rank:
-        return _compiled(made, f, y, weight)
-    found = _compiled(made, f[None], y[None], None if weight is None else weight[None])
-    return found[0] if found.ndim else found
+    @abstractmethod
+    def compute(self, f: Array, y: Array, weight: Array | None) -> Array:
+        """Compute the loss of a batch."""
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -106,16 +94,37 @@ def _compiled(made: LossFunction, f: Array, y: Array, weight: Array | None) -> A
 
 
 @dataclass(frozen=True)
-class DistributionFunction(LossFunction):
+class ElementwiseFunction(SampleFunction):
+    """Of losses that take a number for a number."""
+
+    rank: ClassVar[int] = 0
+
+    def compute(self, f: Array, y: Array, weight: Array | None) -> Array:
+        """Compute the loss of predictions against targets of the same shape."""
+        return _compiled(self, f, y, weight)
+
+
+@dataclass(frozen=True)
+class RowFunction(SampleFunction):
+    """Of losses on rows, (..., k) against indices (...) or rows (..., k)."""
+
+    rank: ClassVar[int] = 1
+
+    def compute(self, f: Array, y: Array, weight: Array | None) -> Array:
+        """Compute the loss of rows of predictions against class indices or target rows."""
+        return _compiled(self, f, y, weight)
+
+
+@dataclass(frozen=True)
+class DistributionFunction(SampleFunction):
     """Of a SciPy distribution's likelihood, which is computed on the host."""
 
-    def __call__(
-        self, predictions: Array, targets: Array, *, where: Array | None = None, sample_weight: Array | None = None
-    ) -> Array:
+    rank: ClassVar[int] = 1
+
+    def compute(self, f: Array, y: Array, weight: Array | None) -> Array:
         """Compute the loss of rows of parameters against numbers."""
-        f, y = floating(predictions), jnp.asarray(targets)
-        weight = weights(where, sample_weight, f)
         if weight is not None:
+            weight = jnp.broadcast_to(weight.reshape(weight.shape + (1,) * (y.ndim - weight.ndim)), y.shape)
             y, f = _as_a_present_one(y, f, weight)
         values = jax_chain.rows(_OnHost(self.loss), y.astype(f.dtype), f, ())
         return reduce(values, weight, self.reduction or "none")

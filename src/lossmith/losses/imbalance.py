@@ -84,8 +84,8 @@ def focal_slope(p: Array, u: Array, surprise: Array, gamma: Any) -> Array:
     rise = height * inner
     slope = rise / p
     left = ((rise - slope * p) - product_rounding(slope, p)) + product_rounding(height, inner)
-    # Beyond 1e290, next to p = 0, the parts of a product would overflow.
-    return -where(absolute(slope) < 1e290, slope + left / p, slope)
+    # Beyond 1e290, next to p = 0, the parts of a product would overflow. (Scaled: float32 cannot hold 1e290.)
+    return -where(absolute(1e-260 * slope) < 1e30, slope + left / p, slope)
 
 
 @word
