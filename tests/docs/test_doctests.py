@@ -26,8 +26,9 @@ MODULES = sorted(
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    if ".torch" in name:
-        pytest.importorskip("torch")
+    for framework in ("torch", "jax"):
+        if f".{framework}" in name:
+            pytest.importorskip(framework)
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
 

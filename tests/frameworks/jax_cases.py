@@ -104,4 +104,5 @@ SMOOTH = tuple(case for case in EVERY if case.tier != "structured")
 STRUCTURED_CASES = tuple(case for case in EVERY if case.tier == "structured")
 # One case of each structured loss and layout.
 SOME_STRUCTURED = tuple({(type(c.loss), np.ndim(c.arguments[1])): c for c in STRUCTURED_CASES}.values())
-SOME = (*SMOOTH[::4], *SOME_STRUCTURED)
+# One case of each other loss.
+SOME = (*{(type(c.loss), c.loss.to_config()["params"].get("inputs")): c for c in SMOOTH}.values(), *SOME_STRUCTURED)

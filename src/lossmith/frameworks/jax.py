@@ -63,12 +63,12 @@ def to_jax(loss: Loss | str, reduction: str | None = None) -> Function:
     >>> import jax
     >>> import jax.numpy as jnp
     >>> import lossmith as lm
-    >>> huber = lm.to_jax(lm.Huber(delta=1.35))
+    >>> huber = lm.to_jax(lm.Huber(delta=1.0))
     >>> predictions, targets = jnp.array([0.5, 3.0]), jnp.zeros(2)
-    >>> huber(predictions, targets).round(4).tolist()
-    [0.125, 3.1387]
-    >>> jax.grad(lambda f: huber(f, targets).mean())(predictions).round(4).tolist()
-    [0.25, 0.675]
+    >>> huber(predictions, targets).tolist()
+    [0.125, 2.5]
+    >>> jax.grad(lambda f: huber(f, targets).mean())(predictions).tolist()
+    [0.25, 0.5]
 
     Class indices and a mask:
 
@@ -80,8 +80,8 @@ def to_jax(loss: Loss | str, reduction: str | None = None) -> Function:
     CTC on logits of 1 sequence, 4 frames and 3 classes:
 
     >>> labels = jnp.array([[1, 2]])
-    >>> lm.to_jax("ctc")(jnp.zeros((1, 4, 3)), None, labels, None).round(4).tolist()
-    [1.6864]
+    >>> round(float(lm.to_jax("ctc")(jnp.zeros((1, 4, 3)), None, labels, None)[0]), 4)
+    1.6864
     """
     made = get(loss) if isinstance(loss, str) else loss
     if not isinstance(made, Loss):

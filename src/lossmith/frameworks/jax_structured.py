@@ -51,8 +51,9 @@ class StructuredFunction(LossFunction, ABC):
         rows = np.arange(len(f) * count).reshape(len(f), count)
         labels, weight = (others[:-1], others[-1:]) if weighted else (others, ())
         y = np.column_stack([*rows, *labels])
-        settings = {"weighted": weighted, "reduction": reduction, "gradient": gradient}
-        value, *slope = self.loss._compute(f.reshape(-1, f.shape[2]), y, *weight, **settings)
+        value, *slope = self.loss._compute(
+            f.reshape(-1, f.shape[2]), y, *weight, weighted=weighted, reduction=reduction, gradient=gradient
+        )
         return value, *(part.reshape(f.shape) for part in slope)
 
 
