@@ -3,7 +3,7 @@
 The loss of a step is sum(w l) / sum(w) over all its small batches in all processes: each batch gives its sum, and the
 step's sum of weights divides it. A mean of the batches' means is another number, since their weights differ.
 
-Needs ``pip install 'lossmith[torch]' accelerate``; ``accelerate launch`` runs it in many processes.
+Needs ``pip install 'lossmith[torch]' accelerate``; ``torchrun`` or ``accelerate launch`` runs it in many processes.
 """
 
 from collections.abc import Iterator
