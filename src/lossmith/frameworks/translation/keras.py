@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.loss import Loss
+from ...core.rowwise import RowWiseLoss
 from ...losses.binary import BinaryCrossEntropy
 from ...losses.counts import PoissonNLL
 from ...losses.divergence import KLDivergence
@@ -31,6 +32,10 @@ _CLIPPED = ("Keras clips probabilities to 1e-7 ... 1 - 1e-7; here they count as 
 _SMOOTHED = "its labels become y (1 - s) + s / 2; smooth them so, soft labels are accepted here"
 _ROWS = ("Keras takes one-hot or soft target rows",)
 _LABELS = ("Keras takes labels 0 ... k-1",)
+_NORMALISED = (
+    "Keras divides rows of probabilities by their sum: gradients by them differ by a constant in each row, which a "
+    "softmax takes out",
+)
 _LAST = "classes lie along the last axis"
 _SIGNS = ("Keras also takes labels 0 and 1; here they are -1 and +1",)
 
@@ -55,7 +60,8 @@ def _on_both(
     **fixed: Any,
 ) -> tuple[Variant, ...]:
     """Return the meanings on logits and on probabilities."""
-    also, clipped = when or {}, (*notes, *_CLIPPED)
+    rows = _NORMALISED if issubclass(loss, RowWiseLoss) else ()
+    also, clipped = when or {}, (*notes, *_CLIPPED, *rows)
     return (
         Variant(loss, {"from_logits": True, **also}, {"inputs": "logits", **fixed}, links, notes=notes),
         Variant(loss, {"from_logits": False, **also}, {"inputs": "probabilities", **fixed}, links, notes=clipped),
@@ -231,5 +237,6 @@ def meaning(loss: Any, parameters: Mapping[str, Any]) -> Meaning:
 
 def _state(loss: Any, entry: Entry) -> dict[str, Any]:
     """Return an object's parameters, as it would save them."""
-    config = loss.get_config()
+    # Some classes leave parameters out of their configuration, so those of their functions are read, too.
+    config = {**loss.get_config(), **vars(loss).get("_fn_kwargs", {})}
     return {name: config[name] for name in entry.parameters if name in config}
