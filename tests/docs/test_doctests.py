@@ -23,12 +23,16 @@ MODULES = sorted(
 )
 
 
+# Packages that are no requirements, by a word in the names of the modules whose examples use them.
+NEEDED = {word: word for word in ("torch", "jax", "keras", "xgboost", "catboost")} | {"huggingface": "torch"}
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for framework in ("torch", "jax"):
-        if f".{framework}" in name:
-            pytest.importorskip(framework)
+    for part, package in NEEDED.items():
+        if f".{part}" in name:
+            pytest.importorskip(package)
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
 
