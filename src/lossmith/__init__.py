@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .frameworks.catboost import to_catboost
     from .frameworks.huggingface import to_huggingface
     from .frameworks.jax import to_jax
+    from .frameworks.keras import register_keras, to_keras
     from .frameworks.lightgbm import to_lightgbm
     from .frameworks.sklearn import to_sklearn
     from .frameworks.torch import to_torch
@@ -55,6 +56,8 @@ _LAZY = {
     "to_catboost": "frameworks.catboost",
     "to_huggingface": "frameworks.huggingface",
     "to_jax": "frameworks.jax",
+    "register_keras": "frameworks.keras",
+    "to_keras": "frameworks.keras",
     "to_lightgbm": "frameworks.lightgbm",
     "to_sklearn": "frameworks.sklearn",
     "to_torch": "frameworks.torch",
@@ -84,10 +87,12 @@ __all__ = [
     "get",
     "plot",
     "predict",
+    "register_keras",
     "run",
     "to_catboost",
     "to_huggingface",
     "to_jax",
+    "to_keras",
     "to_lightgbm",
     "to_sklearn",
     "to_torch",

@@ -117,7 +117,7 @@ class Keras(Library):
         self.keras = pytest.importorskip("keras")
 
     def array(self, values: Any) -> Array:
-        return self.keras.Variable(values, dtype=str(np.asarray(values).dtype))
+        return self.keras.Variable(values, dtype=str(np.asarray(values).dtype), trainable=False)
 
     def back(self, values: Array) -> Any:
         return self.keras.ops.convert_to_numpy(values)

@@ -24,8 +24,11 @@ def as_array(value: Any, argument: str) -> Array:
     if value is None:
         raise TypeError(f"{argument} is None; give an array of numbers")
     if type(value).__module__.partition(".")[0] not in _CONVERTED and not isinstance(value, np.generic):
-        namespace(value)
-        return value
+        library = namespace(value)
+        if not isinstance(library, type):
+            return value
+        adapter: Any = library  # of ours, for TensorFlow or Keras
+        return adapter.settled(value)
     try:
         array = np.asarray(value)
     except ValueError:

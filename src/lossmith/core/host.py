@@ -232,8 +232,22 @@ def _tensorflow(
         return _cast(function(*map(_native, arrays)), f.dtype.as_numpy_dtype)
 
     f = tf.convert_to_tensor(f)
+    _refuse_xla(tf)
     results = tf.numpy_function(numbers, [f, *others], [f.dtype] * len(shapes))
     return tuple(tf.ensure_shape(r, shape) for r, shape in zip(results, shapes, strict=True))
+
+
+def _refuse_xla(tf: Any) -> None:
+    """Raise a TypeError inside ``tf.function(jit_compile=True)``, before XLA says it in its own way."""
+    if tf.executing_eagerly():
+        return
+    from tensorflow.python.ops import control_flow_util
+
+    if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+        raise TypeError(
+            "this loss is computed on the host, which TensorFlow's XLA cannot call; give compile(jit_compile=False) "
+            "or tf.function(jit_compile=False), or choose Keras's JAX backend"
+        )
 
 
 def _keras(

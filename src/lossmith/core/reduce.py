@@ -81,5 +81,7 @@ def _size(values: Array) -> Any:
         return values.size
     count = 1
     for length in values.shape:
+        if length is None:  # known only when TensorFlow's program runs
+            return namespace(values).size(values)
         count = count * length
     return count

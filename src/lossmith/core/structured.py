@@ -198,8 +198,11 @@ class StructuredLoss(Loss):
             "give 'mean' or 'sum' (with sample_weight), or NumPy arrays if only the values are wanted"
         )
 
-    def _shape(self, parts: Targets, f: Array, reduction: str) -> tuple[int, ...]:
-        return (self._count(parts, f),) if reduction == "none" else ()
+    def _shape(self, parts: Targets, f: Array, reduction: str) -> tuple[Any, ...]:
+        if reduction != "none":
+            return ()
+        known = None not in (*f.shape[:1], *parts[0].shape[:1])  # TensorFlow's graphs may not know a length yet
+        return (self._count(parts, f) if known else None,)
 
     def _run(
         self,

@@ -12,7 +12,7 @@ Tensor = Any
 
 
 class KerasNamespace:
-    """The words of the vocabulary on ``KerasTensor`` and ``keras.Variable``."""
+    """The words of the vocabulary on ``KerasTensor``, and on a ``keras.Variable`` before a loss asks for its value."""
 
     __name__ = "keras"
     exp = staticmethod(ops.exp)
@@ -42,6 +42,16 @@ class KerasNamespace:
     def finfo(dtype: Any) -> Any:
         """Return the limits of a floating dtype."""
         return finfo(keras.backend.standardize_dtype(dtype))  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def settled(x: Tensor) -> Tensor:
+        """Return the tensor of Keras's backend that a variable holds; symbolic tensors stay as they are."""
+        return ops.convert_to_tensor(x) if isinstance(x, keras.Variable) else x
+
+    @staticmethod
+    def size(x: Tensor) -> Tensor:
+        """Return the number of elements, in the dtype of x."""
+        return ops.cast(ops.size(x), x.dtype)
 
     @staticmethod
     def full_like(x: Tensor, value: float) -> Tensor:

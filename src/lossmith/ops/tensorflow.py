@@ -63,6 +63,16 @@ class TensorFlowNamespace:
         return tf.fill(tf.shape(x), _as(value, x.dtype))
 
     @staticmethod
+    def settled(x: Tensor) -> Tensor:
+        """Return what to compute on: x itself."""
+        return x
+
+    @staticmethod
+    def size(x: Tensor) -> Tensor:
+        """Return the number of elements, in the dtype of x."""
+        return tf.cast(tf.size(x), x.dtype)
+
+    @staticmethod
     def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
         """Sum over axes."""
         return tf.reduce_sum(x, axis=axis, keepdims=keepdims)

@@ -1,1 +1,0 @@
-"""Parity: every loss in every array library and precision, compared number by number."""
