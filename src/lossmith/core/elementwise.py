@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -281,11 +281,25 @@ class Elementwise(ElementwiseLoss):
 
 
 @dataclasses.dataclass(frozen=True)
+class ByParameters:
+    """A place in ``forms`` where the loss's parameters decide: some of their values have quicker formulas.
+
+    Attributes
+    ----------
+    choose : callable
+        From the loss to its form.
+    """
+
+    choose: Callable[[Any], Form]
+
+
+@dataclasses.dataclass(frozen=True)
 class LinkedElementwise(ElementwiseLoss):
     """An elementwise loss with one form for each kind of prediction: raw scores or mean-scale values.
 
     The form on raw scores is the merged, stable one; the link is said by ``inputs``, never guessed.
-    Subclasses give ``forms`` and ``prediction_domains``, and declare ``inputs`` with :func:`inputs_among`.
+    Subclasses give ``forms`` (or :class:`ByParameters`) and ``prediction_domains``, and declare ``inputs`` with
+    :func:`inputs_among`.
     ``label_forms`` are quicker formulas that hold for targets that are 0 or 1, where there are such.
     """
 
@@ -297,12 +311,16 @@ class LinkedElementwise(ElementwiseLoss):
     @property
     def form(self) -> Form:
         """The form for the declared inputs."""
-        found: Form = self.forms[self.inputs]
+        found: Form = self._chosen(self.forms[self.inputs])
         return found
 
     @property
     def _label_form(self) -> Form | None:
-        return self.label_forms.get(self.inputs)
+        found: Form | None = self._chosen(self.label_forms.get(self.inputs))
+        return found
+
+    def _chosen(self, form: Any) -> Any:
+        return form.choose(self) if isinstance(form, ByParameters) else form
 
     @property
     def prediction_domain(self) -> Domain:

@@ -14,6 +14,7 @@ The coefficients are near-minimax polynomials, computed with 60 digits by ``tool
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,69 @@ def log1p_exp_neg_high(x: Number) -> Number:
 def log1p_exp_neg_low(x: Number) -> Number:
     """What the rounding of log(1 + exp(-|x|)) takes."""
     return softplus_parts(x)[2]
+
+
+def inverse_rest(p: Number, d: Number, d_low: Number) -> Number:
+    """Return what p lacks of 1 / (d + d_low)."""
+    return -p * (product_error(p, d, 1.0) + p * d_low)
+
+
+def fall(x: Number) -> tuple[Number, Number, Number, Number]:
+    """Return exp(-|x|) as (risen + rest) one two, with two powers of 2: results may be subnormal."""
+    # exp(-780) is 0 even if a billion multiplies it before the powers of 2 do.
+    k, r, low = reduced(max(-abs(x), -780.0))
+    bent = r * r * tail(r)
+    head = 1.0 + r
+    rest = ((1.0 - head) + r) + (bent + low * head)
+    risen = head + rest
+    half = k >> 1
+    return risen, (head - risen) + rest, power_of_two(half), power_of_two(k - half)
+
+
+def exp_neg_factors(x: Number) -> tuple[Number, Number]:
+    """Return two numbers whose product is exp(-|x|)."""
+    risen, _, one, two = fall(x)
+    return risen * one, two
+
+
+def logistic_parts(x: Number) -> tuple[Number, Number, Number, Number, Number]:
+    """Return q = exp(-|x|) and 1 / (1 + q), each with what it lacks to 0.2 ulp, and log(1 + q) of q alone to 1.5."""
+    risen, rest, one, two = fall(x)
+    q, q_low = risen * one * two, rest * one * two
+    near = q < 0.41421356237309503
+    f = select(near, q, 0.5 * (q - 1.0))
+    e = select(near, 0.0, 1.0)
+    d, under = 1.0 + q, 2.0 + f
+    # One division serves both quotients: 1 / d gets back the digits it costs, and the logarithm does not need them.
+    both = 1.0 / (d * under)
+    p = both * under
+    s = f * (both * d)
+    z = s * s
+    half_square = 0.5 * f * f
+    small = s * (half_square + z * log_tail(z)) + e * LN2_LOW
+    return q, q_low, p, inverse_rest(p, d, (q - (d - 1.0)) + q_low), e * LN2_HIGH - ((half_square - small) - f)
+
+
+def product_parts(x: Number, x_low: Number, y: Number, y_low: Number) -> tuple[Number, Number]:
+    """Return (x + x_low) (y + y_low) and what it lacks."""
+    product = x * y
+    return product, product_error(x, y, product) + crossed(x, x_low, y, y_low)
+
+
+def crossed(x: Number, x_low: Number, y: Number, y_low: Number) -> Number:
+    """Return x y_low + x_low y."""
+    return x * y_low + x_low * y
+
+
+def root_parts(x: Number, x_low: Number) -> tuple[Number, Number]:
+    """Return the square root of x + x_low and what it lacks."""
+    root = math.sqrt(x)
+    return root, select(x == 0.0, 0.0, 0.5 * (x_low - product_error(root, root, x)) / root)
+
+
+def product_of_sums(x: Number, x_low: Number, y: Number, y_low: Number) -> Number:
+    """Return (x + x_low) (y + y_low); x may be infinite where y_low is 0."""
+    return x * y + (select(y_low == 0.0, 0.0, x * y_low) + x_low * y)
 
 
 def log_in_parts(x: Number) -> tuple[Number, Number]:

@@ -58,7 +58,11 @@ def tanh(x: Number) -> Number:
 
 def log_near(f: Number) -> Number:
     """Return log(1 + f) for 1 + f in [sqrt(1/2), sqrt(2)]; relative error 2^-43."""
-    s = f / (2.0 + f)
+    return log_quotient(f / (2.0 + f))
+
+
+def log_quotient(s: Number) -> Number:
+    """Return log((1 + s) / (1 - s)) for a quotient in [sqrt(1/2), sqrt(2)]; relative error 2^-43."""
     z = s * s
     z2 = z * z
     low = 0.6666666666737868 + 0.3999999879244169 * z
@@ -89,6 +93,17 @@ def log1p_exp_neg(x: Number) -> Number:
     q = exp(-abs(x))
     near = q < 0.41421356237309503
     return select(near, 0.0, _LN2) + log_near(select(near, q, 0.5 * (q - 1.0)))
+
+
+def logistic_parts(x: Number) -> tuple[Number, Number, Number, Number, Number]:
+    """Return q = exp(-|x|), 1 / (1 + q) and log(1 + q); 0 for what they lack."""
+    k, r = reduced(max(-abs(x), -708.0))
+    q = power_of_two(k) * (1.0 + bend(r))
+    near = q < 0.41421356237309503
+    f = select(near, q, 0.5 * (q - 1.0))
+    d, under = 1.0 + q, 2.0 + f
+    both = 1.0 / (d * under)  # one division serves both quotients
+    return q, 0.0, both * under, 0.0, select(near, 0.0, _LN2) + log_quotient(f * (both * d))
 
 
 def power(x: Number, exponent: Number) -> Number:

@@ -35,6 +35,11 @@ _DOUBLE: dict[str, Function] = {
     "exp_neg": simd.exp_neg,
     "log1p_exp_neg_high": simd.log1p_exp_neg_high,
     "log1p_exp_neg_low": simd.log1p_exp_neg_low,
+    "exp_neg_factors": simd.exp_neg_factors,
+    "logistic_parts": simd.logistic_parts,
+    "product_parts": simd.product_parts,
+    "root_parts": simd.root_parts,
+    "product_of_sums": simd.product_of_sums,
 }
 # float64 arithmetic has digits to spare for a float32 result: what rounding takes from a product need not be put back.
 # (What it takes from a difference decides on which side of a kink a residual lies.)
@@ -51,6 +56,11 @@ _SINGLE: dict[str, Function] = {
     "log1p_exp_neg": single.log1p_exp_neg,
     "log1p_exp_neg_high": single.log1p_exp_neg,
     "log1p_exp_neg_low": lambda x: 0.0,
+    "exp_neg_factors": lambda x: (1.0, 0.0),  # nothing underflows that float32 can tell from 0
+    "logistic_parts": single.logistic_parts,
+    "product_parts": lambda x, x_low, y, y_low: (x * y, 0.0),
+    "root_parts": lambda x, x_low: (math.sqrt(x), 0.0),
+    "product_of_sums": lambda x, x_low, y, y_low: x * y,
 }
 GRADES = {"double": {**_COMMON, **_DOUBLE}, "single": {**_COMMON, **_SINGLE}}
 _SCALAR_MODULES = (twofold.__name__, simd.__name__, single.__name__, __name__)

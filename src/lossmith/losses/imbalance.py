@@ -11,48 +11,25 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core.domain import EXTENDED_REAL, UNIT, Domain
-from ..core.elementwise import LinkedElementwise, inputs_among
+from ..core.elementwise import ByParameters, LinkedElementwise, inputs_among
 from ..core.parameters import fraction, non_negative, optional
 from ..core.peaks import peak
 from ..core.registry import register
 from ..core.traits import About, Traits
 from ..ops import (
     absolute,
-    clip,
-    exp_neg,
-    exp_sum,
     full_like,
-    indicator,
     log,
     log1p,
-    log1p_exp_neg_high,
-    log1p_exp_neg_low,
     power,
     product_rounding,
-    rounding,
     times,
     where,
     word,
 )
+from .focal_logits import both_classes, on_logits, on_logits_of_labels
 
 Array = Any
-# Beyond, exp(-|f|) is 0 in any case; products of larger numbers would overflow in float32.
-FAR = 1e9
-
-
-@word
-def scaled_power(x: Array, far: Array, bent: Array, low: Array, a: Any, b: Any) -> Array:
-    """X exp(-a far - b (bent + low)): x times powers of exp(-|f|) and 1 / (1 + exp(-|f|)), whose logarithms are given.
-
-    What rounding takes from the products would be as large in the result as the logarithms are: it is put back
-    to first order. x keeps its digits where the exponential alone underflows.
-    """
-    side, top = a * far, b * bent
-    lost = product_rounding(far, a) + product_rounding(bent, b) + b * low
-    total = -side - top
-    deep = total < -600.0
-    height = exp_sum(total + indicator(deep, far) * 200.0, rounding(-side, top) - lost)
-    return (x * height) * where(deep, full_like(far, 1.3838965267367376e-87), full_like(far, 1.0))  # exp(-200)
 
 
 @word
@@ -99,89 +76,6 @@ def focal_curvature(p: Array, u: Array, surprise: Array, gamma: Any) -> Array:
     # There, where a power of u alone could overflow, p is 1, and 0 times infinity is 0.
     end = times(full_like(u, gamma * (gamma + 1.0)), power(u, gamma - 1.0)) + power(u, gamma)
     return where(gone, end, height * ((2.0 * gamma * p + u) / p / p + bent))
-
-
-@word
-def both_classes(y: Array, one: Array, zero: Array, w1: Any, w0: Any) -> Array:
-    """w1 y one + w0 (1 - y) zero; what rounding takes from the weights of soft labels is put back."""
-    other = 1.0 - y
-    share_1, share_0 = w1 * y, w0 * other
-    main = times(share_1, one) + times(share_0, zero)
-    lost_0 = product_rounding(other, w0) + w0 * ((1.0 - other) - y)
-    lost = times(product_rounding(y, w1), one) + times(lost_0, zero)
-    return where(absolute(main) < float("inf"), main + lost, main)
-
-
-@word
-def class_value(t: Array, gamma: Any) -> Array:
-    """Focal value for the class with logit t.
-
-    With q = exp(-|t|) its chance is 1 / (1 + q) and its surprise log(1 + q) for t > 0, and below q / (1 + q) and
-    |t| + log(1 + q).
-    """
-    far, bent, low = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t)
-    likely = t >= 0.0
-    surprise = where(likely, bent, absolute(t) + bent)
-    return scaled_power(surprise, far, bent, low, where(likely, full_like(t, gamma), 0.0), gamma)
-
-
-@word
-def class_slope(t: Array, gamma: Any) -> Array:
-    """Derivative of the focal value by the logit; always <= 0."""
-    far, bent, low, q = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t), exp_neg(t)
-    likely = t >= 0.0
-    wrong = 1.0 + (gamma * q * (far + bent) + gamma * q * (rounding(far, -bent) + low))
-    steep = where(likely, q + gamma * bent, wrong)
-    return -scaled_power(steep, far, bent, low, where(likely, full_like(t, gamma), 0.0), gamma + 1.0)
-
-
-@word
-def class_curvature(t: Array, gamma: Any) -> Array:
-    """Second derivative of the focal value by the logit; negative for badly wrong predictions."""
-    far, bent, low, q = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t), exp_neg(t)
-    plain, likely = 2.0 * gamma + 1.0, t >= 0.0
-    right = gamma * bent * (gamma - q) + plain * q
-    surprise, grown = far + bent, gamma * q - 1.0
-    lost = product_rounding(surprise, gamma) + gamma * (rounding(far, -bent) + low)
-    wrong = gamma * surprise * grown + plain + lost * grown
-    return scaled_power(
-        where(likely, right, wrong), far, bent, low, where(likely, full_like(t, gamma), 1.0), gamma + 2.0
-    )
-
-
-class _OnLogits:
-    """Focal loss merged with the sigmoid; label 0 is label 1 with the sign of the logit turned."""
-
-    @staticmethod
-    def value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        return both_classes(y, class_value(f, gamma), class_value(-f, gamma), w1, w0)
-
-    @staticmethod
-    def slope(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        return both_classes(y, class_slope(f, gamma), -class_slope(-f, gamma), w1, w0)
-
-    @staticmethod
-    def curvature(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        return both_classes(y, class_curvature(f, gamma), class_curvature(-f, gamma), w1, w0)
-
-
-class _OnLogitsOfLabels:
-    """The same for labels that are 0 or 1, which have one class each."""
-
-    @staticmethod
-    def value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        one = y > 0.5
-        return times(where(one, full_like(f, w1), w0), class_value(where(one, f, -f), gamma))
-
-    @staticmethod
-    def slope(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        one = y > 0.5
-        return times(where(one, full_like(f, w1), -w0), class_slope(where(one, f, -f), gamma))
-
-    @staticmethod
-    def curvature(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
-        one = y > 0.5
-        return times(where(one, full_like(f, w1), w0), class_curvature(where(one, f, -f), gamma))
 
 
 class _OnProbabilities:
@@ -261,8 +155,11 @@ class BinaryFocal(LinkedElementwise):
     gamma: float = non_negative(2.0)
     alpha: float | None = optional(fraction(0.25), _class_weights)
     domain = UNIT
-    forms: ClassVar[Mapping[str, Any]] = {"logits": _OnLogits, "probabilities": _OnProbabilities}
-    label_forms: ClassVar[Mapping[str, Any]] = {"logits": _OnLogitsOfLabels}
+    forms: ClassVar[Mapping[str, Any]] = {
+        "logits": ByParameters(lambda loss: on_logits(loss.gamma)),
+        "probabilities": _OnProbabilities,
+    }
+    label_forms: ClassVar[Mapping[str, Any]] = {"logits": ByParameters(lambda loss: on_logits_of_labels(loss.gamma))}
     prediction_domains: ClassVar[Mapping[str, Domain]] = {"logits": EXTENDED_REAL, "probabilities": UNIT}
     claims = Traits(
         "binary",

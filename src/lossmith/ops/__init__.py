@@ -37,6 +37,7 @@ from .elementwise import (
     word,
     xlogy,
 )
+from .logistic import exp_neg_factors, logistic_parts, product_of_sums, product_parts, root_parts
 from .namespaces import is_numpy, namespace
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "erf",
     "exp",
     "exp_neg",
+    "exp_neg_factors",
     "exp_sum",
     "expm1",
     "full_like",
@@ -58,11 +60,15 @@ __all__ = [
     "log1p_exp_neg_high",
     "log1p_exp_neg_low",
     "log_cosh",
+    "logistic_parts",
     "namespace",
     "positive_part",
     "power",
+    "product_of_sums",
+    "product_parts",
     "product_rounding",
     "room",
+    "root_parts",
     "rounding",
     "sech_squared",
     "sigmoid",

@@ -1,0 +1,250 @@
+"""Binary focal loss on logits: the formulas of one class, and of both with hard or soft labels."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..ops import (
+    absolute,
+    clip,
+    exp_neg,
+    exp_neg_factors,
+    exp_sum,
+    full_like,
+    indicator,
+    log1p_exp_neg_high,
+    log1p_exp_neg_low,
+    logistic_parts,
+    positive_part,
+    product_of_sums,
+    product_parts,
+    product_rounding,
+    root_parts,
+    rounding,
+    times,
+    where,
+    word,
+)
+
+Array = Any
+Formula = Callable[..., Array]
+Pair = tuple[Array, Array]
+# Beyond, exp(-|f|) is 0 in any case; products of larger numbers would overflow in float32.
+FAR = 1e9
+
+
+# --- any gamma ------------------------------------------------------------------------------------------
+
+
+@word
+def scaled_power(x: Array, far: Array, bent: Array, low: Array, a: Any, b: Any) -> Array:
+    """X exp(-a far - b (bent + low)): x times powers of exp(-|f|) and 1 / (1 + exp(-|f|)), whose logarithms are given.
+
+    What rounding takes from the products would be as large in the result as the logarithms are: it is put back
+    to first order. x keeps its digits where the exponential alone underflows.
+    """
+    side, top = a * far, b * bent
+    lost = product_rounding(far, a) + product_rounding(bent, b) + b * low
+    total = -side - top
+    deep = total < -600.0
+    height = exp_sum(total + indicator(deep, far) * 200.0, rounding(-side, top) - lost)
+    return (x * height) * where(deep, full_like(far, 1.3838965267367376e-87), full_like(far, 1.0))  # exp(-200)
+
+
+@word
+def class_value(t: Array, gamma: Any) -> Array:
+    """Focal value for the class with logit t.
+
+    With q = exp(-|t|) its chance is 1 / (1 + q) and its surprise log(1 + q) for t > 0, and below q / (1 + q) and
+    |t| + log(1 + q).
+    """
+    far, bent, low = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t)
+    likely = t >= 0.0
+    surprise = where(likely, bent, absolute(t) + bent)
+    return scaled_power(surprise, far, bent, low, where(likely, full_like(t, gamma), 0.0), gamma)
+
+
+@word
+def class_slope(t: Array, gamma: Any) -> Array:
+    """Derivative of the focal value by the logit; always <= 0."""
+    far, bent, low, q = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t), exp_neg(t)
+    likely = t >= 0.0
+    wrong = 1.0 + (gamma * q * (far + bent) + gamma * q * (rounding(far, -bent) + low))
+    steep = where(likely, q + gamma * bent, wrong)
+    return -scaled_power(steep, far, bent, low, where(likely, full_like(t, gamma), 0.0), gamma + 1.0)
+
+
+@word
+def class_curvature(t: Array, gamma: Any) -> Array:
+    """Second derivative of the focal value by the logit; negative for badly wrong predictions."""
+    far, bent, low, q = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t), exp_neg(t)
+    plain, likely = 2.0 * gamma + 1.0, t >= 0.0
+    right = gamma * bent * (gamma - q) + plain * q
+    surprise, grown = far + bent, gamma * q - 1.0
+    lost = product_rounding(surprise, gamma) + gamma * (rounding(far, -bent) + low)
+    wrong = gamma * surprise * grown + plain + lost * grown
+    return scaled_power(
+        where(likely, right, wrong), far, bent, low, where(likely, full_like(t, gamma), 1.0), gamma + 2.0
+    )
+
+
+# --- gamma a small multiple of 1/2: products and roots instead of logarithms -----------------------------
+
+
+@word
+def shorter(x: Array) -> Array:
+    """|x|, but at most FAR."""
+    return where(absolute(x) < FAR, absolute(x), FAR)
+
+
+def power_parts(twice: int) -> Callable[[Array, Array], Pair]:
+    """Return the word (x, x_low) -> (x + x_low)^(twice / 2), a number and what it lacks."""
+    if twice == 0:
+        return unity_parts
+    if twice == 1:
+        return root_parts
+    if twice == 2:
+        return same_parts
+    below = power_parts(twice - 2)
+
+    @word
+    def raised(x: Array, x_low: Array) -> Pair:
+        rest, rest_low = below(x, x_low)
+        return product_parts(rest, rest_low, x, x_low)
+
+    return raised
+
+
+@word
+def unity_parts(x: Array, x_low: Array) -> Pair:
+    """One, to the last digit."""
+    return full_like(x, 1.0), full_like(x, 0.0)
+
+
+@word
+def same_parts(x: Array, x_low: Array) -> Pair:
+    """X as it is."""
+    return x, x_low
+
+
+@functools.cache
+def by_products(gamma: float) -> tuple[Formula, Formula, Formula]:
+    """Return :func:`class_value` and its derivatives for 2 gamma = 0, 1, 2, ...
+
+    With a = q and b = 1 where t >= 0, and a = 1 and b = q below, p = b / (1 + q) and 1 - p = a / (1 + q).
+    """
+    power = power_parts(round(2.0 * gamma))
+
+    @word
+    def height(q: Array, q_low: Array, r: Array, r_low: Array, likely: Array) -> Pair:
+        """(1 - p)^gamma."""
+        u, u_low = product_parts(where(likely, q, 1.0), where(likely, q_low, full_like(q, 0.0)), r, r_low)
+        return power(u, u_low)
+
+    @word
+    def value(t: Array, gamma: Any) -> Array:
+        q, q_low, r, r_low, bent = logistic_parts(t)
+        high, low = height(q, q_low, r, r_low, t >= 0.0)
+        return product_of_sums(positive_part(-t) + bent, q_low * r, high, low)
+
+    @word
+    def slope(t: Array, gamma: Any) -> Array:
+        q, q_low, r, r_low, bent = logistic_parts(t)
+        likely = t >= 0.0
+        high, low = height(q, q_low, r, r_low, likely)
+        high, low = product_parts(high, low, r, r_low)
+        steep = where(likely, q + gamma * bent, 1.0 + gamma * q * (shorter(t) + bent))
+        return -product_of_sums(steep, where(likely, q_low * (1.0 + gamma * r), full_like(q, 0.0)), high, low)
+
+    @word
+    def curvature(t: Array, gamma: Any) -> Array:
+        q, q_low, r, r_low, bent = logistic_parts(t)
+        plain, likely = 2.0 * gamma + 1.0, t >= 0.0
+        high, low = height(q, q_low, r, r_low, likely)
+        high, low = product_parts(high, low, r, r_low)
+        high, low = product_parts(high, low, r, r_low)
+        right = gamma * bent * (gamma - q) + plain * q
+        wrong = gamma * (shorter(t) + bent) * (gamma * q - 1.0) + plain
+        main = product_of_sums(where(likely, right, q * wrong), q_low * where(likely, plain, wrong), high, low)
+        # There q alone would lose digits to underflow, and the powers are 1.
+        one, two = exp_neg_factors(t)
+        return where(t < -690.0, wrong * one * two, main)
+
+    return value, slope, curvature
+
+
+# --- both classes ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """Value, slope and curvature of a loss, functions of (y, f, gamma, w1, w0)."""
+
+    value: Formula
+    slope: Formula
+    curvature: Formula
+
+
+@word
+def both_classes(y: Array, one: Array, zero: Array, w1: Any, w0: Any) -> Array:
+    """w1 y one + w0 (1 - y) zero; what rounding takes from the weights of soft labels is put back."""
+    other = 1.0 - y
+    share_1, share_0 = w1 * y, w0 * other
+    main = times(share_1, one) + times(share_0, zero)
+    lost_0 = product_rounding(other, w0) + w0 * ((1.0 - other) - y)
+    lost = times(product_rounding(y, w1), one) + times(lost_0, zero)
+    return where(absolute(main) < float("inf"), main + lost, main)
+
+
+def for_soft_labels(value: Formula, slope: Formula, curvature: Formula) -> Formulas:
+    """Return the loss of targets in [0, 1] from the formulas of a class; label 0 is label 1 with the logit turned."""
+
+    def both_values(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        return both_classes(y, value(f, gamma), value(-f, gamma), w1, w0)
+
+    def both_slopes(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        return both_classes(y, slope(f, gamma), -slope(-f, gamma), w1, w0)
+
+    def both_curvatures(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        return both_classes(y, curvature(f, gamma), curvature(-f, gamma), w1, w0)
+
+    return Formulas(both_values, both_slopes, both_curvatures)
+
+
+def for_labels(value: Formula, slope: Formula, curvature: Formula) -> Formulas:
+    """Return the same for targets that are 0 or 1, which have one class each."""
+
+    def its_value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        one = y > 0.5
+        return times(where(one, full_like(f, w1), w0), value(where(one, f, -f), gamma))
+
+    def its_slope(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        one = y > 0.5
+        return times(where(one, full_like(f, w1), -w0), slope(where(one, f, -f), gamma))
+
+    def its_curvature(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        one = y > 0.5
+        return times(where(one, full_like(f, w1), w0), curvature(where(one, f, -f), gamma))
+
+    return Formulas(its_value, its_slope, its_curvature)
+
+
+# Longer products lose more than 4 ulp.
+_BY_PRODUCTS = {0.5 * twice: by_products(0.5 * twice) for twice in range(9)}
+_IN_GENERAL = class_value, class_slope, class_curvature
+_SOFT = {gamma: for_soft_labels(*texts) for gamma, texts in _BY_PRODUCTS.items()}
+_HARD = {gamma: for_labels(*texts) for gamma, texts in _BY_PRODUCTS.items()}
+_SOFT_IN_GENERAL, _HARD_IN_GENERAL = for_soft_labels(*_IN_GENERAL), for_labels(*_IN_GENERAL)
+
+
+def on_logits(gamma: float) -> Formulas:
+    """Return the formulas for a gamma: quick ones where it is a small multiple of 1/2."""
+    return _SOFT.get(gamma, _SOFT_IN_GENERAL)
+
+
+def on_logits_of_labels(gamma: float) -> Formulas:
+    """Return the formulas for a gamma and for targets that are 0 or 1."""
+    return _HARD.get(gamma, _HARD_IN_GENERAL)

@@ -1,0 +1,52 @@
+"""Words for formulas of p = 1 / (1 + exp(-x)): its pieces, and products and roots of them, as sums of two numbers.
+
+A power of p raises the rounding of p to that power, too. Kernels and NumPy (float64) therefore carry what rounding
+takes from each piece in a second, small number. Elsewhere, and where results are float32, the second
+numbers are 0: the texts are the same, and so are their results but for a few roundings.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import logistic_numpy
+from .elementwise import Array, absolute, exp, full_like, log1p, primitive, sqrt
+
+
+def _carried(x: Array) -> bool:
+    return type(x) is np.ndarray and x.dtype == np.float64
+
+
+@primitive
+def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """Q = exp(-|x|) and 1 / (1 + q), each with what it lacks of the exact number, and log(1 + q) of q alone."""
+    if _carried(x):
+        return logistic_numpy.logistic_parts(x)
+    q = exp(-absolute(x))
+    nothing = full_like(x, 0.0)
+    return q, nothing, 1.0 / (1.0 + q), nothing, log1p(q)
+
+
+@primitive
+def product_parts(x: Array, x_low: Array, y: Array, y_low: Array) -> tuple[Array, Array]:
+    """(x + x_low) (y + y_low) as a number and what it lacks; the small numbers are known to few digits only."""
+    return logistic_numpy.product_parts(x, x_low, y, y_low) if _carried(x) else (x * y, full_like(x, 0.0))
+
+
+@primitive
+def root_parts(x: Array, x_low: Array) -> tuple[Array, Array]:
+    """Square root of x + x_low as a number and what it lacks."""
+    return logistic_numpy.root_parts(x, x_low) if _carried(x) else (sqrt(x), full_like(x, 0.0))
+
+
+@primitive
+def product_of_sums(x: Array, x_low: Array, y: Array, y_low: Array) -> Array:
+    """(x + x_low) (y + y_low); x may be infinite where both small numbers are 0."""
+    return logistic_numpy.product_of_sums(x, x_low, y, y_low) if _carried(x) else x * y
+
+
+@primitive
+def exp_neg_factors(x: Array) -> tuple[Array, Array]:
+    """Two numbers whose product is exp(-|x|), for when that underflows and what it is multiplied by is large."""
+    half = exp(-0.5 * absolute(x))
+    return half, half

@@ -1,0 +1,94 @@
+"""Pieces of the logistic function as sums of two numbers, on NumPy and compiled."""
+
+from __future__ import annotations
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from lossmith import ops
+from lossmith.engine.compiled import compiled as compiled_loop
+
+pytest.importorskip("numba")
+
+RNG = np.random.default_rng(0)
+N = 3000
+SMALL = 10.0 ** RNG.uniform(-300, 0, N)
+NORMAL = RNG.normal(size=N)
+ways = pytest.mark.parametrize("way", ["NumPy", "compiled"])
+
+
+@compiled_loop()
+def _logistic_parts(x, q, q_low, p, p_low, bent):
+    for i in range(x.size):
+        q[i], q_low[i], p[i], p_low[i], bent[i] = ops.logistic_parts(x[i])
+
+
+def _in_logistic_parts(x: np.ndarray, way: str) -> tuple[np.ndarray, ...]:
+    if way == "NumPy":
+        return ops.logistic_parts(x)
+    parts = tuple(np.empty_like(x) for _ in range(5))
+    _logistic_parts(x, *parts)
+    return parts
+
+
+def worst_sum_ulp(high: np.ndarray, low: np.ndarray, exact: list[mp.mpf]) -> float:
+    units = [mp.mpf(float(np.spacing(float(abs(c))))) for c in exact]
+    pairs = zip(high, low, exact, units, strict=True)
+    return float(max(abs(mp.mpf(a) + mp.mpf(b) - c) / unit for a, b, c, unit in pairs))
+
+
+@ways
+def test_logistic_in_two_parts(way: str) -> None:
+    x = np.r_[RNG.uniform(-670, 670, N), NORMAL, SMALL, 3.0 * NORMAL, 0.0, 1e308]
+    q, q_low, p, p_low, bent = _in_logistic_parts(x, way)
+    with mp.workprec(250):
+        falls = [mp.exp(-abs(mp.mpf(v))) for v in x]
+        assert worst_sum_ulp(q[:-1], q_low[:-1], falls[:-1]) <= 0.2
+        assert worst_sum_ulp(q[:-1], 0.0 * q_low[:-1], falls[:-1]) > 0.4  # one part alone is not that good
+        assert worst_sum_ulp(p, p_low, [1 / (1 + v) for v in falls]) <= 0.2
+        assert worst_sum_ulp(p, 0.0 * p_low, [1 / (1 + v) for v in falls]) > 0.4
+        logs = [mp.log1p(mp.mpf(v)) if v > 1e-30 else mp.mpf(v) for v in q[:-1]]
+        assert worst_sum_ulp(bent[:-1], 0.0 * bent[:-1], logs) <= 1.5
+    assert (q[-1], q_low[-1], p[-1], p_low[-1], bent[-1]) == (0.0, 0.0, 1.0, 0.0, 0.0)
+
+
+@ways
+def test_logistic_in_two_parts_at_its_ends(way: str) -> None:
+    x = np.array([np.inf, -np.inf, np.nan, 740.0, 746.0])
+    with np.errstate(all="ignore"):
+        q, q_low, p, p_low, bent = _in_logistic_parts(x, way)
+    np.testing.assert_allclose(q, [0.0, 0.0, np.nan, np.exp(-740.0), 0.0], rtol=0, atol=5e-324)
+    np.testing.assert_array_equal(p, [1.0, 1.0, np.nan, 1.0, 1.0])
+    np.testing.assert_allclose(bent, q)
+    np.testing.assert_allclose(q_low + p_low, [0.0, 0.0, np.nan, 0.0, 0.0], rtol=0, atol=1e-16)
+
+
+@compiled_loop()
+def _products_and_roots(x, x_low, y, y_low, product, product_low, root, root_low, total):
+    for i in range(x.size):
+        product[i], product_low[i] = ops.product_parts(x[i], x_low[i], y[i], y_low[i])
+        root[i], root_low[i] = ops.root_parts(x[i], x_low[i])
+        total[i] = ops.product_of_sums(x[i], x_low[i], y[i], y_low[i])
+
+
+@ways
+def test_products_and_roots_in_two_parts(way: str) -> None:
+    x, y = RNG.uniform(0.0, 2.0, N), 10.0 ** RNG.uniform(-30, 30, N)
+    x_low, y_low = (v * RNG.uniform(-1, 1, N) * 2.0**-54 for v in (x, y))
+    if way == "NumPy":
+        found = (
+            *ops.product_parts(x, x_low, y, y_low),
+            *ops.root_parts(x, x_low),
+            ops.product_of_sums(x, x_low, y, y_low),
+        )
+    else:
+        found = tuple(np.empty_like(x) for _ in range(5))
+        _products_and_roots(x, x_low, y, y_low, *found)
+    with mp.workprec(250):
+        left, right = ([mp.mpf(a) + mp.mpf(b) for a, b in zip(*pair, strict=True)] for pair in ((x, x_low), (y, y_low)))
+        products = [a * b for a, b in zip(left, right, strict=True)]
+        assert worst_sum_ulp(found[0], found[1], products) <= 1e-10
+        assert worst_sum_ulp(found[2], found[3], [mp.sqrt(a) for a in left]) <= 1e-10
+        assert worst_sum_ulp(found[4], 0.0 * found[4], products) <= (1.01 if way == "NumPy" else 0.51)
+        assert worst_sum_ulp(found[0], 0.0 * found[1], products) > 0.5
