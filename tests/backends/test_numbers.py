@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lossmith as lm
-from backends.libraries import LIBRARIES, Library, MPArray, Torch
+from backends.libraries import DIFFERENTIATING, LIBRARIES, Keras, Library, MPArray, Torch
 from catalogue import ELEMENTWISE, ROWS, Case, RowCase
 
 EXACT_ROWS = [case for case in ROWS if not case.differences]
@@ -60,6 +60,15 @@ def test_row_wise_numbers(library: Library, case: RowCase) -> None:
     v = np.random.default_rng(0).normal(size=f.shape)
     got = library.back(case.loss.hessian_vector_product(ours, theirs, library.array(v)))
     _same(got, case.loss.hessian_vector_product(y, f, v), "product")
+
+
+@pytest.mark.parametrize("loss", [lm.CategoricalCrossEntropy(), lm.MultiMargin()], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("kind", [*DIFFERENTIATING, Keras], ids=lambda kind: kind.name)
+def test_labels_of_one_byte_name_any_class(kind: type[Library], loss: Any) -> None:
+    """300 classes: counted in uint8, class 261 would be class 5."""
+    library = kind()
+    y, f = np.array([5, 200, 7], np.uint8), np.random.default_rng(0).normal(size=(3, 300))
+    _same(library.back(loss(library.array(y), library.array(f))), np.asarray(loss(y, f)), "mean")
 
 
 def test_results_stay_in_the_library(library: Library) -> None:

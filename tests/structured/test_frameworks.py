@@ -142,6 +142,29 @@ def test_tensorflow(case: Case, traced):
     close(gradient, case.loss.gradient(case.y, case.f))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("spec", ["huber", "dice", "ctc"])
+def test_tensorflow_programs_for_any_number_of_samples(spec: str, reduction: str):
+    tf = pytest.importorskip("tensorflow")
+    loss, rng = lm.get(spec), np.random.default_rng(0)
+    shape = (5, 4, 3) if spec == "ctc" else (5, 4)
+    y = rng.integers(1, 3, (5, 2)) if spec == "ctc" else (rng.random(shape) < 0.5) * 1.0
+    f = rng.random(shape)
+    program = tf.function(
+        lambda y, f: loss(y, f, reduction=reduction),
+        input_signature=[tf.TensorSpec((None, *a.shape[1:]), tf.as_dtype(a.dtype)) for a in (y, f)],
+    )
+    for n in (5, 2):
+        close(program(tf.constant(y[:n]), tf.constant(f[:n])), loss(y[:n], f[:n], reduction=reduction))
+
+
+def test_xla_for_tensorflow_is_refused_by_what_computes_on_the_host():
+    tf = pytest.importorskip("tensorflow")
+    program = tf.function(lambda f: lm.Dice()(tf.ones((2, 3)), f), jit_compile=True)
+    with pytest.raises(TypeError, match=r"on the host, which TensorFlow's XLA cannot call.*jit_compile=False"):
+        program(tf.ones((2, 3)))
+
+
 # --- mixtures ---------------------------------------------------------------------------------------------
 
 

@@ -71,10 +71,17 @@ def read_labels(y: Array, f: Array, loss: str, ignored: int | None = None, *, la
     if not is_numpy(f):
         if is_float(y):
             raise TypeError(f"{loss}: y_true holds floats of shape {tuple(y.shape)}; give whole-number labels")
-        return y
+        return _roomy(y)
     if not (later and y.dtype == np.int64):
         labels(y if ignored is None else np.where(y == ignored, 0, y), f, loss)
     return y.astype(np.int64, copy=False)
+
+
+def _roomy(y: Array) -> Array:
+    """Return labels in integers that hold any class: places counted in bytes would begin again at 256."""
+    narrow = any(kind in str(y.dtype) for kind in ("int8", "int16"))
+    xp = namespace(y)
+    return xp.astype(y, xp.int32) if narrow else y
 
 
 def one_hot_labels(y: Array, f: Array, loss: str) -> Array:

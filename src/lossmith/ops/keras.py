@@ -14,6 +14,7 @@ Tensor = Any
 class KerasNamespace:
     """The words of the vocabulary on ``KerasTensor``, and on a ``keras.Variable`` before a loss asks for its value."""
 
+    int32 = "int32"
     __name__ = "keras"
     exp = staticmethod(ops.exp)
     log = staticmethod(ops.log)

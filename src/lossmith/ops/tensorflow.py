@@ -17,6 +17,7 @@ def _as(value: Any, dtype: Any) -> Tensor:
 class TensorFlowNamespace:
     """The words of the vocabulary on ``tf.Tensor``; everything traces under ``jit_compile=True``."""
 
+    int32 = tf.int32
     __name__ = "tensorflow"
     exp = staticmethod(tf.math.exp)
     log = staticmethod(tf.math.log)
