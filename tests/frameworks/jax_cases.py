@@ -102,7 +102,7 @@ def _all() -> list[JaxCase]:
 EVERY = tuple(_all())
 SMOOTH = tuple(case for case in EVERY if case.tier != "structured")
 STRUCTURED_CASES = tuple(case for case in EVERY if case.tier == "structured")
-# One case of each structured loss and layout.
+# One case of each loss for each kind of inputs or layout.
+SOME_SMOOTH = tuple({(type(c.loss), c.loss.to_config()["params"].get("inputs")): c for c in SMOOTH}.values())
 SOME_STRUCTURED = tuple({(type(c.loss), np.ndim(c.arguments[1])): c for c in STRUCTURED_CASES}.values())
-# One case of each other loss.
-SOME = (*{(type(c.loss), c.loss.to_config()["params"].get("inputs")): c for c in SMOOTH}.values(), *SOME_STRUCTURED)
+SOME = (*SOME_SMOOTH, *SOME_STRUCTURED)

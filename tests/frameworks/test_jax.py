@@ -121,7 +121,7 @@ def test_vmap_over_batches(case: JaxCase) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@some
+@pytest.mark.parametrize("case", SOME[::2], ids=lambda c: c.name)
 def test_half_precision_is_computed_in_single(case: JaxCase, dtype: str) -> None:
     f, *others = case.arguments
     half = jnp.asarray(f).astype(dtype)
