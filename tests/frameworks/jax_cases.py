@@ -85,6 +85,12 @@ def _structured(case: Any) -> JaxCase:
     return JaxCase(case.name, case.loss, y, f, (f, frames, labels, counts), "structured")
 
 
+# Structured cases by their loss; of each kind every third will do, since all go the same way.
+KINDS: dict[type, list[Any]] = {}
+for _case in STRUCTURED:
+    KINDS.setdefault(type(_case.loss), []).append(_case)
+
+
 def _all() -> list[JaxCase]:
     found = []
     for case in CASES:
@@ -96,7 +102,7 @@ def _all() -> list[JaxCase]:
     composed = lm.WeightedSum(("mse", "huber"), (1.0, 0.5))
     y, f = CASES[0].sample(4, seed=20)
     found.append(JaxCase(repr(composed), composed, y, f, (f, y), "composed"))
-    return found + [_structured(case) for case in STRUCTURED]
+    return found + [_structured(case) for kind in KINDS for case in KINDS[kind][::3]]
 
 
 EVERY = tuple(_all())
