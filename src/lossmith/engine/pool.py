@@ -48,6 +48,11 @@ def threads() -> int:
         import numba
     except ImportError:
         return 1
+    try:
+        numba.threading_layer()
+    except ValueError:
+        # Asking get_num_threads() first would start numba's own threads, and with them reset how many torch uses.
+        return int(numba.config.NUMBA_NUM_THREADS)
     return int(numba.get_num_threads())
 
 
