@@ -108,16 +108,29 @@ def started(loss, weight=None):
     return data(target(loss), weight, init_score=np.full(TRAIN, start))
 
 
-def test_each_refitted_leaf_is_the_minimiser_of_its_rows() -> None:
-    """One tree at learning rate 1: every leaf holds the quantile of its rows."""
-    model = lm.to_lightgbm(lm.Quantile(q=0.7)).train({**PARAMS, "eta": 1.0}, data(REAL), 1)
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["unweighted", "weighted"])
+def test_each_refitted_leaf_is_a_quantile_of_its_rows(weight) -> None:
+    """One tree at learning rate 1: between two rows as LightGBM has it; with weights the minimiser of the loss."""
+    model = lm.to_lightgbm(lm.Quantile(q=0.7)).train({**PARAMS, "eta": 1.0}, data(REAL, weight), 1)
     leaf = model.predict(X[:TRAIN], pred_leaf=True).ravel()
-    assert len(np.unique(leaf)) == 12
+    assert len(np.unique(leaf)) > 8
     for number in np.unique(leaf):
-        own = np.sort(REAL[:TRAIN][leaf == number].astype(np.float32))
-        k = 0.7 * own.size
-        middle = own[int(np.ceil(k)) - 1] if k % 1 else 0.5 * (own[int(k) - 1] + own[int(k)])
-        assert model.predict(X[:TRAIN][leaf == number][:1])[0] == pytest.approx(middle, abs=1e-5)
+        rows = np.flatnonzero(leaf == number)
+        own, found = REAL[:TRAIN][rows].astype(np.float32), model.predict(X[rows[:1]])[0]
+        if weight is None:
+            assert found == pytest.approx(np.quantile(own, 0.7), abs=1e-5)
+        else:
+            mean = [lm.Quantile(q=0.7)(own, np.full_like(own, f), weight[:TRAIN][rows]) for f in (found, *own)]
+            assert mean[0] <= min(mean) * (1 + 1e-6)
+
+
+def test_under_the_builtins_rule_the_trees_are_the_builtins() -> None:
+    """From the same start every split is the same; with minimisers in the leaves the first trees differ."""
+    start = {"init_score": np.full(TRAIN, np.median(REAL[:TRAIN]))}
+    own = {**PARAMS, "objective": "quantile", "alpha": 0.9, "boost_from_average": False}
+    theirs = lightgbm.train(own, data(REAL, None, **start), 20)
+    ours = lm.to_lightgbm(lm.Quantile(q=0.9)).train(PARAMS, data(REAL, None, **start), 20)
+    np.testing.assert_allclose(ours.predict(X, raw_score=True), theirs.predict(X, raw_score=True), rtol=1e-6, atol=1e-6)
 
 
 def test_refitted_scores_reach_metrics_callbacks_and_early_stopping() -> None:
@@ -281,31 +294,53 @@ def test_leaves_are_told_from_steps(rows, count) -> None:
     rng = np.random.default_rng(1)
     values, leaf = rng.normal(size=count) * 1e-3, rng.integers(0, count, rows)
     before = rng.normal(size=rows) * 10
-    np.testing.assert_array_equal(leaves_of((before + values[leaf]) - before, values), leaf)
+    after, seen = before + values[leaf], before.copy()
+    np.testing.assert_array_equal(leaves_of(after, seen, values), leaf)
+    np.testing.assert_array_equal(seen, after)
     score_ = before.copy()
     add_leaves(score_, leaf, values)
-    np.testing.assert_array_equal(score_, before + values[leaf])
+    np.testing.assert_array_equal(score_, after)
     if count == 31:  # control: without differences between leaves nobody could tell
-        assert (leaves_of(np.zeros(rows), np.zeros(count)) != leaf).mean() > 0.9
+        assert (leaves_of(before, before.copy(), np.zeros(count)) != leaf).mean() > 0.9
+
+
+@pytest.mark.parametrize("close", [1e-3, 1e-9])
+def test_leaves_next_to_each_other_are_told_apart(close) -> None:
+    """Many ends of leaves in one cell of the table, and cells that hold none."""
+    rng = np.random.default_rng(2)
+    values = np.concatenate([1.0 + close * np.arange(200), [-50.0, 50.0]])
+    leaf = rng.integers(0, values.size, 40_000)
+    np.testing.assert_array_equal(leaves_of(values[leaf], np.zeros(leaf.size), values), leaf)
 
 
 def test_leaves_of_equal_value_are_told_apart_in_training(monkeypatch) -> None:
     """Pinball slopes take two values, so that small leaves often get equal values before they are refitted."""
-    counts = []
+    loss, train = lm.to_lightgbm(lm.Quantile(q=0.9)), {**PARAMS, "num_leaves": 60, "min_data_in_leaf": 3}
+    counts, finished = [], []
     values = LeafRefit.values
+    monkeypatch.setattr(LeafRefit, "values", lambda *given: counts.append(given[-1]) or values(*given))
 
-    def spy(self, score, leaf, count):
-        counts.append((count, len(np.unique(leaf))))
-        return values(self, score, leaf, count)
+    def told_apart() -> float:
+        counts.clear()
+        finished.append(loss.train(train, data(REAL), 8))
+        return sum(counts) / sum(tree["num_leaves"] for tree in finished[-1].dump_model()["tree_info"])
 
-    monkeypatch.setattr(LeafRefit, "values", spy)
-    train = {**PARAMS, "num_leaves": 60, "min_data_in_leaf": 3}
-    lm.to_lightgbm(lm.Quantile(q=0.9)).train(train, data(REAL), 8)
-    assert all(count == seen for count, seen in counts)
-    counts.clear()
+    assert told_apart() > 0.99
     monkeypatch.setattr(lightgbm_refit, "_TELLTALE", 0.0)
-    lm.to_lightgbm(lm.Quantile(q=0.9)).train(train, data(REAL), 8)
-    assert any(count > seen for count, seen in counts)
+    assert told_apart() < 0.99
+
+
+@pytest.mark.parametrize("telltale", [lightgbm_refit._TELLTALE, 0.0])
+def test_what_is_trained_is_what_predicts(monkeypatch, telltale) -> None:
+    """Also where leaves could not be told apart: scores during training are those of the finished model."""
+    monkeypatch.setattr(lightgbm_refit, "_TELLTALE", telltale)
+    seen: dict = {}
+    train, valid = {**PARAMS, "num_leaves": 60, "min_data_in_leaf": 3}, data(REAL)
+    model = lm.to_lightgbm(lm.Quantile(q=0.9)).train(
+        train, valid, 8, valid_sets=[valid], callbacks=[lightgbm.record_evaluation(seen)]
+    )
+    found = score(lm.Quantile(q=0.9), model.predict(X[:TRAIN]), slice(0, TRAIN))
+    assert seen["training"]["quantile"][-1] == pytest.approx(found, rel=1e-6)
 
 
 # --- faults -------------------------------------------------------------------------------------------------

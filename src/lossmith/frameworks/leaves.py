@@ -1,4 +1,4 @@
-"""Leaf values of trees grown for a loss without curvature: the exact minimiser of the loss in each leaf."""
+"""Leaf values of trees grown for a loss without curvature: what minimises the loss in each leaf, or next to it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..engine import jit
 from ..engine.compiled import compiled
 from ..engine.pool import share
 from ..optimize.piecewise import NARROW_FROM, minimise
+from ..optimize.quantiles import group_quantiles
 from ..optimize.smoothing import kinks
 
 Array = np.ndarray[Any, Any]
@@ -21,6 +22,9 @@ _CELLS = 4096
 
 class LeafRefit:
     """Refits leaf values under a loss made of straight lines with one kink (absolute, pinball, hinge).
+
+    Rows of equal weight under the absolute and the pinball loss get LightGBM's rule, the quantile between two rows;
+    all else gets the exact minimiser.
 
     Parameters
     ----------
@@ -43,7 +47,7 @@ class LeafRefit:
         (kink,) = kinks(loss, np.asarray(target, np.float64))
         w = 1.0 if weight is None else np.asarray(weight, np.float64)
         self._place, self._left, self._jump = kink.place, kink.left * w, kink.jump * w
-        self._away = np.empty_like(self._place)
+        self._level = _level(self._left, self._jump)
 
     def values(self, score: Array, leaf: Array, count: int) -> Array:
         """Return what to add to the scores of each leaf's samples.
@@ -60,41 +64,52 @@ class LeafRefit:
         Returns
         -------
         ndarray, shape (count,)
-            Minimisers of the weighted loss, such as a weighted quantile of the residuals.
+            Quantiles of the residuals, or minimisers of the weighted loss.
         """
-        subtract(self._place, score, self._away)
-        return minimise(leaf, self._away, self._left, self._jump, count)
+        if self._level is not None:
+            return group_quantiles(leaf, self._place, score, self._level, count)
+        return minimise(leaf, self._place - score, self._left, self._jump, count)
 
 
-def subtract(x: Array, y: Array, out: Array) -> None:
-    """Fill ``out`` with x - y, on all threads.
+def _level(left: Array, jump: Array) -> float | None:
+    """Return the quantile that minimises a sum of these; None if they are unlike, or flat on one side."""
+    if not (left[0] < 0.0 < left[0] + jump[0] and (left == left[0]).all() and (jump == jump[0]).all()):
+        return None
+    return float(-left[0] / jump[0])
+
+
+def told_apart(values: Array, tolerance: float) -> tuple[Array, Array]:
+    """Return the leaf values that can be told apart, and which of them each leaf has.
 
     Parameters
     ----------
-    x, y, out : ndarray, shape (n,)
-        The operands, and the array to fill; it may be one of them.
+    values : ndarray, shape (count,)
+        Leaf values.
+    tolerance : float
+        Values no further apart are one.
+
+    Examples
+    --------
+    >>> distinct, which = told_apart(np.array([0.3, -0.1, 0.3 + 1e-15]), 1e-14)
+    >>> distinct.tolist(), which.tolist()
+    ([-0.1, 0.3], [1, 0, 1])
     """
-    share(out.size, lambda a, b: np.subtract(x[a:b], y[a:b], out=out[a:b]), _PER_THREAD)
+    order = np.argsort(values)
+    new = np.diff(values[order], prepend=-np.inf) > tolerance
+    which = np.empty(values.size, np.intp)
+    which[order] = np.cumsum(new) - 1
+    return values[order][new], which
 
 
-def copy(x: Array, out: Array) -> None:
-    """Fill ``out`` with x, on all threads.
-
-    Parameters
-    ----------
-    x, out : ndarray, shape (n,)
-        What is copied, and the array to fill.
-    """
-    share(out.size, lambda a, b: np.copyto(out[a:b], x[a:b]), _PER_THREAD)
-
-
-def leaves_of(step: Array, values: Array) -> Array:
-    """Tell samples' leaves from what a tree added to their scores.
+def leaves_of(after: Array, before: Array, values: Array) -> Array:
+    """Tell samples' leaves from what a tree added to their scores, and bring the scores before it up to date.
 
     Parameters
     ----------
-    step : ndarray, shape (n,)
-        Scores after the tree minus scores before.
+    after : ndarray, shape (n,)
+        Scores after the tree.
+    before : ndarray, shape (n,)
+        Scores before the tree; filled with those after it.
     values : ndarray, shape (count,)
         The tree's leaf values.
 
@@ -105,22 +120,25 @@ def leaves_of(step: Array, values: Array) -> Array:
 
     Examples
     --------
-    >>> leaves_of(np.array([0.3, -0.1, 0.1 + 1e-16]), np.array([0.1, 0.3, -0.1])).tolist()
+    >>> leaves_of(np.array([0.3, -0.1, 0.1 + 1e-16]), np.zeros(3), np.array([0.1, 0.3, -0.1])).tolist()
     [1, 2, 0]
     """
     order = np.argsort(values)
     middle = 0.5 * (values[order][1:] + values[order][:-1])
-    leaf = np.empty(step.shape, np.int32)
-    if step.size < NARROW_FROM or not jit.available():
-        leaf[...] = order[np.searchsorted(middle, step)]
+    if after.size < NARROW_FROM or not jit.available():
+        leaf = order[np.searchsorted(middle, after - before)].astype(np.int32)
+        before[...] = after
         return leaf
+    leaf = np.empty(after.shape, np.int32)
     low, high = (float(middle[0]), float(middle[-1])) if middle.size else (0.0, 0.0)
     scale = _CELLS / (high - low) if high > low else 0.0
-    cells = np.arange(_CELLS) / scale + low if scale else np.full(_CELLS, low)
-    before = np.searchsorted(middle, np.nextafter(cells, -np.inf)).astype(np.int32)
+    edges = np.arange(_CELLS + 1) / scale + low if scale else np.full(_CELLS + 1, low)
+    first, last = np.searchsorted(middle, np.nextafter(edges, [[-np.inf], [np.inf]])).astype(np.int32)
     names = order.astype(np.int32)
-    arguments = (step, middle, before, names, low, scale, leaf)
-    share(step.size, lambda start, stop: _look_up(*arguments, start, stop), _PER_THREAD)
+    # Most cells lie within one leaf; where ends of leaves lie in a cell, they are searched from its first.
+    sure = np.where(first[:-1] == last[1:], names[first[:-1]], ~first[:-1])
+    arguments = (after, before, middle, sure, names, low, scale, leaf)
+    share(after.size, lambda start, stop: _look_up(*arguments, start, stop), _PER_THREAD)
     return leaf
 
 
@@ -157,12 +175,15 @@ def _add(score, leaf, values, start, stop):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _look_up(step, middle, before, names, low, scale, leaf, start, stop):  # type: ignore[no-untyped-def]
-    """Start at the cell's first leaf; few cells hold an end between two leaves."""
+def _look_up(after, before, middle, sure, names, low, scale, leaf, start, stop):  # type: ignore[no-untyped-def]
+    """Find each sample's cell, and its leaf where that does not settle it."""
     for i in range(start, stop):
-        x = step[i]
-        cell = int(min(max((x - low) * scale, 0.0), before.size - 1.0))
-        position = before[cell]
-        while position < middle.size and middle[position] < x:
-            position += 1
-        leaf[i] = names[position]
+        x = after[i] - before[i]
+        before[i] = after[i]
+        found = sure[int(min(max((x - low) * scale, 0.0), sure.size - 1.0))]
+        if found < 0:
+            position = ~found
+            while position < middle.size and middle[position] < x:
+                position += 1
+            found = names[position]
+        leaf[i] = found

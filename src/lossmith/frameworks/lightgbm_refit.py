@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 
 from .boosting import Derivatives, Sample
-from .leaves import LeafRefit, add_leaves, copy, leaves_of, subtract
+from .leaves import LeafRefit, add_leaves, leaves_of, told_apart
 
 Array = np.ndarray[Any, Any]
 
 _RATE_NAMES = ("learning_rate", "shrinkage_rate", "eta")
 _DEFAULT_RATE = 0.1
-# Curvatures differ by up to this much from row to row, so that no two leaves have the same value: a row's leaf is told
-# from what a tree added to its score. Small against what a split's gain is known to.
+# Curvatures differ by up to this much from row to row, so that hardly two leaves have the same value: a row's leaf is
+# told from what a tree added to its score. Small against what a split's gain is known to.
 _TELLTALE = 2.0**-13
+# What rounding may do to a step of a score, relative to the score.
+_ROUNDING = 2.0**-49
 
 
 class Refitting:
@@ -95,10 +97,11 @@ class Refitting:
             return
         self._grown = self._booster.current_iteration()
         number, own = self._grown - 1, self._scores[id(self._train_set)]
-        self._old = self._leaf_values(number)
-        leaf = own.step(self._training_scores(), self._old)
+        raw = self._training_scores()
+        self._old, which = told_apart(self._leaf_values(number), _ROUNDING * float(np.abs(raw[::64]).max()))
+        leaf = own.step(raw, self._old)
         self._new = self._rate * self._refit.values(own.score, leaf, self._old.size)
-        for i, value in enumerate(self._new):
+        for i, value in enumerate(self._new[which]):
             self._booster.set_leaf_output(number, i, float(value))
         own.move(leaf, self._new, self._grown)
 
@@ -127,14 +130,11 @@ class _Scores:
     """Scores of some rows: LightGBM's, and those with refitted leaves."""
 
     def __init__(self, raw: Array) -> None:
-        self._raw, self._step, self.score, self._grown = raw, np.empty_like(raw), raw.copy(), -1
+        self._raw, self.score, self._grown = raw, raw.copy(), -1
 
     def step(self, raw: Array, values: Array) -> Array:
         """Return the leaf of each row from LightGBM's new scores, and remember those."""
-        subtract(raw, self._raw, self._step)
-        # A copy: LightGBM fills its own array again after the next tree.
-        copy(raw, self._raw)
-        return leaves_of(self._step, values)
+        return leaves_of(raw, self._raw, values)
 
     def move(self, leaf: Array, values: Array, grown: int) -> None:
         """Add refitted leaf values."""

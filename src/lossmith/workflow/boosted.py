@@ -322,7 +322,7 @@ class _Rounds:
                 self.X, pred_leaf=True, start_iteration=last, num_iteration=1, num_threads=self.threads
             )
         ).reshape(-1)
-        values = self.rate * refit.values(self.score, leaf.astype(np.intp), int(leaf.max()) + 1)
+        values = self.rate * refit.values(self.score, leaf.astype(np.int32), int(leaf.max()) + 1)
         for number, value in enumerate(values):
             self.booster.set_leaf_output(last, number, float(value))
         add_leaves(self.score, leaf, values)
