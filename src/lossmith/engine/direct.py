@@ -28,6 +28,7 @@ _MEANING: dict[Function, Function] = {
     ops.sqrt: np.sqrt,
     ops.absolute: np.absolute,
     ops.where: np.where,
+    ops.constant_rounding: lambda x, value: 0.0,
     ops.square: np.square,
     ops.positive_part: lambda x: np.maximum(x, 0.0),
     ops.clip: lambda x, low, high: np.minimum(np.maximum(x, low), high),

@@ -19,6 +19,7 @@ _COMMON: dict[str, Function] = {
     "absolute": lambda x: abs(x),
     "where": twofold.select,
     "full_like": lambda x, value: float(value),
+    "constant_rounding": lambda x, value: 0.0,  # scalars are float64
 }
 _DOUBLE: dict[str, Function] = {
     "exp": simd.exp,

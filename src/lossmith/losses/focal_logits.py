@@ -46,7 +46,8 @@ def scaled_power(x: Array, far: Array, bent: Array, low: Array, a: Any, b: Any) 
     What rounding takes from the products would be as large in the result as the logarithms are: it is put back
     to first order. x keeps its digits where the exponential alone underflows.
     """
-    side, top = a * far, b * bent
+    # Both are >= 0. Of an absolute value no compiler makes a fused sum, in which the rounding would not have happened.
+    side, top = absolute(a * far), absolute(b * bent)
     lost = product_rounding(far, a) + product_rounding(bent, b) + b * low
     total = -side - top
     deep = total < -600.0

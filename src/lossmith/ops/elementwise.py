@@ -23,6 +23,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 PRIMITIVES: list[Callable[..., Any]] = []
 DERIVED: list[Callable[..., Any]] = []
 LOG2 = math.log(2.0)
+_LARGEST_SINGLE = float(np.finfo(np.float32).max)
+# Libraries whose float32 expm1 errs by 4 ulp next to 0.
+_ROUGH = ("jax.numpy", "TensorFlowNamespace")
+# Multipliers that cut a number in two halves: of float64, of float32, and of a float64 of which 12 bits stay.
+_HALVE, _HALVE_SINGLE, _HALVE_FOR_SINGLE = 2.0**27 + 1.0, 2.0**12 + 1.0, 2.0**41 + 1.0
 
 
 def primitive(function: F) -> F:
@@ -64,13 +69,29 @@ def log1p(x: Array) -> Array:
 @primitive
 def expm1(x: Array) -> Array:
     """exp(x) - 1, accurate near 0."""
-    return namespace(x).expm1(x)
+    xp = namespace(x)
+    if xp.__name__ not in _ROUGH or not _single(x):
+        return xp.expm1(x)
+    near = xp.where(xp.abs(x) < 0.5, x, full_like(x, 0.0))
+    return xp.where(xp.abs(x) < 0.5, _expm1_series(near), xp.expm1(x))
+
+
+def _expm1_series(x: Array) -> Array:
+    """exp(x) - 1 for |x| < 1/2 in float32, by nine terms."""
+    tail = full_like(x, 1.0 / 362880.0)
+    for factorial in (40320.0, 5040.0, 720.0, 120.0, 24.0, 6.0, 2.0):
+        tail = tail * x + 1.0 / factorial
+    return x + x * x * tail
 
 
 @primitive
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent."""
-    return namespace(x).tanh(x)
+    xp = namespace(x)
+    if xp.__name__ != "jax.numpy":
+        return xp.tanh(x)
+    grown = expm1(-2.0 * xp.abs(x))  # XLA's own errs by 6 ulp in float64
+    return xp.copysign(grown / (2.0 + grown), x)
 
 
 @primitive
@@ -126,6 +147,17 @@ def log1p_exp_neg_low(x: Array) -> Array:
         return full_like(x, 0.0)
     _, high, low = softplus_parts(x)
     return (high - log1p_exp_neg_high(x)) + low
+
+
+@primitive
+def constant_rounding(x: Array, value: float) -> Array:
+    """What the dtype of x takes from a plain number: float32 turns 0.1 into 0.1 + 1.5e-9; 0 in float64."""
+    return full_like(x, value - float(np.float32(value)) if _single(x) else 0.0)
+
+
+def _single(x: Array) -> bool:
+    """Tell whether an array holds float32 numbers."""
+    return float(namespace(x).finfo(x.dtype).max) == _LARGEST_SINGLE
 
 
 # --- derived words ------------------------------------------------------------------------------------
@@ -215,12 +247,12 @@ def sigmoid(x: Array) -> Array:
 def log_cosh(x: Array) -> Array:
     """log(cosh(x)), accurate to a few ulp from 0 to overflow.
 
-    With t = 1 - exp(-2|x|), of which tanh is made too: below 1 it is log1p(sinh(x)^2) / 2 with sinh(x)^2 =
+    With t = 1 - exp(-2|x|), of which tanh is made too: below 3/4 it is log1p(sinh(x)^2) / 2 with sinh(x)^2 =
     t^2 / (4 (1 - t)), which does not cancel; above, |x| - log 2 + log1p(1 - t).
     """
     a = absolute(x)
     t = -expm1(-2.0 * a)
-    small = a < 1.0
+    small = a < 0.75
     q = 1.0 - t
     bent = log1p(where(small, 0.25 * t * t / where(small, q, 1.0), q))
     return where(small, 0.5 * bent, (a - LOG2) + bent)
@@ -240,22 +272,30 @@ def rounding(f: Array, y: Array) -> Array:
 
 @word
 def product_rounding(x: Array, factor: Any) -> Array:
-    """What rounding takes from x * factor, by Dekker's splitting (float64; about 0 in narrower dtypes)."""
+    """What rounding takes from x * factor, by Dekker's splitting; in float32 also what it takes from a plain factor.
+
+    Kernels, which have instructions for it, do not compile this text.
+    """
     product = x * factor
-    split = 134217729.0 * x
-    x_high = split - (split - x)
-    x_low = x - x_high
-    split_factor = 134217729.0 * factor
-    high = split_factor - (split_factor - factor)
-    low = factor - high
+    single = _single(product)
+    ours = _HALVE_SINGLE if single else _HALVE
+    x_high, x_low = _halves(x, ours)
+    high, low = _halves(factor, _HALVE_FOR_SINGLE if single and type(factor) is float else ours)
     return ((x_high * high - product) + x_high * low + x_low * high) + x_low * low
+
+
+def _halves(x: Any, multiplier: float) -> tuple[Any, Any]:
+    """Return two numbers of half as many digits with the sum x."""
+    split = multiplier * x
+    high = split - (split - x)
+    return high, x - high
 
 
 @word
 def room(f: Array, y: Array, edge: Any) -> Array:
     """Edge - abs(f - y) to a rounding of its own size, although f - y has been rounded; negative beyond."""
     r = f - y
-    return (edge - absolute(r)) - sign(r) * rounding(f, y)
+    return (edge - absolute(r)) - (sign(r) * rounding(f, y) - constant_rounding(f, edge))
 
 
 @word
