@@ -58,6 +58,8 @@ class Family:
         How many times the usual tolerance is allowed: CTC in torch sums hundreds of frames in float32.
     gemms : callable, optional
         From a shape to the matrix products (m, k, n) that nobody can do without.
+    tiny : shape
+        Of a structured loss, for comparing numbers instead of times.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Family:
     operations: tuple[str, ...] = (VALUE, GRADIENT)
     loose: float = 1.0
     gemms: Callable[[Shape], list[Shape]] | None = None
+    tiny: Shape = ()
 
     def loss(self) -> Loss:
         """Return our loss with these settings."""
@@ -270,17 +273,18 @@ _ALL = (
            ((10_000, 10),), (), "n x k"),
     Family("gaussian_nll", "Gaussian NLL", ROWS, _gaussian, {}, ((1_000_000,),), ((100_000,),), (), "n"),
     Family("dice", "Dice", STRUCTURED, _masks, {"inputs": "logits", "smooth": 0.0}, ((16, 512, 512),),
-           ((4, 128, 128),), (), "N x H x W"),
+           ((4, 128, 128),), (), "N x H x W", tiny=(3, 4, 5)),
     Family("ctc", "CTC", STRUCTURED, _sequences, {}, ((200, 16, 40, 30), (500, 32, 1_000, 50)),
-           ((50, 8, 40, 10),), (), "T, N, C, S", loose=20.0),
+           ((50, 8, 40, 10),), (), "T, N, C, S", loose=20.0, tiny=(6, 3, 4, 2)),
     Family("triplet", "Triplet, all valid triplets", STRUCTURED, _embedded, {"distance": "euclidean"},
-           ((128, 128, 16), (512, 128, 16)), ((128, 64, 16),), (), "n x d, classes"),
+           ((128, 128, 16), (512, 128, 16)), ((128, 64, 16),), (), "n x d, classes", tiny=(9, 4, 3)),
     Family("contrastive", "Contrastive, all pairs", STRUCTURED, _embedded, {"margin": 1.0},
-           ((512, 128, 16), (4_096, 128, 16)), ((128, 64, 16),), (), "n x d, classes"),
+           ((512, 128, 16), (4_096, 128, 16)), ((128, 64, 16),), (), "n x d, classes", tiny=(9, 4, 3)),
     Family("nt_xent", "NT-Xent", STRUCTURED, _views, {"temperature": 0.1}, ((256, 128), (4_096, 128)),
-           ((256, 64),), (), "n x d", gemms=lambda s: [(s[0], s[1], s[0]), (s[0], s[0], s[1])]),
+           ((256, 64),), (), "n x d", tiny=(8, 4), gemms=lambda s: [(s[0], s[1], s[0]), (s[0], s[0], s[1])]),
     Family("info_nce", "InfoNCE", STRUCTURED, _queries, {"temperature": 0.1}, ((2_048, 128),),
-           ((128, 64),), (), "pairs x d", gemms=lambda s: [(s[0], s[1], s[0]), (s[0], s[0], s[1]), (s[0], s[0], s[1])]),
+           ((128, 64),), (), "pairs x d", tiny=(4, 4),
+           gemms=lambda s: [(s[0], s[1], s[0]), (s[0], s[0], s[1]), (s[0], s[0], s[1])]),
     Family("linear_cross_entropy", "Linear + cross-entropy", LINEAR, _hidden, {}, ((4_096, 512, 32_000),),
            ((512, 128, 4_000),), (), "n x d -> k",
            operations=(GRADIENT,),

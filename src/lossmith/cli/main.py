@@ -11,6 +11,7 @@ import typer
 from .._version import __version__
 from . import bench as bench_command
 from . import list as list_command
+from . import parity as parity_command
 from . import plot as plot_command
 from . import predict as predict_command
 from . import run as run_command
@@ -38,6 +39,7 @@ app.command("show")(show_command.show)
 app.command("plot")(plot_command.plot)
 app.command("translate")(translate_command.translate)
 app.command("bench")(bench_command.bench)
+app.command("parity")(parity_command.parity)
 
 
 def _say_version(wanted: bool) -> None:

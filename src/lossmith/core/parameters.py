@@ -22,11 +22,14 @@ class Check:
         Returns the value in its final type; raises ValueError or TypeError for what it does not accept.
     encode : callable
         The numbers a formula receives for this value; an empty tuple for a setting that is no number.
+    others : tuple
+        Accepted values besides the default, with which a loss is tried where it stands for all its kinds.
     """
 
     accepts: str
     convert: Callable[[Any], Any]
     encode: Encode
+    others: tuple[Any, ...] = ()
 
 
 def check_fields(instance: Any) -> None:
@@ -87,22 +90,23 @@ def _nothing(value: Any) -> tuple[float, ...]:
 
 def positive(default: float) -> Any:
     """Declare a finite number > 0."""
-    return _field(default, Check("a finite number > 0", _number(lambda v: 0 < v < math.inf), _itself))
+    return _field(default, Check("a finite number > 0", _number(lambda v: 0 < v < math.inf), _itself, (0.5 * default,)))
 
 
 def non_negative(default: float) -> Any:
     """Declare a finite number >= 0."""
-    return _field(default, Check("a finite number >= 0", _number(lambda v: 0 <= v < math.inf), _itself))
+    rule = _number(lambda v: 0 <= v < math.inf)
+    return _field(default, Check("a finite number >= 0", rule, _itself, (default + 0.5,)))
 
 
 def fraction(default: float) -> Any:
     """Declare a number strictly between 0 and 1."""
-    return _field(default, Check("a number strictly between 0 and 1", _number(lambda v: 0 < v < 1), _itself))
+    return _field(default, Check("a number strictly between 0 and 1", _number(lambda v: 0 < v < 1), _itself, (0.9,)))
 
 
 def share(default: float) -> Any:
     """Declare a number in [0, 1)."""
-    return _field(default, Check("a number >= 0 and < 1", _number(lambda v: 0 <= v < 1), _itself))
+    return _field(default, Check("a number >= 0 and < 1", _number(lambda v: 0 <= v < 1), _itself, (0.1,)))
 
 
 def optional(field: Any, encode: Encode = _nothing) -> Any:
@@ -120,7 +124,7 @@ def optional(field: Any, encode: Encode = _nothing) -> Any:
     def convert(value: Any) -> Any:
         return None if value is None else check.convert(value)
 
-    return _field(None, Check(f"{check.accepts}, or None", convert, encode))
+    return _field(None, Check(f"{check.accepts}, or None", convert, encode, check.others))
 
 
 def choice(default: str, options: Iterable[str]) -> Any:
@@ -133,7 +137,7 @@ def choice(default: str, options: Iterable[str]) -> Any:
         return str(value)
 
     words = " or ".join(repr(option) for option in allowed)
-    return _field(default, Check(words, convert, _nothing))
+    return _field(default, Check(words, convert, _nothing, tuple(word for word in allowed if word != default)))
 
 
 def flag(default: bool) -> Any:
@@ -144,7 +148,7 @@ def flag(default: bool) -> Any:
             raise TypeError
         return value
 
-    return _field(default, Check("True or False", convert, _nothing))
+    return _field(default, Check("True or False", convert, _nothing, (not default,)))
 
 
 def whole(default: int, at_least: int = 0) -> Any:
@@ -169,4 +173,5 @@ def weights(default: tuple[float, ...] | None = None) -> Any:
             raise ValueError
         return numbers
 
-    return _field(default, Check("None or a sequence of finite numbers >= 0, not all 0", convert, _nothing))
+    rule = "None or a sequence of finite numbers >= 0, not all 0"
+    return _field(default, Check(rule, convert, _nothing, ((1.0, 3.0, 0.5),)))

@@ -218,7 +218,7 @@ class MultiMargin(RowWiseLoss):
     0.325
     """
 
-    p: int = custom(1, Check("1 or 2", _one_or_two, lambda value: ()))
+    p: int = custom(1, Check("1 or 2", _one_or_two, lambda value: (), (2,)))
     margin: float = non_negative(1.0)
     class_weights: tuple[float, ...] | None = weights()
     inputs: ClassVar[str] = "scores"  # type: ignore[misc]

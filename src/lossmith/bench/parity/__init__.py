@@ -1,0 +1,1 @@
+"""Parity: every loss in every array library and precision, compared number by number."""
