@@ -176,13 +176,12 @@ _CLASSES = (
     ),
     _entry(
         ("KLDivLoss", "kl_div"),
+        Variant(KLDivergence, {"log_target": False}, {"inputs": "log_probabilities"}),
         Variant(
             KLDivergence,
-            when={"log_target": True},
             fields={"inputs": "log_probabilities"},
             notes=("torch takes the logarithms of the targets, here y_true holds the probabilities",),
         ),
-        Variant(KLDivergence, fields={"inputs": "log_probabilities"}),
         reductions={
             "batchmean": "mean",
             "sum": "sum",
