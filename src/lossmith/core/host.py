@@ -28,6 +28,11 @@ def kernels(f: Array) -> Any | None:
     torch = None if type(f) is np.ndarray else sys.modules.get("torch")
     if torch is None or torch.compiler.is_compiling() or type(f) not in (torch.Tensor, torch.nn.Parameter):
         return None
+    return _torch_kernels()
+
+
+@functools.cache
+def _torch_kernels() -> Any:
     from . import torch_kernels
 
     return torch_kernels

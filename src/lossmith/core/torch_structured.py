@@ -62,8 +62,10 @@ def reduced(loss: Any, parts: Sequence[Any], f: Tensor, weight: Any, reduction: 
     tensors = [x if isinstance(x, torch.Tensor) else torch.as_tensor(x).clone() for x in others]
     settings = (_configuration(loss), weight is not None, reduction, wanted)
     # Not through the function when compiling without a gradient: the compiler then miscounts its arguments.
-    direct = torch.compiler.is_compiling() and not wanted
-    value: Tensor = (_computed(f, tensors, *settings) if direct else _Structured.apply(f, *settings, *tensors))[0]
+    compiling = torch.compiler.is_compiling()
+    attached = _Structured if compiling else _ForwardRefused
+    direct = compiling and not wanted
+    value: Tensor = (_computed(f, tensors, *settings) if direct else attached.apply(f, *settings, *tensors))[0]
     return value
 
 
@@ -145,3 +147,11 @@ class _Structured(torch.autograd.Function):  # type: ignore[misc]
         return upstream.reshape(upstream.shape + (1,) * (gradient.ndim - upstream.ndim)) * gradient, *(
             (None,) * ctx.count
         )
+
+
+class _ForwardRefused(_Structured):
+    """The same with a word about forward mode, which a compiler could not trace."""
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise NotImplementedError(_FIRST_ORDER)

@@ -32,8 +32,10 @@ def to_torch(loss: Loss | str, reduction: str = "mean", *, gather: bool = False)
     torch.nn.Module
         Without parameters, buffers or state. Its gradient and Hessian are the loss's own: ``backward`` twice,
         ``torch.func`` and ``torch.compile(fullgraph=True)`` all find them. Structured losses have the gradient only;
-        a second derivative is refused with NotImplementedError. Plain CPU tensors in float32 and float64 are computed
-        by fused kernels on the same memory; float16 and bfloat16 are computed and returned in float32.
+        a second derivative is refused with NotImplementedError. Third derivatives are refused likewise for plain CPU
+        tensors; under ``torch.func``, in compiled programs and on other devices they vanish and must not be used.
+        Plain CPU tensors in float32 and float64 are computed by fused kernels on the same memory; float16 and bfloat16
+        are computed and returned in float32.
 
         * Elementwise losses take input and target of one shape.
         * Row-wise losses take input (N, C), (N, C, d1, ...) or (C,), with class indices (N,), (N, d1, ...) or (), or

@@ -64,6 +64,13 @@ class KLDivergence(RowWiseLoss):
         What the rows of y_pred (n, k) say about Q. y_true always holds probabilities. Q = 0 where P > 0
         costs infinity; P = 0 costs nothing.
 
+    Notes
+    -----
+    By probabilities the gradient is -P/Q, the one of textbooks and frameworks. The value is summed up from the terms
+    P log(P/Q) - P + Q, none of which is negative; for distributions that is the same sum. Only changes that keep the
+    sum of Q mean something, and along these the gradient is exact. Differences that move one probability alone find
+    1 - P/Q: give a softmax's results, not free numbers, to ``torch.autograd.gradcheck``.
+
     References
     ----------
     Kullback and Leibler (1951), On Information and Sufficiency, Ann. Math. Stat. 22.
