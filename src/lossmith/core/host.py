@@ -110,6 +110,13 @@ def run(
     TypeError
         For arrays of another library, or one that cannot hand over its numbers.
     """
+    check_libraries(f, others)
+    kind: type = type(f)
+    return _runner(kind)(function, f, others, shapes)
+
+
+def check_libraries(f: Array, others: Sequence[Array]) -> None:
+    """Raise a TypeError for targets of another library than f's or NumPy's."""
     xp = namespace(f)
     for other in others:
         if namespace(other) not in (np, xp):
@@ -117,8 +124,6 @@ def run(
                 f"targets of {type(other).__module__}.{type(other).__name__} do not go with predictions of "
                 f"{type(f).__module__}.{type(f).__name__}; give both from one library, or NumPy targets"
             )
-    kind: type = type(f)
-    return _runner(kind)(function, f, others, shapes)
 
 
 Runner = Callable[[HostFunction, Array, Sequence[Array], Sequence[tuple[int, ...]]], tuple[Array, ...]]

@@ -182,6 +182,7 @@ class StructuredLoss(Loss):
         if host.is_torch(f):
             return host.torch_structured(self, y, f, weight, reduction)
         if host.is_jax(f):
+            host.check_libraries(f, y)
             return host.jax_chain().structured(self, y, f, weight, reduction)
         constant = stop_gradient(f)
         value, gradient = self._run(y, f if constant is None else constant, weight, reduction)
