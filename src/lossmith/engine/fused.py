@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..ops.elementwise import NARROW
 from . import jit
 from .direct import direct
 from .pool import share
@@ -73,7 +74,8 @@ def evaluate(
     functions : sequence of callables
         Formulas of ``(y, f, *parameters)``.
     y, f : ndarray of one shape and a floating dtype
-        Targets and predictions. The computation is in float64 whatever the dtype.
+        Targets and predictions. The computation is in float64 whatever the dtype, but for formulas marked
+        :func:`..ops.in_float32` on float32 arrays.
     parameters : tuple of float
         Scalars handed to each formula.
     out : sequence of ndarray, optional
@@ -172,10 +174,11 @@ def total(
     Total
         The sums, in float64; they do not depend on the number of threads.
     """
-    run = jit.total_kernel(tuple(functions), len(parameters), weight is not None, _grade(f))
+    grade = _grade(functions, f)
+    run = jit.total_kernel(tuple(functions), len(parameters), weight is not None, grade)
     arrays = [_flat(a) for a in (y, f, weight) if a is not None]
     written = [] if out is None else [out[0].reshape(-1)]
-    rest = (*(() if out is None else (out[1],)), *parameters, *limits)
+    rest = (*(() if out is None else (out[1],)), *parameters, *_limits(limits, grade))
     parts = -(-f.size // _PART)
     if parts == 1:
         return Total(*run(*arrays, *written, *rest))
@@ -195,8 +198,25 @@ def _flat(a: Array) -> Array:
     return a if a.ndim == 1 and a.flags.c_contiguous else np.ascontiguousarray(a).reshape(-1)
 
 
-def _grade(f: Array) -> str:
-    return "single" if f.dtype == np.float32 else "double"
+def _grade(functions: Sequence[Function], f: Array) -> str:
+    if f.dtype != np.float32:
+        return "double"
+    return "native" if NARROW.issuperset(functions) else "single"
+
+
+def _limits(limits: Sequence[Any], grade: str) -> Sequence[Any]:
+    """Return limits for the arithmetic of a kernel: the outermost float32 numbers that lie within them."""
+    if grade != "native":
+        return limits
+    return [(_float32(a, 1), _float32(b, -1), _float32(c, -1), _float32(d, 1)) for a, b, c, d in limits]
+
+
+def _float32(x: float, side: int) -> float:
+    """Return the nearest float32 that is not below x (side 1) or not above it (side -1)."""
+    with np.errstate(over="ignore"):
+        near = np.float32(x)
+        inside = float(near) >= x if side > 0 else float(near) <= x
+        return float(near if inside else np.nextafter(near, np.float32(side * np.inf)))
 
 
 def _small(functions: Sequence[Function], y: Array, f: Array, parameters: tuple[float, ...]) -> tuple[Array, ...]:
@@ -222,7 +242,9 @@ def _run_numpy(
 def _run_kernel(
     rest: tuple[float | Limits, ...], functions: tuple[Function, ...], y: Array, f: Array, out: list[Array]
 ) -> int:
-    run = jit.kernel(functions, len(rest) - 2, _grade(f))
+    grade = _grade(functions, f)
+    run = jit.kernel(functions, len(rest) - 2, grade)
+    rest = (*rest[:-2], *_limits(rest[-2:], grade))
     if f.size < 2 * _PER_THREAD:
         return int(run(y, f, *out, *rest))
     outside: list[int] = []

@@ -16,6 +16,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..ops import times
 from . import cache, texts, words
 from .compiled import Compiled
@@ -60,11 +62,22 @@ def built(function: Function, grade: str, fastmath: frozenset[str] = CONTRACT) -
 def _translated(function: Function, grade: str, fastmath: frozenset[str], path: str = "") -> Function:
     """Return a copy of a function that names compiled functions instead of words and helpers."""
     code = function.__code__.replace(co_filename=path) if path else function.__code__
+    code = code.replace(co_consts=tuple(_constant(value, grade) for value in code.co_consts))
     # A cached kernel is loaded again through its module's name, which must be one.
     scope: dict[str, Any] = {"__name__": function.__module__ or __name__}
     scope |= {name: _replaced(value, grade, fastmath) for name, value in cache.used(function).items()}
     cells = tuple(types.CellType(_replaced(c.cell_contents, grade, fastmath)) for c in function.__closure__ or ())
     return types.FunctionType(code, scope, function.__name__, function.__defaults__, cells)
+
+
+def _constant(value: Any, grade: str) -> Any:
+    """Return a number as the kernel needs it: one float64 among float32 would make all of them wide."""
+    if grade == "native" and isinstance(value, tuple):
+        return tuple(_constant(item, grade) for item in value)
+    if grade != "native" or not isinstance(value, float):
+        return value
+    with np.errstate(over="ignore"):
+        return np.float32(value)
 
 
 def _replaced(value: Any, grade: str, fastmath: frozenset[str]) -> Any:
@@ -73,7 +86,7 @@ def _replaced(value: Any, grade: str, fastmath: frozenset[str]) -> Any:
     if words.vocabulary(value):
         return _module(value, grade)
     if not inspect.isfunction(value):
-        return value
+        return _constant(value, grade)
     # Words round on purpose (adding and subtracting 1.5 * 2^52): a sum's liberties must not reach them.
     return built(value, grade, CONTRACT if words.inlined(value) else fastmath)
 
@@ -107,8 +120,8 @@ def kernel(functions: tuple[Function, ...], parameters: int, grade: str = "doubl
         Formulas of ``(y, f, *parameters)`` written in the vocabulary of :mod:`lossmith.ops`.
     parameters : int
         How many scalar parameters they take.
-    grade : {"double", "single"}
-        Accuracy of the words: float64's, or enough for float32 results.
+    grade : {"double", "single", "native"}
+        Accuracy of the words: float64's, or enough for float32 results; "native" computes in float32.
 
     Returns
     -------
@@ -131,7 +144,7 @@ def total_kernel(functions: tuple[Function, ...], parameters: int, weighted: boo
         How many scalar parameters they take.
     weighted : bool
         Whether there is a weight for each sample.
-    grade : {"double", "single"}
+    grade : {"double", "single", "native"}
         Accuracy of the words.
 
     Returns
@@ -149,6 +162,10 @@ def _around(text: str, functions: tuple[Function, ...], grade: str, fastmath: fr
     path = cache.kernel_file("kernel", text, (*functions, times), grade)
     # numba's float() would leave float32 as it is; a cached kernel is loaded again through its module's name.
     scope: dict[str, Any] = {"__name__": __name__, "float64": numba.float64, "inf": math.inf}
+    # A count of 64 bits would halve the vectors of float32.
+    scope["number"], scope["whole"] = (
+        (numba.float32, numba.int32) if grade == "native" else (numba.float64, numba.int64)
+    )
     scope["times"] = built(times, grade)
     for i, function in enumerate(functions):
         formula = _translated(function, grade, CONTRACT)

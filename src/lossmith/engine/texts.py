@@ -4,21 +4,26 @@ from __future__ import annotations
 
 _HEAD = """\
 def kernel({arguments}, y_limits, f_limits):
-    (y_low, y_high, y_from, y_to), (f_low, f_high, _, _) = y_limits, f_limits
-    total, mass, outside, wrong = 0.0, 0.0, 0, 0
+    y_low, y_high, y_from, y_to = number(y_limits[0]), number(y_limits[1]), number(y_limits[2]), number(y_limits[3])
+    f_low, f_high = number(f_limits[0]), number(f_limits[1])
+{narrowed}    total, mass, outside, wrong = 0.0, 0.0, whole(0), whole(0)
     for i in range(f.size):
-        y_i = float64(y[i])
-        f_i = float64(f[i])
+        y_i = number(y[i])
+        f_i = number(f[i])
         y_in = (y_i >= y_low) & (y_i <= y_high) & ((y_i <= y_from) | (y_i >= y_to))
         f_out = (f_i < f_low) | (f_i > f_high)
 """
 _WEIGHT = """\
         w_i = float64(weight[i])
-        outside += (f_out | (not y_in)) & (w_i != 0.0)
-        wrong += not ((w_i >= 0.0) & (w_i < inf))
+        outside = whole(outside + ((f_out | (not y_in)) & (w_i != 0.0)))
+        wrong = whole(wrong + (not ((w_i >= 0.0) & (w_i < inf))))
         mass += w_i
         total += times(w_i, formula_0(y_i, f_i{given}))
 """
+
+
+def _narrowed(parameters: list[str]) -> str:
+    return "".join(f"    {name} = number({name})\n" for name in parameters)
 
 
 def filling(functions: int, parameters: int) -> str:
@@ -27,8 +32,8 @@ def filling(functions: int, parameters: int) -> str:
     given = [f"p{i}" for i in range(parameters)]
     call = "".join(f", {name}" for name in given)
     lines = [f"        out_{i}[i] = formula_{i}(y_i, f_i{call})\n" for i in range(functions)]
-    head = _HEAD.format(arguments=", ".join(["y", "f", *outputs, *given]))
-    return head + "".join(lines) + "        outside += f_out | (not y_in)\n    return outside\n"
+    head = _HEAD.format(arguments=", ".join(["y", "f", *outputs, *given]), narrowed=_narrowed(given))
+    return head + "".join(lines) + "        outside = whole(outside + (f_out | (not y_in)))\n    return outside\n"
 
 
 def summing(functions: int, parameters: int, weighted: bool) -> str:
@@ -40,11 +45,11 @@ def summing(functions: int, parameters: int, weighted: bool) -> str:
     given = [f"p{i}" for i in range(parameters)]
     call = "".join(f", {name}" for name in given)
     arguments = ["y", "f", *(["weight"] if weighted else []), *(["out", "scale"] if functions == 2 else []), *given]
-    text = _HEAD.format(arguments=", ".join(arguments))
+    text = _HEAD.format(arguments=", ".join(arguments), narrowed=_narrowed(given))
     if weighted:
         text += _WEIGHT.format(given=call)
     else:
-        text += f"        outside += f_out | (not y_in)\n        total += formula_0(y_i, f_i{call})\n"
+        text += f"        outside = whole(outside + (f_out | (not y_in)))\n        total += formula_0(y_i, f_i{call})\n"
     if functions == 2:
         slope = f"formula_1(y_i, f_i{call})"
         text += f"        out[i] = {f'times(scale * w_i, {slope})' if weighted else f'scale * {slope}'}\n"

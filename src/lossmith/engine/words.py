@@ -8,9 +8,11 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..ops import twofold
 from ..ops.elementwise import DERIVED, PRIMITIVES
-from . import simd, single
+from . import native, simd, single
 
 Function = Callable[..., Any]
 
@@ -63,8 +65,19 @@ _SINGLE: dict[str, Function] = {
     "root_parts": lambda x, x_low: (math.sqrt(x), 0.0),
     "product_of_sums": lambda x, x_low, y, y_low: x * y,
 }
-GRADES = {"double": {**_COMMON, **_DOUBLE}, "single": {**_COMMON, **_SINGLE}}
-_SCALAR_MODULES = (twofold.__name__, simd.__name__, single.__name__, __name__)
+_NATIVE: dict[str, Function] = {
+    "full_like": lambda x, value: np.float32(value),
+    "exp": native.exp,
+    "log1p_exp_neg": native.log1p_exp_neg,
+    "logistic_share": native.logistic_share,
+    "logistic_slope": native.logistic_slope,
+}
+GRADES = {
+    "double": {**_COMMON, **_DOUBLE},
+    "single": {**_COMMON, **_SINGLE},
+    "native": {**_COMMON, **_NATIVE},
+}
+_SCALAR_MODULES = (twofold.__name__, simd.__name__, single.__name__, native.__name__, __name__)
 # Texts that reckon with what rounding takes must round as written: a fused sum would count it twice.
 LITERAL = frozenset({"product_error", "product_rounding", "rounding"})
 

@@ -12,11 +12,12 @@ from ..core.registry import register
 from ..core.traits import About, Traits
 from ..ops import (
     absolute,
-    exp,
     full_like,
+    in_float32,
     log1p,
     log1p_exp_neg,
-    square,
+    logistic_share,
+    logistic_slope,
     times,
     where,
     word,
@@ -37,18 +38,20 @@ class _OnLogits:
     """BCE merged with the sigmoid; |f| (1 - y if f > 0 else y) + log(1 + exp(-|f|)) has no cancellation."""
 
     @staticmethod
+    @in_float32
     def value(y: Array, f: Array) -> Array:
         return times(where(f > 0.0, 1.0 - y, y), absolute(f)) + log1p_exp_neg(f)
 
     @staticmethod
+    @in_float32
     def slope(y: Array, f: Array) -> Array:
-        q = exp(-absolute(f))
-        return where(f >= 0.0, (1.0 - y) - y * q, (1.0 - y) * q - y) / (1.0 + q)
+        likely = f >= 0.0
+        return logistic_share(where(likely, 1.0 - y, -y), where(likely, -y, 1.0 - y), f)
 
     @staticmethod
+    @in_float32
     def curvature(y: Array, f: Array) -> Array:
-        q = exp(-absolute(f))
-        return q / square(1.0 + q)
+        return logistic_slope(f)
 
 
 class _OnProbabilities:

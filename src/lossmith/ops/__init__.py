@@ -13,6 +13,7 @@ from .elementwise import (
     exp_sum,
     expm1,
     full_like,
+    in_float32,
     indicator,
     lgamma,
     log,
@@ -38,7 +39,15 @@ from .elementwise import (
     word,
     xlogy,
 )
-from .logistic import exp_neg_factors, logistic_parts, product_of_sums, product_parts, root_parts
+from .logistic import (
+    exp_neg_factors,
+    logistic_parts,
+    logistic_share,
+    logistic_slope,
+    product_of_sums,
+    product_parts,
+    root_parts,
+)
 from .namespaces import is_numpy, namespace
 
 __all__ = [
@@ -53,6 +62,7 @@ __all__ = [
     "exp_sum",
     "expm1",
     "full_like",
+    "in_float32",
     "indicator",
     "is_numpy",
     "lgamma",
@@ -63,6 +73,8 @@ __all__ = [
     "log1p_exp_neg_low",
     "log_cosh",
     "logistic_parts",
+    "logistic_share",
+    "logistic_slope",
     "namespace",
     "positive_part",
     "power",

@@ -22,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PRIMITIVES: list[Callable[..., Any]] = []
 DERIVED: list[Callable[..., Any]] = []
+NARROW: set[Callable[..., Any]] = set()
 LOG2 = math.log(2.0)
 _LARGEST_SINGLE = float(np.finfo(np.float32).max)
 # Libraries whose float32 expm1 errs by 4 ulp next to 0.
@@ -42,6 +43,15 @@ def word(function: F) -> F:
     Authors of losses use it for helpers that several formulas share.
     """
     DERIVED.append(function)
+    return function
+
+
+def in_float32(function: F) -> F:
+    """Mark a formula that keeps 2 ulp when its kernel computes float32 arrays in float32, not in float64.
+
+    Twice as many numbers fit into a vector. Its words must have a meaning in that grade; tests measure the rest.
+    """
+    NARROW.add(function)
     return function
 
 

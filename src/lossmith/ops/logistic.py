@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import logistic_numpy
-from .elementwise import Array, absolute, exp, full_like, log1p, primitive, sqrt
+from .elementwise import Array, absolute, exp, full_like, log1p, primitive, sqrt, square, word
 
 
 def _carried(x: Array) -> bool:
@@ -50,3 +50,17 @@ def exp_neg_factors(x: Array) -> tuple[Array, Array]:
     """Two numbers whose product is exp(-|x|), for when that underflows and what it is multiplied by is large."""
     half = exp(-0.5 * absolute(x))
     return half, half
+
+
+@word
+def logistic_share(a: Array, b: Array, x: Array) -> Array:
+    """(a + b q) / (1 + q) with q = exp(-|x|)."""
+    q = exp(-absolute(x))
+    return (a + b * q) / (1.0 + q)
+
+
+@word
+def logistic_slope(x: Array) -> Array:
+    """Q / (1 + q)^2 with q = exp(-|x|): the derivative of the sigmoid."""
+    q = exp(-absolute(x))
+    return q / square(1.0 + q)
