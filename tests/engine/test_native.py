@@ -13,7 +13,7 @@ import pytest
 import lossmith as lm
 from catalogue import ELEMENTWISE, ElementwiseCase
 from lossmith import ops
-from lossmith.engine import fused, jit
+from lossmith.engine import cache, fused, jit
 from lossmith.ops.elementwise import NARROW
 
 pytest.importorskip("numba")
@@ -84,12 +84,13 @@ NATIVE = [case for case in ELEMENTWISE if {case.loss.form.value, case.loss.form.
 
 
 @pytest.mark.parametrize("case", NATIVE, ids=lambda case: case.id)
-def test_marked_formulas_stay_narrow(case: ElementwiseCase) -> None:
+def test_marked_formulas_stay_narrow(case: ElementwiseCase, monkeypatch: pytest.MonkeyPatch) -> None:
     """One float64 constant would bring its width back: vectors of 16 float32 and none of float64."""
     from llvmlite.binding import get_host_cpu_features
 
     if not get_host_cpu_features().get("avx2", False):
         pytest.skip("looks for AVX")
+    monkeypatch.setattr(cache, "kernel_file", lambda *_: None)  # what comes from the cache has no text
     functions, parameters = (case.loss.form.value, case.loss.form.slope), case.loss.parameters
     run: Any = jit.kernel.__wrapped__(functions, len(parameters), "native")
     x = np.ones(16, np.float32)
