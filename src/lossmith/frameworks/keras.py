@@ -49,8 +49,9 @@ def to_keras(loss: Loss | str, reduction: str | None = "mean", *, name: str | No
 
         A mask on y_pred (n,) or (n, t) counts as weights 0 and 1. Weights are (n,), (n, 1), or one for each value.
 
-        CTC, Dice and the losses of embeddings are computed on the host: XLA for TensorFlow cannot call it, so give
-        ``compile(..., jit_compile=False)`` there. On JAX and torch, and in TensorFlow's graphs, they run as they are.
+        CTC, Dice, NegativeLogLikelihood and the losses of embeddings are computed on the host: XLA for TensorFlow
+        cannot call it, so give ``compile(..., jit_compile=False)`` there. On JAX and torch, and in TensorFlow's
+        graphs, they run as they are.
 
     Raises
     ------

@@ -6,12 +6,18 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
+from ..core import host
+from ..core.attach import attach, stop_gradient
 from ..core.domain import SIGNS
 from ..core.loss import Loss
+from ..core.reduce import reduce
+from ..losses.likelihood import NegativeLogLikelihood
 from ..losses.segmentation import Dice
 from ..losses.sequence import CTC
+from ..ops.arrays import row_sum
 
 Tensor = Any
 
@@ -49,7 +55,7 @@ class Layout(ABC):
 
     averages: ClassVar[bool] = False
 
-    def __init__(self, loss: Loss) -> None:
+    def __init__(self, loss: Loss | Densities) -> None:
         self.loss: Any = loss
 
     def value(self, given: Given, reduction: str) -> Tensor:
@@ -157,10 +163,40 @@ class Samples(Layout):
         return ops.cast(y[(slice(None), *(0,) * (len(y.shape) - 1))], f.dtype)
 
 
+class Densities:
+    """The likelihood of a SciPy distribution, which only NumPy computes, called as a loss.
+
+    Parameters
+    ----------
+    loss : NegativeLogLikelihood
+        Which one.
+    """
+
+    def __init__(self, loss: NegativeLogLikelihood) -> None:
+        self.loss, self.traits = loss, loss.traits
+
+    def __call__(self, y: Tensor, f: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+        """Compute values and gradient on the host, and attach the one to the other."""
+
+        def both(f: Any, y: Any, *weight: Any) -> tuple[Any, Any]:
+            here = np.ones(y.shape, bool) if not weight else weight[0] > 0
+            values, slope = np.zeros(y.shape), np.zeros(f.shape)
+            if here.any():  # what does not count may be anything
+                values[here], slope[here] = self.loss.value_and_gradient(y[here], f[here])
+            return values, slope
+
+        shape = tuple(f.shape)
+        given = [y] if weight is None else [y, weight]
+        values, slope = host.run(both, stop_gradient(f), given, (shape[:-1], shape))
+        return reduce(attach(f, lambda a: values, lambda a, d: row_sum(d * slope)), weight, reduction)
+
+
 def layout(loss: Loss) -> Layout:
     """Return the layout of a loss."""
     if isinstance(loss, CTC):
         return Sequences(loss)
+    if isinstance(loss, NegativeLogLikelihood):
+        return Rows(Densities(loss))
     return {"elementwise": Elementwise, "row-wise": Rows}.get(loss.tier, Samples)(loss)
 
 

@@ -104,7 +104,7 @@ def register() -> tuple[str, ...]:
             _known.update(dict.fromkeys(keys, made))
     # compile(loss=name) looks in the first table, which has no public way in; loading a model in the second.
     ALL_OBJECTS_DICT.update(_known)
-    keras.saving.get_custom_objects().update(_known)
+    keras.saving.get_custom_objects().update(_known, **{f"{PACKAGE}>{KerasLoss.__name__}": KerasLoss})
     return tuple(_known)
 
 
