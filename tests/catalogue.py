@@ -167,6 +167,10 @@ def draw_count_rate(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
     return y, np.exp(f)
 
 
+def draw_positive(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
+    return rng.gamma(2.0, 1.5, n) + 0.01, rng.normal(0.5, 1.5, n)
+
+
 REAL_TARGETS = (0.0, 1.0, -2.5, 0.1, 1e-300, 3e5)
 SOFT_LABELS = (0.0, 1.0, 0.3, 0.5, 0.999, 1e-12)
 COUNTS = (0.0, 1.0, 2.0, 7.0, 0.5, 1e6)
@@ -226,6 +230,9 @@ def _binary() -> Iterator[Case]:
 def _counts() -> Iterator[Case]:
     yield ElementwiseCase(lm.PoissonNLL(), draw_count, oracle.poisson_log_rate, COUNTS, log_rates)
     yield ElementwiseCase(lm.PoissonNLL(inputs="rate"), draw_count_rate, oracle.poisson_rate, COUNTS, rates)
+    yield ElementwiseCase(lm.GammaNLL(), draw_positive, oracle.gamma, COUNTS[1:], log_rates)
+    for power in (1.5, 1.01, 1.9):
+        yield ElementwiseCase(lm.Tweedie(power=power), draw_count, oracle.tweedie, COUNTS, log_rates)
 
 
 # --- rows ---------------------------------------------------------------------------------------------

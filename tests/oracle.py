@@ -231,6 +231,27 @@ poisson_rate = Truth(
         "gradient": lambda y, m: max(mpf(1), _ratio(y, m)) if y > 0 else mpf(0),
     },
 )
+gamma = Truth(
+    value=lambda y, f: y * mp.exp(-f) + f,
+    gradient=lambda y, f: 1 - y * mp.exp(-f),
+    hessian=lambda y, f: y * mp.exp(-f),
+    limits=lambda y, s: (np.inf, 1.0, 0.0) if s > 0 else (np.inf, -np.inf, np.inf),
+    # roots at y e^-f = -f and at f = log y
+    terms={
+        "value": lambda y, f: max(y * mp.exp(-f), abs(f)) if f < 0 else mpf(0),
+        "gradient": lambda y, f: max(mpf(1), y * mp.exp(-f)),
+    },
+)
+# The parameters are p - 1 and 2 - p.
+tweedie = Truth(
+    value=lambda y, f, a, b: y * mp.exp(-a * f) / a + mp.exp(b * f) / b,
+    gradient=lambda y, f, a, b: mp.exp(b * f) - y * mp.exp(-a * f),
+    hessian=lambda y, f, a, b: a * y * mp.exp(-a * f) + b * mp.exp(b * f),
+    limits=lambda y, s, a, b: (
+        (np.inf, np.inf, np.inf) if s > 0 else (np.inf, -np.inf, np.inf) if y > 0 else (0.0, 0.0, 0.0)
+    ),
+    terms={"gradient": lambda y, f, a, b: max(mp.exp(b * f), y * mp.exp(-a * f)) if y > 0 else mpf(0)},
+)
 
 
 # --- focal loss: FL(p) = (1 - p)^g (-log p) and its derivatives by p, then by the logit of p -------------

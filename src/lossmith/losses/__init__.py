@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .binary import BinaryCrossEntropy
 from .compose import MultiTask, WeightedSum
-from .counts import PoissonNLL
+from .counts import GammaNLL, PoissonNLL, Tweedie
 from .divergence import KLDivergence
 from .embedding import Contrastive, InfoNCE, NTXent, Triplet
 from .imbalance import BinaryFocal
@@ -25,6 +25,7 @@ __all__ = [
     "CategoricalFocal",
     "Contrastive",
     "Dice",
+    "GammaNLL",
     "GaussianNLL",
     "Hinge",
     "Huber",
@@ -43,5 +44,6 @@ __all__ = [
     "SquaredHinge",
     "Triplet",
     "Tukey",
+    "Tweedie",
     "WeightedSum",
 ]

@@ -71,7 +71,8 @@ def _best_number(loss: Any, y: Array, w: Array) -> float:
     else:
         # Half a sample of the other kind bounds what a constant can be.
         most = np.log(2.0 * w.sum() / w.min() + 1.0)
-        low, high = -most, most + max(0.0, float(np.log(max(y.max(), 1.0))))
+        smallest = float(np.min(y, where=y > 0.0, initial=1.0))
+        low, high = -most + float(np.log(smallest)), most + float(np.log(max(y.max(), 1.0)))
     if y.size <= _FEW or not traits.convex:
         y, w = _distinct(y, w)
     if not traits.convex:

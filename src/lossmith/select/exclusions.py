@@ -69,6 +69,8 @@ def _numeric(name: str, metric: Metric) -> str:
         if metric.functional == "median":
             return "at q = 0.5 it is half the absolute error, which is a candidate already"
         return f"estimates a quantile, {metric.name} wants the mean (for a quantile: --metric pinball@0.9)"
+    if name in ("gamma_nll", "tweedie"):
+        return "estimates the mean as Poisson's loss does, which is considered in its place"
     if name == "poisson_nll":
         return "needs targets >= 0; this one has negative values"
     if name == "pseudo_huber":

@@ -52,6 +52,11 @@ def _counts(loss: Any, rng: Any) -> tuple[Any, Any]:
     return rng.poisson(2.0, len(f)).astype(float), np.exp(f) if loss.inputs == "rate" else f
 
 
+def _positive(loss: Any, rng: Any) -> tuple[Any, Any]:
+    y, f = rng.gamma(2.0, 1.5, N) + 0.01, rng.normal(0.5, 1, N)
+    return np.where(np.arange(N) % 4 == 0, 0.0, y) if isinstance(loss, lm.Tweedie) else y, f
+
+
 def _softmax(z: Any) -> Any:
     e = np.exp(z - z.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
@@ -104,6 +109,8 @@ _MAKERS = {
     lm.Hinge: _signs,
     lm.SquaredHinge: _signs,
     lm.PoissonNLL: _counts,
+    lm.GammaNLL: _positive,
+    lm.Tweedie: _positive,
     lm.CategoricalCrossEntropy: _labels,
     lm.CategoricalFocal: _labels,
     lm.MultiMargin: _labels,

@@ -80,6 +80,8 @@ SOURCES = (
     "binary:logistic",
     "multi:softprob",
     "count:poisson",
+    "reg:gamma",
+    "tweedie(power=1.3)",
     "LGBMRegressor(objective='huber')",
     "LGBMRegressor(objective='quantile', alpha=0.3)",
     "Huber:delta=2",

@@ -45,7 +45,8 @@ def test_names_defaults_and_parameters(found: Any, loss: Any) -> None:
 @pytest.mark.parametrize(
     ("read", "given", "reason"),
     [
-        (lm.from_xgboost, ("reg:gamma",), "no such loss"),
+        (lm.from_xgboost, ("reg:squaredlogerror",), "no such loss"),
+        (lm.from_xgboost, ("reg:tweedie(tweedie_variance_power=2.5)",), "between 1 and 2"),
         (lm.from_xgboost, ("rank:ndcg",), "ranking"),
         (lm.from_xgboost, ("survival:cox",), "survival"),
         (lm.from_xgboost, ("reg:quantileerror",), "q=None"),
@@ -91,6 +92,8 @@ XGBOOST = [
     ({"objective": "binary:logistic"}, "logloss"),
     ({"objective": "reg:logistic"}, "logloss"),
     ({"objective": "count:poisson"}, "poisson-nloglik"),
+    ({"objective": "reg:gamma"}, "gamma-nloglik"),
+    ({"objective": "reg:tweedie", "tweedie_variance_power": 1.2}, "tweedie-nloglik@1.2"),
     ({"objective": "multi:softprob", "num_class": 4}, "mlogloss"),
 ]
 LOW = {"nthread": 1, "max_depth": 1, "learning_rate": 1.0, "base_score": 0.5, "tree_method": "exact"}
@@ -114,7 +117,7 @@ def test_values_are_those_of_xgboosts_metric(own: Any, metric: str) -> None:
     assert float(loss(y, f)) != pytest.approx(0.9 * want, rel=2e-5)
 
 
-@pytest.mark.parametrize("own", [own for own, _ in XGBOOST[1:4] + XGBOOST[5:8]], ids=str)
+@pytest.mark.parametrize("own", [own for own, _ in XGBOOST[1:4] + XGBOOST[5:10]], ids=str)
 def test_gradients_are_those_in_xgboosts_leaves(own: Any) -> None:
     """A leaf of one row holds -g / (h + lambda); two lambdas tell g, which is half the square's."""
     xgboost = pytest.importorskip("xgboost")
@@ -151,6 +154,8 @@ LIGHTGBM = [
     ({"objective": "quantile", "alpha": 0.9}, "quantile"),
     ({"objective": "quantile", "alpha": 0.2}, "quantile"),
     ({"objective": "poisson"}, "poisson"),
+    ({"objective": "gamma"}, "gamma"),
+    ({"objective": "tweedie", "tweedie_variance_power": 1.7}, "tweedie"),
     ({"objective": "binary"}, "binary_logloss"),
     ({"objective": "cross_entropy"}, "cross_entropy"),
     ({"objective": "multiclass", "num_class": 4}, "multi_logloss"),
@@ -178,7 +183,7 @@ def test_values_are_those_of_lightgbms_metric(own: Any, metric: str) -> None:
     assert float(loss(y, f)) == pytest.approx(seen["d"][metric][0], rel=2e-6)
 
 
-@pytest.mark.parametrize("own", [own for own, _ in (*LIGHTGBM[:1], *LIGHTGBM[2:4], *LIGHTGBM[6:9])], ids=str)
+@pytest.mark.parametrize("own", [own for own, _ in (*LIGHTGBM[:1], *LIGHTGBM[2:4], *LIGHTGBM[6:11])], ids=str)
 def test_gradients_are_those_in_lightgbms_leaves(own: Any) -> None:
     """As above, with a leaf for each of two rows."""
     loss = lm.from_lightgbm(own)
@@ -209,6 +214,7 @@ CATBOOST = [
     "Huber:delta=2",
     "LogCosh",
     "Poisson",
+    "Tweedie:variance_power=1.5",
     "Logloss",
     "CrossEntropy",
     "Focal:focal_alpha=0.3;focal_gamma=1.5",

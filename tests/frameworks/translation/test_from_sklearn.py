@@ -56,7 +56,16 @@ def test_scorers() -> None:
     assert lm.from_sklearn(metrics.get_scorer("neg_log_loss")).inputs == "probabilities"
 
 
-PRIVATE = ["HalfSquaredError", "AbsoluteError", "PinballLoss", "HuberLoss", "HalfPoissonLoss", "HalfBinomialLoss"]
+PRIVATE = [
+    "HalfGammaLoss",
+    "HalfTweedieLoss",
+    "HalfSquaredError",
+    "AbsoluteError",
+    "PinballLoss",
+    "HuberLoss",
+    "HalfPoissonLoss",
+    "HalfBinomialLoss",
+]
 
 
 @pytest.mark.parametrize("name", [*PRIVATE, "HalfMultinomialLoss"])
@@ -90,6 +99,11 @@ def _half(name: str) -> lm.WeightedSum:
         (linear_model.SGDClassifier(loss="log_loss"), lm.BinaryCrossEntropy()),
         (linear_model.QuantileRegressor(quantile=0.2), lm.Quantile(q=0.2)),
         (linear_model.PoissonRegressor(), lm.PoissonNLL()),
+        (linear_model.GammaRegressor(), lm.GammaNLL()),
+        (linear_model.TweedieRegressor(), _half("mse")),
+        (linear_model.TweedieRegressor(power=1), lm.PoissonNLL()),
+        (linear_model.TweedieRegressor(power=1.3), lm.Tweedie(power=1.3)),
+        (linear_model.TweedieRegressor(power=2), lm.GammaNLL()),
         (linear_model.LogisticRegression(), lm.BinaryCrossEntropy()),
         (ensemble.HistGradientBoostingRegressor(loss="quantile", quantile=0.3), lm.Quantile(q=0.3)),
         (ensemble.HistGradientBoostingRegressor(), _half("mse")),
@@ -150,6 +164,8 @@ def test_all_scorers_and_losses_of_scikit_learn_are_known() -> None:
         ("huber", {}, "depends on the estimator"),
         (linear_model.HuberRegressor(), {}, "give the fitted estimator"),
         (ensemble.GradientBoostingRegressor(loss="huber"), {}, "another one in each iteration"),
+        (linear_model.TweedieRegressor(power=3), {}, "between 1 and 2"),
+        (linear_model.TweedieRegressor(power=1, link="identity"), {}, "logarithm of the mean"),
         (svm.SVR(), {}, "insensitive tube"),
         (linear_model.SGDClassifier(loss="modified_huber"), {}, "no such loss"),
         ("mean_squared_eror", {}, "did you mean mean_squared_error"),

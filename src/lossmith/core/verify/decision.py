@@ -103,7 +103,8 @@ def proper(scan: Scan, claimed: bool) -> Finding:
     """Compare the minimiser, through the link, with the true probability or rate."""
     task = scan.loss.traits.task
     if task == "count":
-        return _proper(claimed, [(_poisson(scan, rate), rate) for rate in (0.5, 3.0, 9.0)])
+        mixtures = [_poisson(scan, rate) for rate in (0.5, 3.0, 9.0)]
+        return _proper(claimed, [(mixture, float(mixture.atoms @ mixture.weights)) for mixture in mixtures])
     if task not in _CLASSES:
         return not claimed, f"a {task} prediction is no probability, so nothing is proper about it"
     if isinstance(scan.loss.domain, Labels):
@@ -125,9 +126,11 @@ def _closeness(claimed: bool, pairs: list[tuple[float, float]]) -> Finding:
 
 
 def _poisson(scan: Scan, rate: float) -> Mixture:
+    """Poisson's distribution on those counts that the loss accepts."""
     counts = np.arange(80.0)
     logs = counts * np.log(rate) - np.cumsum(np.log(np.maximum(counts, 1.0)))
-    weights = np.exp(logs - logs.max())
+    weights = np.exp(logs - logs.max()) * scan.loss.domain.contains(counts)
+    counts, weights = counts[weights > 0], weights[weights > 0]
     return Mixture(scan, counts, weights / weights.sum())
 
 
@@ -216,7 +219,7 @@ def _expectile_level(mixture: Mixture, point: float) -> float:
 
 _ACCEPTED: dict[str, tuple[tuple[float, ...], ...]] = {
     "regression": ((0.5, 2.5, 1e6),),
-    "count": ((0.0, 1.0, 7.0),),
+    "count": ((0.0, 1.0, 7.0), (0.5, 1.0, 7.0)),
     "binary": ((0.0, 1.0), (-1.0, 1.0)),
 }
 _REFUSED: dict[str, tuple[float, ...]] = {"regression": (), "count": (-1.0,), "binary": (2.0, -2.0)}

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...core.loss import Loss
 from ...losses.binary import BinaryCrossEntropy
-from ...losses.counts import PoissonNLL
+from ...losses.counts import PoissonNLL, Tweedie
 from ...losses.imbalance import BinaryFocal
 from ...losses.multiclass import CategoricalCrossEntropy
 from ...losses.quantile import Quantile
@@ -43,6 +43,11 @@ LIBRARY = Library(
         entry("Huber", variants=(Variant(Huber, links={"delta": Link("delta")}),), delta=None),
         entry("LogCosh", variants=(Variant(LogCosh),)),
         entry("Poisson", variants=(Variant(PoissonNLL, fields={"inputs": "log_rate"}),)),
+        entry(
+            "Tweedie",
+            variants=(Variant(Tweedie, links={"power": Link("variance_power")}),),
+            variance_power=None,
+        ),
         entry("Logloss", "CrossEntropy", variants=(_LOGITS,)),
         entry(
             "Focal",
@@ -60,7 +65,7 @@ LIBRARY = Library(
         none(
             "MultiClassOneVsAll", "MultiLogloss", "MultiCrossEntropy", why="it sums over binary losses of the classes"
         ),
-        none("MAPE", "SMAPE", "Tweedie", "Expectile", "Lq", "MSLE", "LogLinQuantile", "GroupQuantile", "MultiQuantile"),
+        none("MAPE", "SMAPE", "Expectile", "Lq", "MSLE", "LogLinQuantile", "GroupQuantile", "MultiQuantile"),
         none("RMSEWithUncertainty", why="it scores mean and logarithm of the deviation; see lm.GaussianNLL()"),
         none("MultiRMSE", "MultiRMSEWithMissingValues", why="it sums over several outputs; see lm.MultiTask"),
         none("Cox", "SurvivalAft", why="there is no loss of survival times in the catalogue"),

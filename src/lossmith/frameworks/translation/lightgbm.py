@@ -7,7 +7,7 @@ from typing import Any
 
 from ...core.loss import Loss
 from ...losses.binary import BinaryCrossEntropy
-from ...losses.counts import PoissonNLL
+from ...losses.counts import GammaNLL, PoissonNLL, Tweedie
 from ...losses.multiclass import CategoricalCrossEntropy
 from ...losses.quantile import Quantile
 from ...losses.robust import Huber
@@ -70,7 +70,13 @@ LIBRARY = Library(
             "softmax",
             variants=(Variant(CategoricalCrossEntropy, fields={"inputs": "logits"}),),
         ),
-        none("fair", "gamma", "tweedie", "mape", "mean_absolute_percentage_error"),
+        entry("gamma", variants=(Variant(GammaNLL),)),
+        entry(
+            "tweedie",
+            variants=(Variant(Tweedie, links={"power": Link("tweedie_variance_power")}),),
+            tweedie_variance_power=1.5,
+        ),
+        none("fair", "mape", "mean_absolute_percentage_error"),
         none("cross_entropy_lambda", "xentlambda"),
         none(
             "multiclassova",

@@ -8,7 +8,7 @@ from typing import Any
 from ...core.errors import InputError
 from ...core.loss import Loss
 from ...losses.binary import BinaryCrossEntropy
-from ...losses.counts import PoissonNLL
+from ...losses.counts import GammaNLL, PoissonNLL, Tweedie
 from ...losses.margin import Hinge, SquaredHinge
 from ...losses.multiclass import CategoricalCrossEntropy
 from ...losses.quantile import Quantile
@@ -124,6 +124,8 @@ _WORDS = (
     _estimator("quantile", "PinballLoss", variants=(Variant(Quantile, links={"q": Link("quantile")}),), quantile=0.5),
     _estimator("HuberLoss", variants=(Variant(Huber, links={"delta": Link("delta")}),), delta=0.5),
     _estimator("poisson", "HalfPoissonLoss", variants=(Variant(PoissonNLL, fields={"inputs": "log_rate"}),)),
+    _estimator("gamma", "HalfGammaLoss", variants=(Variant(GammaNLL),)),
+    _estimator("HalfTweedieLoss", variants=(Variant(Tweedie, links={"power": Link("power")}),), power=1.5),
     _estimator("HalfBinomialLoss", variants=(Variant(BinaryCrossEntropy, fields={"inputs": "logits"}),)),
     _estimator("HalfMultinomialLoss", variants=(Variant(CategoricalCrossEntropy, fields={"inputs": "logits"}),)),
     _estimator("hinge", variants=(Variant(Hinge, notes=_SIGNS),)),
@@ -164,6 +166,19 @@ _ESTIMATORS = (
     ),
     _estimator("QuantileRegressor", variants=(Variant(Quantile, links={"q": Link("quantile")}),), quantile=0.5),
     _estimator("PoissonRegressor", variants=(_POISSON,)),
+    _estimator("GammaRegressor", variants=(Variant(GammaNLL),)),
+    _estimator(
+        "TweedieRegressor",
+        variants=(
+            Variant(MeanSquaredError, {"power": 0, "link": "auto"}, factor=_half),
+            Variant(PoissonNLL, {"power": 1, "link": "auto"}, {"inputs": "log_rate"}),
+            Variant(GammaNLL, {"power": 2, "link": "auto"}),
+            Variant(Tweedie, {"link": "auto"}, links={"power": Link("power")}),
+        ),
+        otherwise="losses of the Tweedie family take the logarithm of the mean",
+        power=0.0,
+        link="auto",
+    ),
     _estimator("LogisticRegression", "LogisticRegressionCV", variants=_TWO, classes="two"),
     _estimator(
         "HistGradientBoostingRegressor",
@@ -171,6 +186,7 @@ _ESTIMATORS = (
             squared_error=_SQUARE,
             absolute_error=_ABSOLUTE,
             poisson=_POISSON,
+            gamma=Variant(GammaNLL),
             quantile=Variant(Quantile, links={"q": Link("quantile")}),
         ),
         loss="squared_error",
@@ -235,8 +251,10 @@ _NONE = (
     (("mean_absolute_percentage_error", "neg_mean_absolute_percentage_error"), _LOSSES),
     (("mean_squared_log_error", "neg_mean_squared_log_error"), _LOSSES),
     (("mean_poisson_deviance", "neg_mean_poisson_deviance"), _DEVIANCE),
-    (("mean_gamma_deviance", "neg_mean_gamma_deviance", "mean_tweedie_deviance"), _LOSSES),
-    (("GammaRegressor", "TweedieRegressor", "gamma", "HalfGammaLoss", "HalfTweedieLoss"), _LOSSES),
+    (
+        ("mean_gamma_deviance", "neg_mean_gamma_deviance", "mean_tweedie_deviance"),
+        "it is twice lm.GammaNLL() or lm.Tweedie(), at the logarithm of the mean, less a term of the targets alone",
+    ),
     (("ExponentialLoss", "exponential", "modified_huber", "perceptron", "Perceptron"), _LOSSES),
     (("epsilon_insensitive", "squared_epsilon_insensitive"), _TUBE),
     (

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...core.loss import Loss
 from ...losses.binary import BinaryCrossEntropy
-from ...losses.counts import PoissonNLL
+from ...losses.counts import GammaNLL, PoissonNLL, Tweedie
 from ...losses.margin import Hinge
 from ...losses.multiclass import CategoricalCrossEntropy
 from ...losses.quantile import Quantile
@@ -66,7 +66,13 @@ LIBRARY = Library(
             variants=(Variant(CategoricalCrossEntropy, fields={"inputs": "logits"}),),
         ),
         entry("count:poisson", variants=(Variant(PoissonNLL, fields={"inputs": "log_rate"}),)),
-        none("reg:squaredlogerror", "reg:gamma", "reg:tweedie", "reg:expectileerror"),
+        entry("reg:gamma", variants=(Variant(GammaNLL),)),
+        entry(
+            "reg:tweedie",
+            variants=(Variant(Tweedie, links={"power": Link("tweedie_variance_power")}),),
+            tweedie_variance_power=1.5,
+        ),
+        none("reg:squaredlogerror", "reg:expectileerror"),
         none("survival:cox", "survival:aft", why="there is no loss of survival times in the catalogue"),
         none("rank:ndcg", "rank:map", "rank:pairwise", why="there is no ranking loss in the catalogue"),
     ),
