@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.loss import Loss
+from ..losses.counts import GammaNLL, Tweedie
 from ..losses.quantile import Quantile
 from ..losses.squared import MeanAbsoluteError
 from ..optimize.curvature import newton_curvature
@@ -230,7 +231,9 @@ class XGBoostLoss:
 
     def _parameters(self, sample: Sample, xgboost: Any) -> dict[str, Any]:
         """Return the built-in objective that brings the same link and leaf refit."""
-        names = {"exp": "count:poisson", "sigmoid": "binary:logistic", "softmax": "multi:softprob"}
+        # Poisson's objective limits steps; those of the gamma family take the Hessian as it is.
+        exponential = "reg:gamma" if isinstance(self.loss, GammaNLL | Tweedie) else "count:poisson"
+        names = {"exp": exponential, "sigmoid": "binary:logistic", "softmax": "multi:softprob"}
         found: dict[str, Any] = {"objective": names.get(self.hooks.link.kind, "reg:squarederror")}
         if isinstance(self.loss, Quantile):
             found = {"objective": "reg:quantileerror", "quantile_alpha": self.loss.q}

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.elementwise import ElementwiseLoss
+from ..losses.counts import GammaNLL, Tweedie
 from ..losses.multiclass import CategoricalCrossEntropy, SoftmaxLoss
 from ..ops import absolute, full_like, sigmoid, where
 from ..ops.arrays import softmax
@@ -95,7 +96,7 @@ def working_curvature(loss: Any) -> WorkingCurvature:
         return _constant("majoriser", traits.smooth)
     if not traits.convex:
         return WorkingCurvature("gauss_newton", lambda y, f, slope: _frozen_weight(loss, y, f, slope))
-    if traits.smooth == np.inf:
+    if traits.smooth == np.inf and not isinstance(loss, GammaNLL | Tweedie):
         form: Any = loss.form if isinstance(loss, ElementwiseLoss) else None
         formula = None if form is None else _largest_ahead(form)
         return WorkingCurvature("majoriser", lambda y, f, slope: _ahead(loss, y, f), formula)

@@ -248,3 +248,29 @@ def test_estimators_of_catboost() -> None:
     catboost = pytest.importorskip("catboost")
     assert lm.from_catboost(catboost.CatBoostRegressor(loss_function="Huber:delta=2")) == lm.Huber(delta=2.0)
     assert lm.from_catboost(catboost.CatBoostRegressor()) == lm.MeanSquaredError()
+
+
+# --- trees ----------------------------------------------------------------------------------------------
+
+FAMILY = [
+    (lm.GammaNLL(), {"objective": "gamma"}),
+    (lm.Tweedie(power=1.3), {"objective": "tweedie", "tweedie_variance_power": 1.3}),
+]
+
+
+@pytest.mark.parametrize(("loss", "own"), FAMILY, ids=lambda item: str(item)[:24])
+def test_gamma_and_tweedie_grow_the_trees_of_the_builtin_objectives(loss: Any, own: Any) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 3))
+    y = rng.gamma(2.0, np.exp(X[:, 0]) / 2.0) + 1e-6
+    if isinstance(loss, lm.Tweedie):
+        y[::3] = 0.0
+    lightgbm = pytest.importorskip("lightgbm")
+    params = {"verbosity": -1, "num_threads": 1, "seed": 0, "num_leaves": 8}
+    theirs = lightgbm.train({**params, **own}, lightgbm.Dataset(X, y), 10).predict(X)
+    ours = lm.to_lightgbm(loss).train(params, lightgbm.Dataset(X, y), 10).predict(X)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    xgboost = pytest.importorskip("xgboost")
+    params, data = {"nthread": 1, "max_depth": 3}, xgboost.DMatrix(X, y)
+    theirs = xgboost.train({**params, **own, "objective": f"reg:{own['objective']}"}, data, 10).predict(data)
+    np.testing.assert_allclose(lm.to_xgboost(loss).train(params, data, 10).predict(data), theirs, rtol=1e-5)
