@@ -14,6 +14,10 @@ from .losses import *  # noqa: F403
 if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
     from .frameworks.catboost import to_catboost
+    from .frameworks.estimators.classifier import LossClassifier
+    from .frameworks.estimators.cv import LossClassifierCV, LossRegressorCV
+    from .frameworks.estimators.quantiles import QuantileLossRegressor
+    from .frameworks.estimators.regressor import LossRegressor
     from .frameworks.huggingface import to_huggingface
     from .frameworks.jax import to_jax
     from .frameworks.keras import register_keras, to_keras
@@ -41,6 +45,11 @@ _LAZY = {
     "L2": "optimize.penalties",
     "ElasticNet": "optimize.penalties",
     "LinearCrossEntropy": "losses.linear",
+    "LossClassifier": "frameworks.estimators.classifier",
+    "LossClassifierCV": "frameworks.estimators.cv",
+    "LossRegressor": "frameworks.estimators.regressor",
+    "LossRegressorCV": "frameworks.estimators.cv",
+    "QuantileLossRegressor": "frameworks.estimators.quantiles",
     "plot": "plots.losses",
     "predict": "workflow.final",
     "run": "workflow.run",
@@ -72,6 +81,11 @@ __all__ = [
     "ElasticNet",
     "InputError",
     "LinearCrossEntropy",
+    "LossClassifier",
+    "LossClassifierCV",
+    "LossRegressor",
+    "LossRegressorCV",
+    "QuantileLossRegressor",
     "Translation",
     "__version__",
     "check_derivatives",

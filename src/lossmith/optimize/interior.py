@@ -181,7 +181,7 @@ class _Lines:
                 factor = cho_factor(matrix + lift * level * np.eye(matrix.shape[0]), lower=True)
             except (LinAlgError, ValueError):
                 continue
-            return lambda b, factor=factor: np.asarray(cho_solve(factor, b))
+            return lambda b, factor=factor: np.asarray(cho_solve(factor, b, check_finite=False))
         return None
 
 
