@@ -82,6 +82,23 @@ def test_weighted_mean_is_differentiated_with_its_weights(library: Library, case
     np.testing.assert_allclose(got, weight / 5 * case.loss.gradient(y, f), rtol=1e-13, atol=1e-300)
 
 
+@pytest.mark.parametrize(
+    "loss", [lm.BinaryCrossEntropy(), lm.PoissonNLL(inputs="rate"), lm.CategoricalFocal(), lm.GaussianNLL()], ids=repr
+)
+def test_a_sample_of_weight_0_may_hold_nan(library: Library, loss: Any) -> None:
+    case = next(
+        case for case in (*ELEMENTWISE, *ROWS) if type(case.loss) is type(loss) and case.loss.inputs == loss.inputs
+    )
+    y, f = case.sample(4, seed=13)
+    weight = np.array([1.0, 0.0, 2.0, 0.5])
+    broken = np.where(np.arange(4).reshape(4, *[1] * (f.ndim - 1)) == 1, np.nan, f)
+    target, weighing = library.array(y), library.array(weight)
+    for order in ("gradient", "hessian"):
+        got, want = (getattr(library, order)(lambda x: loss(target, x, weighing) ** 2, at) for at in (broken, f))
+        np.testing.assert_allclose(got, want, rtol=1e-13, atol=1e-15)
+        assert not got[1].any()
+
+
 # --- compilers ----------------------------------------------------------------------------------------
 
 SOME = [lm.BinaryCrossEntropy(), lm.Huber(), lm.Tukey(), lm.BinaryFocal(gamma=0.5), lm.PoissonNLL(), lm.LogCosh()]

@@ -117,6 +117,10 @@ class Samples(ABC):
     def shape(self) -> tuple[int, ...]:
         """Of the values."""
 
+    def present(self, like: Tensor) -> Tensor:
+        """Return 1 for each sample, 0 for those that do not count and may hold anything."""
+        return torch.ones_like(like) if self.weight is None else to_torch(self.weight != 0.0).to(like.dtype)
+
     def share(self, reduction: str) -> Array | float:
         """Return d(reduced loss) / d(value of each sample)."""
         rate = 1.0 / self.mass(reduction)
@@ -204,7 +208,10 @@ class RowSamples(Samples):
         return self.loss._compute("slope", self.y, self.f)
 
     def bent(self, vector: Array) -> Array:
-        return self.loss._compute("product", self.y, self.f, vector)
+        product: Array = self.loss._compute("product", self.y, self.f, vector)
+        if self.weight is not None:
+            product[self.weight == 0.0] = 0.0  # as above
+        return product
 
     @staticmethod
     def spread(rate: Tensor, x: Tensor) -> Tensor:
@@ -298,7 +305,7 @@ class _Slope(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         rate, f = ctx.saved_tensors
-        slope = _Slope.apply(torch.ones_like(rate), f, ctx.samples)
+        slope = _Slope.apply(ctx.samples.present(rate), f, ctx.samples)
         # A view, since torch cannot tell of a leaf whether somebody differentiates by it.
         bent = _Bent.apply(ctx.samples.spread(rate, upstream), f.view_as(f), ctx.samples)
         return ctx.samples.contract(upstream, slope), bent, None
