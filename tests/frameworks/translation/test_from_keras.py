@@ -10,6 +10,7 @@ import pytest
 
 import lossmith as lm
 from frameworks.translation.samples import KINKS, N, sample
+from frameworks.translation.sources import distinct, executed
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 keras = pytest.importorskip("keras")
@@ -141,3 +142,43 @@ def test_what_has_no_equal_is_refused_in_one_line(theirs: Any, given: dict[str, 
     with pytest.raises(ValueError, match=r"\A[^\n]*\Z") as caught:
         lm.from_keras(theirs, **given)
     assert reason in str(caught.value), caught.value
+
+
+# --- printed for Keras ----------------------------------------------------------------------------------
+
+# What Keras guards with 1e-7, and what it computes in float32.
+GUARDED = (lm.PoissonNLL, lm.KLDivergence, lm.CTC, lm.Dice)
+
+
+@pytest.mark.parametrize("source", distinct("keras"))
+def test_printed_code_gives_the_numbers_of_its_source(source: str) -> None:
+    found = lm.translate(source, to="keras")
+    made = executed(found.code)["loss"]
+    loss = found.loss.losses[0] if len(getattr(found.loss, "losses", ())) == 1 else found.loss
+    y, f = sample(found.loss)
+    if isinstance(loss, lm.CTC):
+        y = np.where(y == 0, loss.blank + 1 if loss.blank == 0 else 1, y)  # Keras takes 0 for padding
+    if f.ndim == 1:
+        y, f = y[len(KINKS) :, None], f[len(KINKS) :, None]
+    rows = "CategoricalCross" in found.code or "CategoricalFocal" in found.code
+    one_hot = found.native and rows and "Sparse" not in found.code and y.ndim == 1
+    if one_hot:
+        f, y = f[y >= 0], y[y >= 0]  # -100 has no row; the code says so
+    variable = tf.Variable(f, dtype=tf.float32 if found.native else tf.float64)
+    with tf.GradientTape() as tape:
+        value = tf.reduce_mean(made(tf.constant(np.eye(f.shape[-1])[y] if one_hot else y), variable))
+    slope = tf.convert_to_tensor(tape.gradient(value, variable)).numpy()
+    scale = float(found.loss(y, f))
+    rtol = 1e-9 if not found.native else 2e-4 if isinstance(loss, GUARDED) else 2e-5
+    np.testing.assert_allclose(value, scale, rtol=rtol)
+    mine = tf.Variable(f)
+    with tf.GradientTape() as tape:
+        value = found.loss(tf.constant(y), mine)
+    wanted = tf.convert_to_tensor(tape.gradient(value, mine)).numpy()
+    if found.native and rows and np.allclose(f.sum(-1), 1):  # up to a constant in each row
+        slope, wanted = slope - slope.mean(-1, keepdims=True), wanted - wanted.mean(-1, keepdims=True)
+    np.testing.assert_allclose(slope, wanted, rtol=10 * rtol, atol=max(1e-12, 0.1 * rtol if found.native else 0.0))
+
+
+def test_our_keras_losses_give_themselves_back() -> None:
+    assert lm.from_keras(lm.to_keras("huber(delta=2)")) == lm.Huber(delta=2.0)
