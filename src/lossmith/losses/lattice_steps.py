@@ -28,6 +28,8 @@ BLANK, LABEL = 0, 1
 # Logits that lie further apart than 1e280 count as infinitely far; so no sum over frames comes near "never".
 NEVER = -1e290
 _FARTHEST = -1e280
+# Below this e^x is no longer held to all its digits.
+_EXACT = 1e-300
 _LOG2_E = 1.4426950408889634
 # log 2 in two parts; the first has 20 trailing zero bits, so k times it is exact for |k| < 2^20.
 LN2_HIGH = 0.6931471804855391
@@ -75,6 +77,17 @@ def extended(x: Array, m: Array, k: Array, t: Number, width: Number) -> None:
         k[t, s] = where(never, NEVER, whole + exponent(power))
 
 
+@compiled()
+def split(e: Array, m: Array, k: Array, t: Number, width: Number) -> Number:
+    """Set m[t] and k[t] to e, "never" where x is filled up; return how many are too small to be exact."""
+    small = 0
+    for s in range(width):
+        m[t, s] = mantissa(e[s])
+        k[t, s] = where(e[s] > 0.0, exponent(e[s]), NEVER)
+        small += (e[s] >= 0.0) & (e[s] < _EXACT)
+    return small
+
+
 # --- a frame of logits ------------------------------------------------------------------------------------
 
 
@@ -112,6 +125,13 @@ def rest(z: Array, t: Number, top: Number, e: Array) -> Number:
         found += 0.0 if leads else e[c]
         leaders += 1.0 if leads else 0.0
     return found + (leaders - 1.0)
+
+
+def pick(e: Array, labels: Array, count: Number, blank: Number, x: Array) -> None:
+    """Set x to the entries of the labels and, behind them, of the blank."""
+    for s in range(count):
+        x[s] = e[labels[s]]
+    x[count] = e[blank]
 
 
 def gather(z: Array, t: Number, labels: Array, count: Number, blank: Number, top: Number, x: Array) -> None:
@@ -169,23 +189,18 @@ def backward(
         k[o, LABEL, s] = high + exponent(found)
 
 
-@compiled()
-def through(
-    m: Array, k: Array, t: Number, onward_m: Array, onward_k: Array, i: Number, level: Number, width: Number
-) -> None:
-    """Set m[t] to the paths through each state, relative to 2^level."""
-    for kind in range(2):
-        for s in range(width):
-            above = k[t, kind, s + MARGIN] + onward_k[i, kind, s] - level
-            m[t, kind, s + MARGIN] *= onward_m[i, kind, s] * scale(min(above, 1000.0))
-
-
 @compiled(fastmath=_SUM)
-def total(m: Array, t: Number, kind: Number, width: Number) -> Number:
-    """Sum one row."""
+def through(
+    m: Array, k: Array, t: Number, kind: Number, onward_m: Array, onward_k: Array, i: Number, level: Number,
+    width: Number,
+) -> Number:  # fmt: skip
+    """Set one row of m[t] to the paths through each state, relative to 2^level; return their sum."""
     found = 0.0
-    for s in range(MARGIN, width + MARGIN):
-        found += m[t, kind, s]
+    for s in range(width):
+        above = k[t, kind, s + MARGIN] + onward_k[i, kind, s] - level
+        paths = m[t, kind, s + MARGIN] * (onward_m[i, kind, s] * scale(min(above, 1000.0)))
+        m[t, kind, s + MARGIN] = paths
+        found += paths
     return found
 
 

@@ -6,6 +6,7 @@ Its steps, and what its numbers mean, are in :mod:`.lattice_steps`.
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,11 +28,12 @@ from .lattice_steps import (
     gather,
     largest,
     log_sum,
+    pick,
     rest,
     scale,
+    split,
     sure_forward,
     through,
-    total,
 )
 
 Array = Any
@@ -116,8 +118,10 @@ def alone(room: Any, z: Array, length: Number, labels: Array, count: Number, bla
         others = rest(z, t, top, row)
         term = log1p(others) - lost
         lost, doubt = (doubt + term - doubt) - term, doubt + term  # what rounding takes is not lost in a long sum
-        gather(z, t, labels, count, blank, top, x)
-        extended(x, em, ek, t, width)
+        pick(row, labels, count, blank, x)
+        if split(x, em, ek, t, width) > 0:
+            gather(z, t, labels, count, blank, top, x)
+            extended(x, em, ek, t, width)
         blank_m, blank_k = em[t, count], ek[t, count]
         em[t, count], ek[t, count] = 1.0, NEVER
         frames[t, TOP], frames[t, REST], frames[t, BLANK_M], frames[t, BLANK_K] = top, others, blank_m, blank_k
@@ -143,10 +147,9 @@ def differences(
     level = at_end(m, k, length, count)[1]
     i = 0
     for t in range(length - 1, -1, -1):
-        through(m, k, t + 1, om, ok, i, level, width)
-        blanks = total(m, t + 1, BLANK, width)
+        blanks = through(m, k, t + 1, BLANK, om, ok, i, level, width)
         # Every path is in some state: dividing by the sum, not by P, leaves only rounding within the frame.
-        each = gain / (blanks + total(m, t + 1, LABEL, width))
+        each = gain / (blanks + through(m, k, t + 1, LABEL, om, ok, i, level, width))
         falls(z, t, frames[t, TOP], gain / (1.0 + frames[t, REST]), row)
         row[blank] -= each * blanks
         for s in range(count):
@@ -177,9 +180,30 @@ def sure(room: Any, z: Array, length: Number, labels: Array, count: Number, blan
 # --- a share of the batch -----------------------------------------------------------------------------------
 
 
-def room_for(frames: Number, classes: Number, count: Number) -> Any:
-    """Return a thread's arrays."""
-    size = filled_up(count) + MARGIN
+class _Kept(threading.local):
+    """The room of the latest call of a thread: memory that is touched for the first time costs more than a sequence."""
+
+    size: tuple[int, int, int] = (0, 0, 0)
+    room: Room | None = None
+
+
+_KEPT = _Kept()
+# Frames times labels of the largest room that is kept: 8 MB.
+_MOST_KEPT = 2**17
+
+
+def room_for(frames: int, classes: int, count: int) -> Room:
+    """Return this thread's arrays for sequences of so many frames, classes and labels."""
+    size = (frames, classes, count)
+    if _KEPT.room is not None and _KEPT.size == size:
+        return _KEPT.room
+    room = _room(frames, classes, filled_up(count) + MARGIN)
+    if frames * filled_up(count) + classes <= _MOST_KEPT:
+        _KEPT.size, _KEPT.room = size, room
+    return room
+
+
+def _room(frames: int, classes: int, size: int) -> Room:
     m, k = np.empty((frames + 1, 2, size)), np.empty((frames + 1, 2, size))
     m[:, :, :MARGIN], k[:, :, :MARGIN] = 1.0, NEVER
     return Room(
@@ -197,6 +221,7 @@ def room_for(frames: Number, classes: Number, count: Number) -> Any:
 
 
 def sweep(
+    room: Any,
     z: Array,
     labels: Array,
     lengths: Array,
@@ -212,6 +237,8 @@ def sweep(
 
     Parameters
     ----------
+    room : Room
+        What this thread works with.
     z : ndarray of float32 or float64, shape (N, T, C)
         Logits.
     labels : ndarray of int, shape (N, S)
@@ -229,7 +256,6 @@ def sweep(
     start, stop : int
         Which sequences.
     """
-    room = room_for(z.shape[1], z.shape[2], labels.shape[1])
     for n in range(start, stop):
         count, frames = lengths[0, n], lengths[1, n]
         found[n], faults[n] = 0.0, -1

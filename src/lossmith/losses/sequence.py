@@ -224,7 +224,8 @@ class CTC(StructuredLoss):
         run = lattice_sweep.sweep_single if f.dtype == np.float32 else lattice_sweep.sweep_double
 
         def work(start: int, stop: int) -> None:
-            run(read_only(f), batch.labels, lengths, share, self.blank, values, faults, gradient, start, stop)
+            room = lattice_sweep.room_for(f.shape[1], f.shape[2], batch.labels.shape[1])
+            run(room, read_only(f), batch.labels, lengths, share, self.blank, values, faults, gradient, start, stop)
 
         pool.share(len(f), work)
         if (faults >= 0).any():
