@@ -11,6 +11,7 @@ import numpy as np
 from ..core.domain import SIGNS
 from ..core.loss import Loss
 from ..losses.binary import BinaryCrossEntropy
+from ..losses.compose import WeightedSum
 from ..losses.multiclass import CategoricalCrossEntropy
 from ..ops.arrays import softmax
 
@@ -225,5 +226,10 @@ def output_link(loss: Loss) -> Link:
         return Exponential()
     if loss.tier == "elementwise" and task == "regression" and inputs == "raw":
         return Affine()
+    if isinstance(loss, WeightedSum) and len(loss.losses) == 1:
+        raise ValueError(
+            f"{loss!r} is one loss times a factor, which changes trees only through their regularisation; give "
+            f"{loss.losses[0]!r}"
+        )
     remedy = "on a log-rate or logits" if loss.tier in ("elementwise", "row-wise") else "of another tier"
     raise ValueError(f"{loss!r} cannot train these learners; take a loss of the residual, or one {remedy}")

@@ -205,6 +205,8 @@ def test_a_wrong_translation_is_noticed() -> None:
         ("torch.nn.CrossEntropyLoss()", "optax", ["softmax_cross_entropy_with_integer_labels", "labelled -100"]),
         ("torch.nn.CrossEntropyLoss()", "lossmith", ["lm.CategoricalCrossEntropy(ignore_index=-100)"]),
         ("keras.losses.CategoricalFocalCrossentropy(from_logits=True)", "lossmith", ["(0.25,)"]),
+        ("torch.nn.HuberLoss(reduction='sum')", "jax", ["take the sum of what this returns"]),
+        ("torch.nn.MSELoss(reduction='sum')", "scikit-learn", ["this is their mean", "mean_squared_error"]),
         ("quantile(q=0.9)", "catboost", ["{'loss_function': 'Quantile:alpha=0.9'}"]),
         ("quantile(q=0.9)", "lightgbm", ["{'objective': 'quantile', 'alpha': 0.9}"]),
         ("torch.nn.SoftMarginLoss()", "keras", ["BinaryCrossentropy(from_logits=True)", "labels are -1 and +1"]),

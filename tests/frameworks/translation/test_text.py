@@ -149,3 +149,13 @@ def test_tables_hold_each_name_once_for_reading() -> None:
 
 def test_typed() -> None:
     assert text.read("a.b(1, c=[2, 3])") == text.Typed("a.b", (1,), {"c": (2, 3)})
+
+
+def test_a_loss_with_a_factor_says_what_trees_take() -> None:
+    with pytest.raises(ValueError, match=r"give MeanSquaredError\(\)"):
+        lm.to_xgboost(lm.from_sklearn("squared_error"))
+
+
+def test_objects_of_ours_are_translated_too() -> None:
+    assert lm.translate(lm.Huber(delta=2.0), to="torch").native
+    assert lm.translate(lm.to_sklearn("huber").metric).loss == lm.Huber()

@@ -44,7 +44,7 @@ def read(library: Library, loss: Any, parameters: Mapping[str, Any], state: Stat
             raise InputError("give the parameters of a functools.partial by their names")
         return read(library, loss.func, {**loss.keywords, **parameters}, state)
     if type(loss).__module__.startswith("lossmith."):
-        return Meaning.of(_own(loss))
+        return Meaning.of(own(loss))
     plain = isinstance(loss, FunctionType | type)
     kind = loss if plain else type(loss)
     name = _name(library, kind)
@@ -55,7 +55,7 @@ def read(library: Library, loss: Any, parameters: Mapping[str, Any], state: Stat
     return library.read(name, _values(state(loss, library.entry(name))))
 
 
-def _own(loss: Any) -> Loss:
+def own(loss: Any) -> Loss:
     """Return the loss that one of our adapters, or a loss itself, holds."""
     held = vars(loss).get("loss", loss)
     if not isinstance(held, Loss):

@@ -18,6 +18,13 @@ from .tables import Library, Meaning
 
 ORIGINS = ("torch", "keras", "optax", "sklearn", "xgboost", "lightgbm", "catboost")
 TARGETS = ("lossmith", *ORIGINS)
+# What users of a library may call it.
+ALIASES = {"jax": "optax", "pytorch": "torch", "tensorflow": "keras", "tf": "keras", "scikit-learn": "sklearn"}
+_REDUCED = {
+    ("optax", "sum"): "the source adds its values up: take the sum of what this returns",
+    ("sklearn", "sum"): "the source adds its values up, this is their mean",
+    ("sklearn", "none"): "the source returns each value, this is their mean",
+}
 _DROPPED = "the factor {0:g} is left out: it changes trees only through their regularisation"
 _OWN = ("lossmith.losses.", "lossmith.", "lm.")
 
@@ -69,7 +76,7 @@ def translate(loss: Any, to: str = "lossmith", origin: str | None = None) -> Tra
         ``"reg:quantileerror(quantile_alpha=0.9)"``, ``"Huber:delta=2"``, also with a factor, ``"0.5 * mse"``; or
         what ``lm.from_torch``, ``lm.from_keras`` and so on take. Text is parsed, never run.
     to : {"lossmith", "torch", "keras", "optax", "sklearn", "xgboost", "lightgbm", "catboost"}
-        For which library.
+        For which library; "jax" means optax, "tensorflow" Keras.
     origin : str, optional
         From which library, where the name does not say it: ``translate("huber", "keras", origin="lightgbm")``.
 
@@ -95,6 +102,7 @@ def translate(loss: Any, to: str = "lossmith", origin: str | None = None) -> Tra
     >>> found.loss, found.native
     (MeanSquaredError(), True)
     """
+    to, origin = ALIASES.get(to, to), ALIASES.get(origin or "", origin)
     if to not in TARGETS:
         raise InputError(f"there is no translation to {to!r}; targets: {', '.join(TARGETS)}{_close(to, TARGETS)}")
     if origin is not None and origin not in TARGETS:
@@ -102,7 +110,8 @@ def translate(loss: Any, to: str = "lossmith", origin: str | None = None) -> Tra
     meaning = read(loss, origin)
     printer = printers()[to]
     body, native, notes = _written(meaning, to, printer)
-    notes = tuple(dict.fromkeys((*meaning.notes, *notes)))
+    reduced = _REDUCED.get((to, meaning.reduction), "")
+    notes = tuple(dict.fromkeys(filter(None, (*meaning.notes, *notes, reduced))))
     comments = [f"# {note}" for note in notes]
     called = [f"# called as {printer.call}"] if printer.call else []
     return Translation(meaning.made, meaning.reduction, notes, to, native, "\n".join([*comments, body, *called]))
@@ -110,8 +119,8 @@ def translate(loss: Any, to: str = "lossmith", origin: str | None = None) -> Tra
 
 def read(loss: Any, origin: str | None = None) -> Meaning:
     """Return what a loss of any library means; arguments as in :func:`translate`."""
-    if isinstance(loss, Loss):
-        return Meaning.of(loss)
+    if type(loss).__module__.startswith("lossmith."):
+        return Meaning.of(objects.own(loss))
     if isinstance(loss, str):
         typed = text.read(loss)
         return _typed(typed, origin or _origin(typed, loss))
