@@ -1,8 +1,9 @@
 """The words of :mod:`.simd` in float32 arithmetic, 16 numbers to a vector, for formulas that keep 2 ulp that way.
 
 Constants are written as ever: a kernel of this grade is translated with all of them, and those of the formula, as
-float32. Stated bounds on the error, in ulp of the float32 result: exp 1, log1p_exp_neg 1.75, logistic_share and
-logistic_slope 1. Overflow, underflow to subnormals, infinities and NaN are those of the C library.
+float32. Stated bounds on the error, in ulp of the float32 result: exp 1, log1p_exp_neg 1.75, logistic_share,
+logistic_slope and sech_squared 1, tanh_of_difference and log_cosh_of_difference 1.75 (of the exact difference).
+Overflow, underflow to subnormals, infinities and NaN are those of the C library.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.twofold import select
+from ..ops.elementwise import rounding
+from ..ops.twofold import product_error, select
 from .simd import inverse_rest, product_parts
 
 Number = Any  # a float32 scalar of numba (or int32)
@@ -56,7 +58,7 @@ def exp(x: Number) -> Number:
 
 def fall(x: Number) -> tuple[Number, Number]:
     """Return exp(-|x|) and what it lacks."""
-    high, low, one, two = exp_factors(max(-abs(x), -104.0))
+    high, low, one, two = exp_factors(max(-abs(x), -106.0))
     return high * one * two, low * one * two
 
 
@@ -94,7 +96,65 @@ def logistic_share(a: Number, b: Number, x: Number) -> Number:
 
 
 def logistic_slope(x: Number) -> Number:
-    """Q / (1 + q)^2 with q = exp(-|x|)."""
-    q, q_low, p, p_low = shares(x)
-    high, low = product_parts(p, p_low, p, p_low)
-    return q * high + (q * low + q_low * high)
+    """Return q / (1 + q)^2 with q = exp(-|x|)."""
+    return scaled_slope(x, 1.0)
+
+
+def scaled_slope(x: Number, factor: Number) -> Number:
+    """Return a power of 2 times logistic_slope(x), which it multiplies before that may be subnormal."""
+    high, low, one, two = exp_factors(max(-abs(x), -106.0))
+    q, q_low = high * (factor * one) * two, low * (factor * one) * two
+    _, _, p, p_low = shares(x)
+    square, square_low = product_parts(p, p_low, p, p_low)
+    return q * square + (q * square_low + q_low * square)
+
+
+def sech_squared(x: Number) -> Number:
+    """1 / cosh(x)^2."""
+    return scaled_slope(2.0 * x, 4.0)
+
+
+def tanh_bend(z: Number) -> Number:
+    """Return (tanh(x) / x - 1) / x^2 with z = x^2 in [0, 1]."""
+    z2 = z * z
+    low = (-0.3333333432674408 + 0.13333310186862946 * z) + (-0.05396341159939766 + 0.02182953432202339 * z) * z2
+    high = (-0.00869780033826828 + 0.0032067287247627974 * z) + (
+        -0.0009234423632733524 + 0.0001427753159077838 * z
+    ) * z2
+    return low + high * (z2 * z2)
+
+
+def log_cosh_bend(z: Number) -> Number:
+    """Return (log(cosh(x)) - x^2 / 2) / x^4 with z = x^2 in [0, 1]."""
+    z2 = z * z
+    low = (-0.0833333283662796 + 0.022222094237804413 * z) + (-0.006743945647031069 + 0.002173959044739604 * z) * z2
+    high = (-0.0006989544490352273 + 0.0001909895072458312 * z) - 2.9980925319250673e-05 * z2
+    return low + high * (z2 * z2)
+
+
+def log1p_tail(q: Number) -> Number:
+    """Return (log(1 + q) - q) / q^2 on [0, exp(-2)]."""
+    return (-0.49999964237213135 + 0.3332502841949463 * q) + (-0.24687202274799347 + 0.16119083762168884 * q) * (q * q)
+
+
+def tanh_of_difference(f: Number, y: Number) -> Number:
+    """tanh(f - y); what rounding takes from the difference is put back."""
+    r, lost = f - y, rounding(f, y)
+    z = r * r
+    near = r + (r * z * tanh_bend(z) + lost * (1.0 - 0.58 * z))
+    q, q_low, p, p_low = shares(2.0 * r)
+    top = 1.0 - q
+    top_low = ((1.0 - top) - q) - q_low
+    far = top * p + (top * p_low + top_low * p)
+    return select(abs(r) < 1.0, near, select(r < 0.0, -far, far) + lost * (4.0 * q * p * p))
+
+
+def log_cosh_of_difference(f: Number, y: Number) -> Number:
+    """log(cosh(f - y)), likewise."""
+    r, lost = f - y, rounding(f, y)
+    a, z = abs(r), r * r
+    z_low = product_error(r, r, z) + 2.0 * r * lost
+    near = 0.5 * z + (z * z * log_cosh_bend(z) + z_low * (0.5 - 0.125 * z))
+    q, _ = fall(2.0 * r)
+    far = (a - _LN2) + ((q + q * q * log1p_tail(q)) + select(r < 0.0, -lost, lost))
+    return select(a < 1.0, near, far)

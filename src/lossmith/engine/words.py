@@ -71,6 +71,9 @@ _NATIVE: dict[str, Function] = {
     "log1p_exp_neg": native.log1p_exp_neg,
     "logistic_share": native.logistic_share,
     "logistic_slope": native.logistic_slope,
+    "sech_squared": native.sech_squared,
+    "tanh_of_difference": native.tanh_of_difference,
+    "log_cosh_of_difference": native.log_cosh_of_difference,
 }
 GRADES = {
     "double": {**_COMMON, **_DOUBLE},

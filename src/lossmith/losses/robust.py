@@ -13,8 +13,9 @@ from ..ops import (
     absolute,
     clip,
     full_like,
+    in_float32,
     indicator,
-    log_cosh,
+    log_cosh_of_difference,
     positive_part,
     room,
     rounding,
@@ -22,7 +23,7 @@ from ..ops import (
     sign,
     sqrt,
     square,
-    tanh,
+    tanh_of_difference,
     where,
     word,
 )
@@ -113,18 +114,22 @@ class LogCosh(Elementwise):
     )
 
     @staticmethod
+    @in_float32
     def value(y: Array, f: Array) -> Array:
-        return log_cosh(f - y)
+        return log_cosh_of_difference(f, y)
 
     @staticmethod
+    @in_float32
     def slope(y: Array, f: Array) -> Array:
-        return tanh(f - y)
+        return tanh_of_difference(f, y)
 
     @staticmethod
+    @in_float32
     def curvature(y: Array, f: Array) -> Array:
         # In the tail the relative error is twice the absolute error of the residual, so its rounding counts.
         r = f - y
-        return sech_squared(r) * (1.0 - 2.0 * sign(r) * rounding(f, y))
+        bent = sech_squared(r)
+        return bent - bent * (2.0 * sign(r) * rounding(f, y))
 
 
 @word

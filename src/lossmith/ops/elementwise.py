@@ -313,3 +313,15 @@ def sech_squared(x: Array) -> Array:
     """1 / cosh(x)^2, the derivative of tanh, without cancellation in the tails."""
     q = exp(-2.0 * absolute(x))
     return 4.0 * q / square(1.0 + q)
+
+
+@word
+def tanh_of_difference(f: Array, y: Array) -> Array:
+    """tanh(f - y); in float32 kernels with what rounding takes from the difference."""
+    return tanh(f - y)
+
+
+@word
+def log_cosh_of_difference(f: Array, y: Array) -> Array:
+    """log(cosh(f - y)), likewise."""
+    return log_cosh(f - y)

@@ -19,7 +19,7 @@ def _carried(x: Array) -> bool:
 
 @primitive
 def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """Q = exp(-|x|) and 1 / (1 + q), each with what it lacks of the exact number, and log(1 + q) of q alone."""
+    """Return q = exp(-|x|) and 1 / (1 + q), each with what it lacks of the exact number, and log(1 + q) of q alone."""
     if _carried(x):
         return logistic_numpy.logistic_parts(x)
     q = exp(-absolute(x))
@@ -61,6 +61,6 @@ def logistic_share(a: Array, b: Array, x: Array) -> Array:
 
 @word
 def logistic_slope(x: Array) -> Array:
-    """Q / (1 + q)^2 with q = exp(-|x|): the derivative of the sigmoid."""
+    """Return q / (1 + q)^2 with q = exp(-|x|): the derivative of the sigmoid."""
     q = exp(-absolute(x))
     return q / square(1.0 + q)
