@@ -78,6 +78,17 @@ def test_from_its_own_start_a_quantile_scores_like_the_builtin(loss, own) -> Non
         assert score(loss, alone.predict(HELD_OUT)) > 1.06 * wanted
 
 
+def test_pseudo_huber_from_one_start_grows_the_builtins_trees() -> None:
+    booster = lm.to_xgboost(lm.PseudoHuber(delta=0.9))
+    start = booster.init_score(REAL[:TRAIN].astype(np.float32))
+    own = {"objective": "reg:pseudohubererror", "huber_slope": 0.9, "base_score": start}
+    theirs, ours = xgboost.train({**PARAMS, **own}, data(REAL), 60), booster.train(PARAMS, data(REAL), 60)
+    assert shapes(ours) == shapes(theirs)
+    np.testing.assert_allclose(ours.predict(ALL), theirs.predict(ALL), rtol=1e-4, atol=1e-5)
+    other = lm.to_xgboost(lm.Huber(delta=0.9)).train({**PARAMS, "base_score": start}, data(REAL), 60)
+    assert shapes(other) != shapes(theirs), "the control"
+
+
 def test_huber_scores_no_worse_than_pseudo_huber() -> None:
     loss, start = lm.Huber(delta=0.9), float(np.median(REAL))
     own = {"objective": "reg:pseudohubererror", "huber_slope": 0.9, "base_score": start}
