@@ -1,4 +1,4 @@
-"""``keras_laws.py`` on each backend of Keras, and what is said where Keras is missing."""
+"""The laws of Keras (``keras_laws.py``, ``keras_training_laws.py``) on each backend, and what is said without Keras."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_laws_hold(backend: str) -> None:
         pytest.skip(f"keras or {backend} is not installed")
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "-W", NOT_OURS]
-    command += [str(HERE / "keras_laws.py")]
+    command += [str(HERE / name) for name in ("keras_laws.py", "keras_training_laws.py")]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr[-2000:]
     assert " passed" in ran.stdout
