@@ -154,7 +154,7 @@ class ElementwiseLoss(Loss):
         given = contract.check_out(out, len(orders), f)
         if is_numpy(f):
             return self._fill(orders, y, f, None, given)
-        return tuple(getattr(self.form, order)(y, f, *self.parameters) for order in orders)
+        return tuple(getattr(self._form_elsewhere, order)(y, f, *self.parameters) for order in orders)
 
     def _accept(
         self, y_true: Any, y_pred: Any, sample_weight: Any, broadcast: bool
@@ -179,6 +179,11 @@ class ElementwiseLoss(Loss):
     def _label_form(self) -> Form | None:
         """Formulas that are quicker and hold for targets that are 0 or 1, where there are such."""
         return None
+
+    @property
+    def _form_elsewhere(self) -> Form:
+        """The formulas for arrays of other libraries than NumPy."""
+        return self.form
 
     def _fill(
         self,
@@ -235,7 +240,7 @@ class ElementwiseLoss(Loss):
         return finished(*self._sum(y, f, weight), f, reduction)
 
     def _values(self, y: Array, f: Array) -> Array:
-        form, parameters = self.form, self.parameters
+        form, parameters = self._form_elsewhere, self.parameters
         if is_numpy(f):
             return self._fill(("value",), y, f)[0]
         if host.is_jax(f):
@@ -288,9 +293,12 @@ class ByParameters:
     ----------
     choose : callable
         From the loss to its form.
+    elsewhere : Form
+        For arrays of other libraries than NumPy, where quicker formulas would be less exact.
     """
 
     choose: Callable[[Any], Form]
+    elsewhere: Form
 
 
 @dataclasses.dataclass(frozen=True)
@@ -312,6 +320,12 @@ class LinkedElementwise(ElementwiseLoss):
     def form(self) -> Form:
         """The form for the declared inputs."""
         found: Form = self._chosen(self.forms[self.inputs])
+        return found
+
+    @property
+    def _form_elsewhere(self) -> Form:
+        given = self.forms[self.inputs]
+        found: Form = given.elsewhere if isinstance(given, ByParameters) else given
         return found
 
     @property

@@ -238,14 +238,14 @@ _BY_PRODUCTS = {0.5 * twice: by_products(0.5 * twice) for twice in range(9)}
 _IN_GENERAL = class_value, class_slope, class_curvature
 _SOFT = {gamma: for_soft_labels(*texts) for gamma, texts in _BY_PRODUCTS.items()}
 _HARD = {gamma: for_labels(*texts) for gamma, texts in _BY_PRODUCTS.items()}
-_SOFT_IN_GENERAL, _HARD_IN_GENERAL = for_soft_labels(*_IN_GENERAL), for_labels(*_IN_GENERAL)
+SOFT_IN_GENERAL, HARD_IN_GENERAL = for_soft_labels(*_IN_GENERAL), for_labels(*_IN_GENERAL)
 
 
 def on_logits(gamma: float) -> Formulas:
     """Return the formulas for a gamma: quick ones where it is a small multiple of 1/2."""
-    return _SOFT.get(gamma, _SOFT_IN_GENERAL)
+    return _SOFT.get(gamma, SOFT_IN_GENERAL)
 
 
 def on_logits_of_labels(gamma: float) -> Formulas:
     """Return the formulas for a gamma and for targets that are 0 or 1."""
-    return _HARD.get(gamma, _HARD_IN_GENERAL)
+    return _HARD.get(gamma, HARD_IN_GENERAL)

@@ -27,7 +27,7 @@ from ..ops import (
     where,
     word,
 )
-from .focal_logits import both_classes, on_logits, on_logits_of_labels
+from .focal_logits import HARD_IN_GENERAL, SOFT_IN_GENERAL, both_classes, on_logits, on_logits_of_labels
 
 Array = Any
 
@@ -156,10 +156,12 @@ class BinaryFocal(LinkedElementwise):
     alpha: float | None = optional(fraction(0.25), _class_weights)
     domain = UNIT
     forms: ClassVar[Mapping[str, Any]] = {
-        "logits": ByParameters(lambda loss: on_logits(loss.gamma)),
+        "logits": ByParameters(lambda loss: on_logits(loss.gamma), SOFT_IN_GENERAL),
         "probabilities": _OnProbabilities,
     }
-    label_forms: ClassVar[Mapping[str, Any]] = {"logits": ByParameters(lambda loss: on_logits_of_labels(loss.gamma))}
+    label_forms: ClassVar[Mapping[str, Any]] = {
+        "logits": ByParameters(lambda loss: on_logits_of_labels(loss.gamma), HARD_IN_GENERAL)
+    }
     prediction_domains: ClassVar[Mapping[str, Domain]] = {"logits": EXTENDED_REAL, "probabilities": UNIT}
     claims = Traits(
         "binary",
