@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .frameworks.translation.xgboost import from_xgboost
     from .frameworks.xgboost import to_xgboost
     from .losses.linear import LinearCrossEntropy
+    from .optimize.folded import MCP, SCAD, Box
+    from .optimize.group import GroupLasso
     from .optimize.penalties import L1, L2, ElasticNet
     from .plots.losses import plot
     from .workflow.final import predict
@@ -43,7 +45,11 @@ if TYPE_CHECKING:
 _LAZY = {
     "L1": "optimize.penalties",
     "L2": "optimize.penalties",
+    "MCP": "optimize.folded",
+    "SCAD": "optimize.folded",
+    "Box": "optimize.folded",
     "ElasticNet": "optimize.penalties",
+    "GroupLasso": "optimize.group",
     "LinearCrossEntropy": "losses.linear",
     "LossClassifier": "frameworks.estimators.classifier",
     "LossClassifierCV": "frameworks.estimators.cv",
@@ -78,7 +84,11 @@ _LAZY = {
 __all__ = [
     "L1",
     "L2",
+    "MCP",
+    "SCAD",
+    "Box",
     "ElasticNet",
+    "GroupLasso",
     "InputError",
     "LinearCrossEntropy",
     "LossClassifier",

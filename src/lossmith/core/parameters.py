@@ -99,6 +99,11 @@ def non_negative(default: float) -> Any:
     return _field(default, Check("a finite number >= 0", rule, _itself, (default + 0.5,)))
 
 
+def above(bound: float, default: float) -> Any:
+    """Declare a finite number > a bound."""
+    return _field(default, Check(f"a finite number > {bound:g}", _number(lambda v: bound < v < math.inf), _itself))
+
+
 def fraction(default: float) -> Any:
     """Declare a number strictly between 0 and 1."""
     return _field(default, Check("a number strictly between 0 and 1", _number(lambda v: 0 < v < 1), _itself, (0.9,)))

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from .constant import best_constant
+from .folded import MCP, SCAD, Box
+from .group import GroupLasso
 from .objective import Objective
 from .penalties import L1, L2, ElasticNet, Penalty
 from .result import Solution
 from .solve import solve
 
-__all__ = ["L1", "L2", "ElasticNet", "Objective", "Penalty", "Solution", "best_constant", "solve"]
+__all__ = [
+    "L1",
+    "L2",
+    "MCP",
+    "SCAD",
+    "Box",
+    "ElasticNet",
+    "GroupLasso",
+    "Objective",
+    "Penalty",
+    "Solution",
+    "best_constant",
+    "solve",
+]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .objective import Objective
+from .penalties import Elastic
 from .result import Status
 
 Array = npt.NDArray[np.float64]
@@ -211,7 +212,7 @@ def lbfgs(objective: Objective, theta: Array, progress: Progress) -> Descent:
     progress : Progress
         Limits and history.
     """
-    l1 = objective.penalty.parts[0] if objective.penalty is not None else 0.0
+    l1 = objective.penalty.parts[0] if isinstance(objective.penalty, Elastic) else 0.0
     return _lbfgs_split(objective, theta, progress, l1) if l1 > 0 else _lbfgs_plain(objective, theta, progress)
 
 

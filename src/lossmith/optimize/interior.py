@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from .descents import Descent, Progress
 from .objective import Objective
+from .penalties import Elastic
 from .smoothing import Kink
 
 Array = npt.NDArray[np.float64]
@@ -99,6 +100,7 @@ class _Lines:
     low: Array
     high: Array
     l1: float
+    l2: float
 
     @classmethod
     def of(cls, objective: Objective, kink: Kink) -> _Lines:
@@ -106,11 +108,11 @@ class _Lines:
         if used.size < objective.share.size:
             objective = objective.rows(used)
             kink = Kink(kink.place[used], kink.left[used], kink.jump[used])
-        l1 = objective.penalty.parts[0] if objective.penalty is not None else 0.0
+        l1, ridge = objective.penalty.parts if isinstance(objective.penalty, Elastic) else (0.0, 0.0)
         extra = np.full(objective.X.shape[1] if l1 else 0, l1)
         low, jump = objective.share * kink.left, objective.share * kink.jump
         place = np.concatenate([kink.place, 0.0 * extra])
-        return cls(objective, place, np.concatenate([low, -extra]), np.concatenate([low + jump, extra]), l1)
+        return cls(objective, place, np.concatenate([low, -extra]), np.concatenate([low + jump, extra]), l1, ridge)
 
     def raw(self, theta: Array) -> Array:
         raw = self.objective.raw(theta)
@@ -123,8 +125,7 @@ class _Lines:
         return pulled
 
     def ridge(self, theta: Array) -> Array:
-        b = self.objective.penalty.parts[1] if self.objective.penalty is not None else 0.0
-        along = 2.0 * b * theta
+        along = 2.0 * self.l2 * theta
         along[self.objective.X.shape[1] :] = 0.0
         return along
 
@@ -173,8 +174,7 @@ class _Lines:
         n, d = self.objective.X.shape
         matrix = self.objective.gram(stiffness[:n])
         diagonal = np.arange(d)
-        matrix[diagonal, diagonal] += stiffness[n:] if self.l1 else 0.0
-        matrix[diagonal, diagonal] += 2.0 * (self.objective.penalty.parts[1] if self.objective.penalty else 0.0)
+        matrix[diagonal, diagonal] += (stiffness[n:] if self.l1 else 0.0) + 2.0 * self.l2
         level = float(np.trace(matrix)) / max(matrix.shape[0], 1)
         for lift in (1e-15, 1e-12, 1e-9, 1e-6):
             try:

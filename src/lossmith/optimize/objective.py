@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.loss import Loss
-from .penalties import Penalty
+from .penalties import Elastic, Penalty
 
 Array = npt.NDArray[np.float64]
 
@@ -95,6 +95,10 @@ class Objective:
         objective = cls(loss, matrix, targets, share, penalty, intercept, outputs)
         loss.value_and_gradient(targets, np.zeros(targets.shape if outputs is None else (*targets.shape, outputs)))
         return objective
+
+    def bare(self) -> Objective:
+        """Return the mean loss alone."""
+        return replace(self, penalty=None)
 
     @property
     def size(self) -> int:
@@ -206,7 +210,7 @@ class Objective:
             X' diag(share * curvature) X, bordered by the intercept, plus the penalty's part.
         """
         matrix = self.gram(self.share * curvature)
-        if self.penalty is not None:
+        if isinstance(self.penalty, Elastic):
             d = np.arange(self.X.shape[1])
             matrix[d, d] += 2.0 * self.penalty.parts[1]
         return matrix
@@ -229,7 +233,7 @@ class Objective:
         d = X.shape[1]
         matrix = np.zeros((self.size, self.size), order="F")
         if d:
-            matrix[:d, :d] = (X.T @ X.multiply(w[:, None]).tocsr()).toarray() if _is_sparse(X) else _product(X, w)
+            matrix[:d, :d] = (X.T @ X.multiply(w[:, None]).tocsr()).toarray() if is_sparse(X) else _product(X, w)
         if self.intercept:
             matrix[d, :d] = matrix[:d, d] = np.asarray(X.T @ w)
             matrix[d, d] = w.sum()
@@ -243,6 +247,12 @@ class Objective:
     def rows(self, chosen: Any) -> Objective:
         """Return the objective of some of the samples, with the shares they have."""
         return replace(self, X=self.X[chosen], y=self.y[chosen], share=self.share[chosen])
+
+    def columns(self, chosen: Any) -> Objective:
+        """Return the objective as a function of some of the coefficients, the others being 0."""
+        if np.size(chosen) == self.X.shape[1]:
+            return self
+        return replace(self, X=self.X[:, chosen] if is_sparse(self.X) else np.take(self.X, chosen, axis=1))
 
 
 # Rows of a block of features that is scaled and multiplied while it is in the cache, and elements of one that is read
@@ -265,20 +275,21 @@ def _product(X: Array, weight: Array) -> Array:
     return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
 
 
-def _is_sparse(X: Any) -> bool:
+def is_sparse(X: Any) -> bool:
+    """Tell whether features are a SciPy sparse matrix."""
     from scipy.sparse import issparse
 
     return bool(issparse(X))
 
 
 def _matrix(X: Any) -> Any:
-    if _is_sparse(X):
+    if is_sparse(X):
         matrix, values = X.tocsr(), X.data
     else:
         values = matrix = np.asarray(X, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] == 0:
         raise ValueError(f"X has shape {matrix.shape}; give a table (n, d) with at least one row")
-    if not np.isfinite(values).all():
+    if not (np.isfinite(values.sum()) or np.isfinite(values).all()):  # a sum needs no array of flags
         raise ValueError("X holds NaN or infinite numbers; impute or drop them first")
     return matrix
 

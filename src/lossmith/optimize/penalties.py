@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.parameters import Check, check_fields, non_negative
+from ..ops import absolute, positive_part, sign
 
 Array = npt.NDArray[np.float64]
 
@@ -23,9 +24,10 @@ class Penalty(ABC):
 
     @property
     @abstractmethod
-    def parts(self) -> tuple[float, float]:
-        """The pair (a, b) for which the penalty is a * sum |w| + b * sum w^2."""
+    def smooth(self) -> bool:
+        """Whether it has a gradient everywhere."""
 
+    @abstractmethod
     def value(self, w: Any) -> float:
         """Compute the penalty.
 
@@ -37,29 +39,14 @@ class Penalty(ABC):
         Returns
         -------
         float
-            a * sum |w| + b * sum w^2; 0 for no coefficients.
+            0 for no coefficients; infinite where coefficients are not allowed.
         """
-        w = np.asarray(w, np.float64)
-        a, b = self.parts
-        return float((a * np.abs(w).sum() if a else 0.0) + (b * np.square(w).sum() if b else 0.0))
 
+    @abstractmethod
     def gradient(self, w: Any) -> Array:
-        """Compute the gradient; where w is 0 and there is a kink, the subgradient 0.
+        """Compute the gradient, of w's shape; where there is a kink, the subgradient nearest to 0."""
 
-        Parameters
-        ----------
-        w : array_like, any shape
-            Coefficients.
-
-        Returns
-        -------
-        ndarray of w's shape
-            a * sign(w) + 2 b w.
-        """
-        w = np.asarray(w, np.float64)
-        a, b = self.parts
-        return np.asarray(a * np.sign(w) + 2.0 * b * w)
-
+    @abstractmethod
     def prox(self, v: Any, step: float) -> Array:
         """Compute the proximal step, argmin over u of (u - v)^2 / 2 + step * penalty(u).
 
@@ -73,19 +60,113 @@ class Penalty(ABC):
         Returns
         -------
         ndarray of v's shape
-            The soft threshold sign(v) max(|v| - step a, 0), divided by 1 + 2 step b.
 
         Raises
         ------
         ValueError
             For a negative or NaN step.
         """
+
+    @abstractmethod
+    def distance(self, w: Any, gradient: Any) -> Array:
+        """Compute how far each coefficient is from optimal.
+
+        Parameters
+        ----------
+        w : array_like, any shape
+            Coefficients.
+        gradient : array_like of that shape
+            Of the mean loss at w.
+
+        Returns
+        -------
+        ndarray of w's shape
+            Distance of -gradient from the penalty's subdifferential at w; all 0 at a stationary point.
+        """
+
+    @abstractmethod
+    def alpha_max(self, gradient: Any) -> float:
+        """Compute the smallest strength at which all coefficients stay 0.
+
+        Parameters
+        ----------
+        gradient : array_like
+            Of the mean loss where all coefficients are 0.
+
+        Returns
+        -------
+        float
+            Infinite for penalties that never hold coefficients at 0.
+        """
+
+
+@dataclass(frozen=True)
+class Separable(Penalty):
+    """A sum of one function of each coefficient, whose proximal step is a formula in the words of ``ops``."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> tuple[float, ...]:
+        """The numbers the formula receives."""
+
+    @staticmethod
+    @abstractmethod
+    def shrink(v: Any, step: Any, *parameters: Any) -> Any:
+        """Return the proximal step of one coefficient."""
+
+    def prox(self, v: Any, step: float) -> Array:
         if not step >= 0:
             raise ValueError(f"step={step!r} is not accepted; give a number >= 0")
-        v = np.asarray(v, np.float64)
+        return np.asarray(self.shrink(np.asarray(v, np.float64), step, *self.parameters))
+
+
+@dataclass(frozen=True)
+class Elastic(Separable):
+    """The pair (a, b) of :attr:`parts`: a * sum |w| + b * sum w^2."""
+
+    @property
+    @abstractmethod
+    def parts(self) -> tuple[float, float]:
+        """The pair (a, b) for which the penalty is a * sum |w| + b * sum w^2."""
+
+    @property
+    def smooth(self) -> bool:
+        """Whether there is no L1 part."""
+        return self.parts[0] == 0.0
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        return self.parts
+
+    @staticmethod
+    def shrink(v: Any, step: Any, a: Any, b: Any) -> Any:
+        # The soft threshold, divided by what the square adds.
+        return sign(v) * positive_part(absolute(v) - step * a) / (1.0 + 2.0 * step * b)
+
+    def value(self, w: Any) -> float:
+        w = np.asarray(w, np.float64)
         a, b = self.parts
-        shrunk = np.sign(v) * np.maximum(np.abs(v) - step * a, 0.0)
-        return np.asarray(shrunk / (1.0 + 2.0 * step * b))
+        return float((a * np.abs(w).sum() if a else 0.0) + (b * np.square(w).sum() if b else 0.0))
+
+    def gradient(self, w: Any) -> Array:
+        w = np.asarray(w, np.float64)
+        a, b = self.parts
+        return np.asarray(a * np.sign(w) + 2.0 * b * w)
+
+    def distance(self, w: Any, gradient: Any) -> Array:
+        w, g = np.asarray(w, np.float64), np.asarray(gradient, np.float64)
+        away = np.abs(g + self.gradient(w))
+        return np.asarray(np.where(w == 0.0, np.maximum(np.abs(g) - self.parts[0], 0.0), away))
+
+    def alpha_max(self, gradient: Any) -> float:
+        share = self._l1_ratio
+        largest = float(np.abs(np.asarray(gradient, np.float64)).max(initial=0.0))
+        return largest / share if share else np.inf
+
+    @property
+    def _l1_ratio(self) -> float:
+        """The L1 part at strength 1."""
+        return 1.0
 
 
 def _fraction_or_end(default: float) -> Any:
@@ -100,7 +181,7 @@ def _fraction_or_end(default: float) -> Any:
 
 
 @dataclass(frozen=True)
-class L1(Penalty):
+class L1(Elastic):
     """L1 penalty (lasso), alpha * sum |w|.
 
     Parameters
@@ -130,7 +211,7 @@ class L1(Penalty):
 
 
 @dataclass(frozen=True)
-class L2(Penalty):
+class L2(Elastic):
     """L2 penalty (ridge), alpha * sum w^2, without a factor 1/2.
 
     Its gradient is 2 alpha w. To the mean of n squared errors, scikit-learn's ``Ridge(alpha=a)`` adds
@@ -160,9 +241,13 @@ class L2(Penalty):
         """(0, alpha)."""
         return 0.0, self.alpha
 
+    @property
+    def _l1_ratio(self) -> float:
+        return 0.0
+
 
 @dataclass(frozen=True)
-class ElasticNet(Penalty):
+class ElasticNet(Elastic):
     """Elastic net, alpha * (l1_ratio * sum |w| + (1 - l1_ratio) * sum w^2), without a factor 1/2.
 
     scikit-learn halves the square: its ``ElasticNet(alpha=a, l1_ratio=r)`` minimises
@@ -193,3 +278,7 @@ class ElasticNet(Penalty):
     def parts(self) -> tuple[float, float]:
         """(alpha * l1_ratio, alpha * (1 - l1_ratio))."""
         return self.alpha * self.l1_ratio, self.alpha * (1.0 - self.l1_ratio)
+
+    @property
+    def _l1_ratio(self) -> float:
+        return self.l1_ratio

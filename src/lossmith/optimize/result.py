@@ -37,7 +37,7 @@ class Solution:
     history : tuple of float
         Objective (the smoothed one where a loss is smoothed) at the start and after each step.
     method : str
-        "newton", "irls", "lbfgs", "smoothing+lbfgs" or "interior point".
+        "newton", "irls", "lbfgs", "smoothing+lbfgs", "interior point", "working sets" or "proximal gradient".
     message : str
         One line for a person; empty if all is well.
     """

@@ -16,10 +16,12 @@ from .curvature import brake, reweighting
 from .descents import Curvature, Descent, Progress, lbfgs, newton
 from .interior import interior
 from .objective import Objective
-from .penalties import Penalty
+from .penalties import Elastic, Penalty, Separable
+from .proximal import proximal_gradient
 from .result import Solution
 from .sampled import pays, sampled_newton
 from .smoothing import Kink, Smoothed, is_piecewise_linear, kinks
+from .working_sets import working_sets
 
 Array = npt.NDArray[np.float64]
 
@@ -46,13 +48,14 @@ def solve(
 ) -> Solution:
     """Minimise the mean loss of X @ w + b plus a penalty on w.
 
-    Smooth convex losses: Newton with an exact line search up to 500 features, beyond them, for rows of scores
-    and under an L1 penalty L-BFGS. Losses of two straight lines (absolute error, quantile, hinge): an interior
-    point method up to 500 features, under any of the penalties, which ends with a duality gap; beyond them L-BFGS
-    on a smoothed loss whose width shrinks in stages to 1e-7 of the typical residual. Losses that are not convex:
-    reweighting (each step minimises a parabola above the loss) from the given start, or from the best
-    constant; regression losses start from the least absolute error, which is what makes a redescending
-    loss find the bulk of the data.
+    Smooth convex losses: Newton with an exact line search up to 500 features, with many samples its matrix from a part
+    of them; beyond that, and for rows of scores, L-BFGS. Under penalties that hold coefficients at 0 or within
+    limits: proximal Newton steps on a working set of coefficients; accelerated proximal gradient for groups. Losses
+    of two straight lines (absolute error, quantile, hinge): an interior point method up to 500 features, under L1
+    and L2, which ends with a duality gap; beyond that L-BFGS on a smoothed loss whose width shrinks in stages to 1e-7
+    of the typical residual. Losses that are not convex: reweighting (each step minimises a parabola above the
+    loss) from the given start, or from the best constant; regression losses start from the least absolute
+    error, which is what makes a redescending loss find the bulk of the data.
 
     Parameters
     ----------
@@ -63,7 +66,7 @@ def solve(
     y : array_like, shape (n,)
         Targets in the loss's coding.
     penalty : Penalty, optional
-        L1, L2 or ElasticNet; none by default.
+        L1, L2, ElasticNet, MCP, SCAD, Box or GroupLasso; none by default.
     sample_weight : array_like, shape (n,), optional
         Numbers >= 0; only their ratios matter.
     intercept : bool, default True
@@ -102,6 +105,7 @@ def solve(
     ('converged', [2.0], 1.0)
     """
     began = time.perf_counter()
+    _must_fit(loss, penalty)
     objective = Objective.build(loss, X, y, sample_weight, penalty, intercept, outputs)
 
     def tell(theta: Array, value: float, norm: float) -> None:
@@ -110,11 +114,25 @@ def solve(
 
     progress = Progress(tolerance, max_iterations, began + max_seconds, tell)
     theta = _start(objective, start, progress)
+    progress.unit = max(1.0, float(np.abs(objective.value_and_gradient(theta)[1]).max(initial=0.0)))
+    theta = _allowed(theta, objective)
     value, gradient = objective.value_and_gradient(theta)
-    progress.unit = max(1.0, float(np.abs(gradient).max(initial=0.0)))
     progress.record(theta, value, gradient)
     descent, method, error = _descend(objective, theta, progress)
     return _solution(objective, descent, method, error, progress, began)
+
+
+def _must_fit(loss: Loss, penalty: Penalty | None) -> None:
+    """Refuse pairs that no method here can minimise, and name what fits."""
+    if penalty is None or isinstance(penalty, Elastic):
+        return
+    name, given = type(loss).__name__, type(penalty).__name__
+    if loss.tier == "row-wise":
+        raise ValueError(f"{given} needs a loss with one number a sample; with {name} give L1, L2 or ElasticNet")
+    if loss.traits.kinks:
+        raise ValueError(
+            f"{given} needs a loss without kinks, such as huber, log_cosh or bce; with {name} give L1, L2 or ElasticNet"
+        )
 
 
 def _start(objective: Objective, start: tuple[Any, Any] | None, progress: Progress) -> Array:
@@ -134,6 +152,14 @@ def _start(objective: Objective, start: tuple[Any, Any] | None, progress: Progre
 
         quiet = Progress(1e-4, progress.limit, progress.deadline)
         theta = _descend(objective.with_loss(MeanAbsoluteError()), theta, quiet)[0].theta
+    return theta
+
+
+def _allowed(theta: Array, objective: Objective) -> Array:
+    """Move coefficients to where the penalty is finite."""
+    if isinstance(objective.penalty, Separable) and objective.outputs is None:
+        d = objective.X.shape[1]
+        return np.concatenate([objective.penalty.prox(theta[:d], 0.0), theta[d:]])
     return theta
 
 
@@ -159,8 +185,9 @@ def _lines(objective: Objective) -> Kink | None:
 
 
 def _method(objective: Objective) -> str:
-    l1 = objective.penalty is not None and objective.penalty.parts[0] > 0
-    if objective.outputs is not None or l1 or objective.size > _NEWTON_UP_TO:
+    if objective.outputs is None and objective.penalty is not None and not objective.penalty.smooth:
+        return "working sets" if isinstance(objective.penalty, Separable) else "proximal gradient"
+    if objective.outputs is not None or objective.size > _NEWTON_UP_TO:
         return "lbfgs"
     return "newton" if objective.loss.traits.convex else "irls"
 
@@ -171,7 +198,11 @@ def _smooth(objective: Objective, theta: Array, progress: Progress) -> Descent:
         return lbfgs(objective, theta, progress)
     loss = objective.loss
     exact: Curvature = lambda y, raw, slope: loss.hessian(y, raw)  # noqa: E731
-    steps = exact if method == "newton" else reweighting(loss).compute
+    steps = exact if loss.traits.convex else reweighting(loss).compute
+    if method == "working sets":
+        return working_sets(objective, theta, steps, progress)
+    if method == "proximal gradient":
+        return proximal_gradient(objective, theta, progress)
     descend = sampled_newton if method == "newton" and pays(objective) else newton
     return descend(objective, theta, steps, brake(loss), progress)
 
