@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
@@ -132,9 +133,17 @@ def test_without_a_penalty_units_do_not_matter() -> None:
         kind = lm.LossClassifier if loss == "cross_entropy" else lm.LossRegressor
         plain, scaled = kind(loss, None).fit(X + 5.0, y), kind(loss, None).fit((X + 5.0) * units, y)
         np.testing.assert_allclose(scaled.coef_ * units, plain.coef_, rtol=1e-5, atol=1e-6)
+        tiny = kind(loss, None).fit(csr_array((X + 5.0) * 1e-100), y)
+        np.testing.assert_allclose(tiny.coef_ * 1e-100, plain.coef_, rtol=1e-4, atol=1e-5)
 
 
 # --- what goes wrong, in one line ------------------------------------------------------------------------
+
+
+def test_a_loss_that_reaches_no_row_says_so() -> None:
+    with pytest.warns(ConvergenceWarning, match=r"1\d\d of 120 rows are beyond the reach of Tukey\(c="):
+        lm.LossRegressor("tukey", None).fit(X, 1e6 * Y)
+    lm.LossRegressor("tukey(c=4.685e6)", None).fit(X, 1e6 * Y)
 
 
 def test_an_early_end_is_one_warning_and_keeps_the_best() -> None:

@@ -22,7 +22,7 @@ Start = tuple[Any, Any] | None
 _NEAR = 1e-6
 # What is left of an objective of 1 where it should be 0.
 _ROUNDING = 1e-12
-# Columns are left as they are while no mean exceeds this many standard deviations and no two of these differ by more.
+# Columns are left as they are while no mean exceeds this many standard deviations, and these are within this factor.
 _FAR = 10.0
 # Rows of a block that stays in the cache.
 _BLOCK = 1024
@@ -87,7 +87,9 @@ class Fit:
         """Return where columns are moved to 0 and what they are divided by; None for nothing to gain."""
         centre, spread = self.moments()
         moves = self.intercept and not issparse(self.X) and bool((np.abs(centre) > _FAR * spread).any())
-        scales = self.penalty is None and bool(spread.size) and spread.max() > _FAR * spread.min()
+        # The solver's tolerance is absolute for gradients below 1, so that columns should not be tiny.
+        ends = (min(spread.min(initial=1.0), 1.0), max(spread.max(initial=1.0), 1.0))
+        scales = self.penalty is None and bool(ends[1] > _FAR * ends[0])
         if not (moves or scales):
             return centre, None
         if not moves:
@@ -161,7 +163,27 @@ def trouble(found: Solution, tolerance: float) -> str:
     near = found.optimality <= max(tolerance, _NEAR) or perfect
     if found.status == "converged" or (found.status == "stalled" and near):
         return ""
-    return f"{found.message} (asked for: {tolerance:g})"
+    return f"{found.message} (asked for: {tolerance:g}); {_REMEDIES[found.status]}"
+
+
+_REMEDIES = {
+    "stalled": "scale features and target, penalise more, or raise tol",
+    "iteration_limit": "raise max_iter, or scale features and target",
+    "time_limit": "raise max_seconds",
+}
+
+
+def out_of_reach(problem: Fit, found: Solution) -> str:
+    """Return a line if a loss that is not convex is flat but for rows that any coefficients could have met."""
+    if problem.loss.traits.convex:
+        return ""
+    raw = np.asarray(problem.X @ found.coefficients + found.intercept)
+    values = problem.loss.value_and_gradient(problem.y, raw)[0]
+    inside, few = int((values < (1.0 - _ROUNDING) * values.max()).sum()), problem.X.shape[1] + 1
+    if inside > few or values.size <= few or not values.any():
+        return ""
+    outside = values.size - inside
+    return f"{outside} of {values.size} rows are beyond the reach of {problem.loss!r}; scale y, or widen it"
 
 
 def warn(name: str, line: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
 
-from ...optimize.penalties import Penalty
+from ...optimize.penalties import L1, L2, ElasticNet, Penalty
 from .fitting import Fit
 from .settings import made_penalty, own_strength
 
@@ -166,5 +166,7 @@ def _ends(penalty: Penalty, problem: Fit) -> tuple[float, float]:
 
 def _strongest(penalty: Any, gradient: Array) -> float:
     """Return the smallest strength at which all coefficients stay 0; infinite if there is none."""
+    if not isinstance(penalty, (L1, L2, ElasticNet)):
+        return float(penalty.alpha_max(gradient))
     share = penalty.parts[0] / penalty.alpha
     return float(np.abs(gradient).max(initial=0.0)) / share if share else np.inf

@@ -11,7 +11,7 @@ from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
 from ..links import Affine, Exponential, Link
 from .base import Regression, checked, counting
-from .fitting import Fit, previous, trouble, warn
+from .fitting import Fit, out_of_reach, previous, trouble, warn
 from .settings import check_solver, link_of, made_loss, made_penalty
 
 Array = np.ndarray[Any, Any]
@@ -27,7 +27,8 @@ class LossRegressor(Regression):
     Nothing is standardised, as in scikit-learn's linear models: a penalty means the coefficients as they are, and the
     parameter of a robust loss (Huber's delta) has the unit of y. Put ``StandardScaler`` before it in a pipeline, and
     ``TransformedTargetRegressor(..., transformer=RobustScaler())`` around it for a delta in units of the target's
-    spread. Of a loss that is not convex a stationary point is found, from the least absolute error fit.
+    spread. Of a loss that is not convex a stationary point is found, from the least absolute error fit. ``score`` is
+    R^2, as in scikit-learn; :func:`lossmith.to_sklearn` makes the loss a scorer.
 
     Parameters
     ----------
@@ -151,7 +152,7 @@ class LossRegressor(Regression):
         found = problem.run(previous(self, (X.shape[1],)) if self.warm_start else None)
         self.coef_, self.intercept_ = found.coefficients, float(found.intercept)
         self.solution_, self.n_iter_ = found, found.iterations
-        return trouble(found, self.tol)
+        return out_of_reach(problem, found) or trouble(found, self.tol)
 
     def _problem(self, X: Any, y: Array, weight: Array | None) -> Fit:
         check_solver(self.solver)
