@@ -207,6 +207,8 @@ def test_a_wrong_translation_is_noticed() -> None:
         ("keras.losses.CategoricalFocalCrossentropy(from_logits=True)", "lossmith", ["(0.25,)"]),
         ("torch.nn.HuberLoss(reduction='sum')", "jax", ["take the sum of what this returns"]),
         ("torch.nn.MSELoss(reduction='sum')", "scikit-learn", ["this is their mean", "mean_squared_error"]),
+        ("torch.nn.TripletMarginLoss()", "optax", ["# called as loss(anchors, positives, negatives)"]),
+        ("torch.nn.GaussianNLLLoss()", "torch", ["# called as loss(mean, target, variance)"]),
         ("quantile(q=0.9)", "catboost", ["{'loss_function': 'Quantile:alpha=0.9'}"]),
         ("quantile(q=0.9)", "lightgbm", ["{'objective': 'quantile', 'alpha': 0.9}"]),
         ("torch.nn.SoftMarginLoss()", "keras", ["BinaryCrossentropy(from_logits=True)", "labels are -1 and +1"]),

@@ -17,7 +17,8 @@ from .tables import Entry
 def ours(loss: Loss) -> str:
     """Return the call that makes a loss, such as ``lm.Huber(delta=2.0)``."""
     if isinstance(loss, WeightedSum):
-        parts = [f"({', '.join(map(ours, loss.losses))},)"]
+        comma = "," if len(loss.losses) == 1 else ""
+        parts = [f"({', '.join(map(ours, loss.losses))}{comma})"]
         return f"lm.WeightedSum({', '.join(parts + [repr(loss.weights)] * (loss.weights is not None))})"
     fields = [
         (field.name, getattr(loss, field.name), field.default) for field in dataclasses.fields(loss) if field.init

@@ -24,8 +24,10 @@ _WHERE = "give a mask as sample_weight, 0 for what is left out"
 _ROWS = {"axis": _AXIS, "where": _WHERE}
 
 
-def _entry(*names: str, variants: tuple[Variant, ...], fixed: Mapping[str, str] | None = None, **params: Any) -> Entry:
-    return Entry(names, params, variants, "", fixed or {})
+def _entry(
+    *names: str, variants: tuple[Variant, ...], fixed: Mapping[str, str] | None = None, call: str = "", **params: Any
+) -> Entry:
+    return Entry(names, params, variants, "", fixed or {}, call=call)
 
 
 _SAME = (
@@ -94,6 +96,7 @@ _SAME = (
     _entry(
         "losses.ctc_loss",
         "ctc_loss",
+        call="loss(logits, logit_paddings, labels, label_paddings), one value for each sequence",
         variants=(
             Variant(
                 CTC,
@@ -112,6 +115,7 @@ _SAME = (
     _entry(
         "losses.triplet_margin_loss",
         "triplet_margin_loss",
+        call="loss(anchors, positives, negatives), one value for each triplet",
         variants=(
             Variant(
                 Triplet,
@@ -136,6 +140,7 @@ _SAME = (
     _entry(
         "losses.ntxent",
         "ntxent",
+        call="loss(embeddings, labels)",
         variants=(
             Variant(NTXent, links={"temperature": Link("temperature")}, notes=("optax returns the mean over pairs",)),
         ),

@@ -175,6 +175,8 @@ class Entry:
         Whether other parameters may be given, which have nothing to do with the loss.
     printed : bool
         Whether our losses are written so.
+    call : str
+        How it is called, where that is not the library's habit.
     """
 
     names: tuple[str, ...]
@@ -187,6 +189,7 @@ class Entry:
     otherwise: str = ""
     lenient: bool = False
     printed: bool = True
+    call: str = ""
 
     def read(self, given: Given, name: str) -> Meaning:
         """Return the meaning of this entry with some parameters.

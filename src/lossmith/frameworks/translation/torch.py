@@ -33,10 +33,11 @@ def _entry(
     reduction: str = "mean",
     order: tuple[str, ...] = (),
     printed: bool = True,
+    call: str = "",
     **parameters: Any,
 ) -> Entry:
     full = {**parameters, "reduction": reduction}
-    return Entry(names, full, variants, "", fixed or {}, reductions, order, printed=printed)
+    return Entry(names, full, variants, "", fixed or {}, reductions, order, printed=printed, call=call)
 
 
 def _no_label(ignored: int | None) -> int:
@@ -87,6 +88,7 @@ _REGRESSION = (
             ),
         ),
         fixed={"eps": _GUARD},
+        call="loss(mean, target, variance)",
         full=False,
         eps=1e-6,
     ),
@@ -209,6 +211,7 @@ _STRUCTURED = (
             "swap": "the distance of positive and negative does not take part",
             "eps": _GUARD,
         },
+        call="loss(anchor, positive, negative)",
         margin=1.0,
         p=2.0,
         eps=1e-6,
@@ -238,6 +241,7 @@ _STRUCTURED = (
             "mean": "it divides each value by its target's length first; reduction='none' or 'sum' is the same here",
         },
         order=("blank", "reduction", "zero_infinity"),
+        call="loss(log_probs, targets, input_lengths, target_lengths)",
         blank=0,
         zero_infinity=False,
     ),

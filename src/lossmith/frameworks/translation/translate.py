@@ -109,11 +109,11 @@ def translate(loss: Any, to: str = "lossmith", origin: str | None = None) -> Tra
         raise InputError(f"there is no translation from {origin!r}; libraries: {', '.join(TARGETS)}")
     meaning = read(loss, origin)
     printer = printers()[to]
-    body, native, notes = _written(meaning, to, printer)
+    body, native, notes, call = _written(meaning, to, printer)
     reduced = _REDUCED.get((to, meaning.reduction), "")
     notes = tuple(dict.fromkeys(filter(None, (*meaning.notes, *notes, reduced))))
     comments = [f"# {note}" for note in notes]
-    called = [f"# called as {printer.call}"] if printer.call else []
+    called = [f"# called as {call}"] if call else []
     return Translation(meaning.made, meaning.reduction, notes, to, native, "\n".join([*comments, body, *called]))
 
 
@@ -129,19 +129,22 @@ def read(loss: Any, origin: str | None = None) -> Meaning:
     return found
 
 
-def _written(meaning: Meaning, to: str, printer: Printer) -> tuple[str, bool, tuple[str, ...]]:
-    """Return code, whether it is the library's own loss, and what is to be minded."""
+def _written(meaning: Meaning, to: str, printer: Printer) -> tuple[str, bool, tuple[str, ...], str]:
+    """Return code, whether it is the library's own loss, what is to be minded, and how it is called."""
     if to == "lossmith":
-        return printer.adapted(meaning.made, meaning.reduction), True, ()
+        return printer.adapted(meaning.made, meaning.reduction), True, (), printer.call
     library: Library = _module(to).LIBRARY
     for candidate, note in _candidates(meaning, printer):
         found = library.write(candidate)
         if found is not None:
             entry, given, variant = found
-            return printer.native(entry, entry.spoken(given, variant)), True, (*note, *variant.notes)
+            code = printer.native(entry, entry.spoken(given, variant))
+            return code, True, (*note, *variant.notes), entry.call or printer.call
+    # Adapters of structured losses take what suits the loss; their docstrings say what.
+    call = "" if meaning.loss.tier == "structured" else printer.call
     if printer.scaled:
-        return printer.adapted(meaning.made, meaning.reduction), False, ()
-    return printer.adapted(meaning.loss, meaning.reduction), False, _left_out(meaning)
+        return printer.adapted(meaning.made, meaning.reduction), False, (), call
+    return printer.adapted(meaning.loss, meaning.reduction), False, _left_out(meaning), call
 
 
 def _candidates(meaning: Meaning, printer: Printer) -> Iterator[tuple[Meaning, tuple[str, ...]]]:
