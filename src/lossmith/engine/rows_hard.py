@@ -186,11 +186,16 @@ def short_rows(
         for i in range(count):
             values[start + i] = heads[0, i]
         if slopes.size > 0:
-            fill = slopes[start : start + count]
+            for j in range(k):
+                for i in range(LANES):
+                    # A factor is infinite with a logit at infinity and a ridge.
+                    lost = (abs(lanes[3, i]) == np.inf) & (spent[j, i] == Real(0.0))
+                    spent[j, i] = where(lost, Real(0.0), spent[j, i] * lanes[3, i])
             for i in range(count):
-                out, factor = fill[i], lanes[3, i]
-                infinite = abs(factor) == np.inf  # with a logit at infinity and a ridge
-                for j in range(k):
-                    out[j] = where(infinite & (spent[j, i] == Real(0.0)), Real(0.0), spent[j, i] * factor)
                 label = labels[start + i]
-                out[0 if some_ignored and label == ignored else label] = heads[1, i]
+                spent[0 if some_ignored and label == ignored else label, i] = heads[1, i]
+            fill = slopes[start : start + count]
+            # In this order and not along the rows: short inner loops cost more than strides.
+            for j in range(k):
+                for i in range(count):
+                    fill[i, j] = spent[j, i]

@@ -274,7 +274,7 @@ def short_rows(
                 for i in range(LANES):
                     tilted = times(spent[j, i], lanes[6, i])
                     c[j, i] += tilted - spent[j, i] * (lanes[5, i] - bent[j, i])
-            for i in range(count):
-                for j in range(k):
+            for j in range(k):
+                for i in range(count):
                     slopes[start + i, j] = c[j, i]
     return -1
