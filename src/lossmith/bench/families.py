@@ -190,6 +190,10 @@ def _counts(rng: np.random.Generator, shape: Shape) -> dict[str, Array]:
     return {"y": rng.poisson(2.0, shape).astype(float), "f": 0.7 + 0.8 * rng.standard_normal(shape)}
 
 
+def _amounts(rng: np.random.Generator, shape: Shape) -> dict[str, Array]:
+    return {"y": rng.gamma(2.0, 1.0, shape), "f": 0.7 + 0.8 * rng.standard_normal(shape)}
+
+
 def _classes(rng: np.random.Generator, shape: Shape) -> dict[str, Array]:
     n, k = shape
     return {"y": rng.integers(0, k, n), "f": 3.0 * rng.standard_normal(shape)}
@@ -255,9 +259,12 @@ _ALL = (
     _scalar("bce", "Binary cross-entropy", _binary),
     _scalar("huber", "Huber", _real, delta=1.0),
     _scalar("log_cosh", "Log-cosh", _real),
+    _scalar("pseudo_huber", "Pseudo-Huber", _real, delta=1.0),
     _scalar("focal", "Binary focal", _binary, gamma=2.0),
     _scalar("quantile", "Quantile (pinball)", _real, q=0.9),
     _scalar("poisson_nll", "Poisson", _counts),
+    _scalar("gamma_nll", "Gamma", _amounts),
+    _scalar("tweedie", "Tweedie", _amounts),
     _scalar("mse", "Squared error", _real),
     _scalar("mae", "Absolute error", _real),
     _scalar("tukey", "Tukey", _real, c=4.685),

@@ -84,6 +84,11 @@ _FORMULAS: dict[str, Formulas] = {
         lambda y, f, delta: np.clip(f - y, -delta, delta),
         lambda y, f, delta: (np.abs(f - y) <= delta).astype(f.dtype),
     ),
+    "pseudo_huber": (
+        lambda y, f, delta: delta**2 * (np.sqrt(1.0 + ((f - y) / delta) ** 2) - 1.0),
+        lambda y, f, delta: (f - y) / np.sqrt(1.0 + ((f - y) / delta) ** 2),
+        lambda y, f, delta: (1.0 + ((f - y) / delta) ** 2) ** -1.5,
+    ),
     "log_cosh": (_log_cosh, lambda y, f: np.tanh(f - y), lambda y, f: 1.0 - np.tanh(f - y) ** 2),
     "focal": (_focal, _focal_slope, _focal_curvature),
     "quantile": (
