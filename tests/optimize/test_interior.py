@@ -97,6 +97,13 @@ def test_degenerate_features(loss) -> None:
     assert clear.objective < 1e-6
 
 
+@pytest.mark.parametrize("y", [np.zeros(120), np.full(120, 7.0)])
+def test_a_perfect_fit(y) -> None:
+    found = solve(lm.MeanAbsoluteError(), problem(lm.MeanAbsoluteError())[0], y)
+    assert found.status == "converged"
+    assert found.objective == pytest.approx(0.0, abs=1e-8)
+
+
 def test_limits_and_a_wrong_kink() -> None:
     loss = lm.MeanAbsoluteError()
     X, y = problem(loss)

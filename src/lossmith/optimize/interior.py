@@ -54,12 +54,15 @@ def interior(objective: Objective, kink: Kink, theta: Array, progress: Progress)
     """
     problem = _Lines.of(objective, kink)
     point = problem.start(theta)
+    first = problem.state(point).gap  # a measure of size where the objective is 0
     while True:
         state = problem.state(point)
         value = objective.value(point.theta)
         progress.record(point.theta, value, state.dual_residual)
-        scale = max(abs(value), 1e-6 * abs(progress.history[0]), np.finfo(np.float64).tiny)
-        optimality = max(state.gap / scale, float(np.abs(state.dual_residual).max(initial=0.0)) / progress.unit)
+        optimality = max(
+            state.gap / max(abs(value), 1e-6 * first),
+            float(np.abs(state.dual_residual).max(initial=0.0)) / progress.unit,
+        )
         if optimality <= progress.tolerance:
             return Descent(point.theta, "converged", optimality)
         if (limit := progress.exhausted()) is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
 
-from ...optimize.penalties import L1, L2, ElasticNet, Penalty
+from ...optimize.penalties import Penalty
 from .fitting import Fit
 from .settings import made_penalty, own_strength
 
@@ -155,18 +155,10 @@ def strengths(alphas: Any, penalty: Any, l1_ratio: float, problem: Fit) -> Array
 
 
 def _ends(penalty: Penalty, problem: Fit) -> tuple[float, float]:
-    strongest = _strongest(penalty, problem.null_gradient())
+    strongest = penalty.alpha_max(problem.null_gradient())
     if strongest == np.inf:
         square = float(np.mean(np.square(problem.moments()[1])))
         return _WIDE[0] * square, _WIDE[1] * square
     # Where nothing has an effect, any path will do.
     strongest = strongest or 1.0
     return strongest, _SHRINK_TO * strongest
-
-
-def _strongest(penalty: Any, gradient: Array) -> float:
-    """Return the smallest strength at which all coefficients stay 0; infinite if there is none."""
-    if not isinstance(penalty, (L1, L2, ElasticNet)):
-        return float(penalty.alpha_max(gradient))
-    share = penalty.parts[0] / penalty.alpha
-    return float(np.abs(gradient).max(initial=0.0)) / share if share else np.inf
