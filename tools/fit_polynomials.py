@@ -1,4 +1,4 @@
-"""Print the polynomials of lossmith.engine.simd and .single, with their largest relative error in the word's result.
+"""Print the polynomials of lossmith.engine.simd, .single and .native, with their largest relative error in the word's result.
 
 Most interpolate at Chebyshev nodes, which is near-minimax. That of erf is minimax by the exchange algorithm of Remez,
 since its error may grow as fast as 1 - erf falls.
@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import mpmath as mp
+import numpy as np
 
 Real = mp.mpf
 Function = Callable[[Real], Real]
 DIGITS = 60
 POINTS = 24  # in which an error is looked at, for each coefficient
 TINY = 1e-15
+WIDER = mp.mpf("1.001")
 
 
 def fit(function: Function, low: Real, high: Real, degree: int) -> list[Real]:
@@ -139,11 +141,40 @@ def stirling_weight(z: Real) -> Real:
     return mp.sqrt(z) / mp.loggamma(1 / mp.sqrt(z))
 
 
+def log1p_bend(f: Real) -> Real:
+    """(log(1 + f) - f) / f^2."""
+    return (mp.log1p(f) - f) / f**2 if abs(f) > TINY else -mp.mpf(1) / 2 + f / 3
+
+
+def log1p_weight(f: Real) -> Real:
+    return f**2 / abs(mp.log1p(f)) if f else mp.mpf(0)
+
+
+def tanh_bend(z: Real) -> Real:
+    """(tanh(a) / a - 1) / a^2 with z = a^2."""
+    a = mp.sqrt(z)
+    return (mp.tanh(a) / a - 1) / z if z > TINY else -mp.mpf(1) / 3
+
+
+def tanh_weight(z: Real) -> Real:
+    return z * mp.sqrt(z) / mp.tanh(mp.sqrt(z)) if z else mp.mpf(0)
+
+
+def log_cosh_bend(z: Real) -> Real:
+    """(log cosh(a) - a^2 / 2) / a^4 with z = a^2."""
+    return (mp.log(mp.cosh(mp.sqrt(z))) - z / 2) / z**2 if z > TINY else -mp.mpf(1) / 12
+
+
+def log_cosh_weight(z: Real) -> Real:
+    return z**2 / mp.log(mp.cosh(mp.sqrt(z))) if z else mp.mpf(0)
+
+
 def polynomials() -> dict[str, tuple[list[Real], Real]]:
     """Coefficients of each polynomial, under the name of the function they are in, and the largest relative error."""
     with mp.workdps(DIGITS):
         step = mp.log(2) / 2 * mp.mpf("1.0001")
         widest = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mp.mpf("1.001")
+        root = mp.sqrt(2)
         zero, half, near_zero = mp.mpf(0), mp.mpf(1) / 2, mp.mpf("1e-6")
         ranges: dict[str, tuple[Function, Function, Real, Real, int]] = {
             "simd.tail": (exp_tail, exp_weight, -step, step, 10),
@@ -156,6 +187,11 @@ def polynomials() -> dict[str, tuple[list[Real], Real]]:
             "single.erf": (erf_bend, erf_weight, near_zero, mp.mpf("4.6"), 10),
             "single.lgamma": (lgamma_square, gamma_weight(2), -half, half, 9),
             "single.lgamma, Stirling": (stirling_tail, stirling_weight, mp.mpf("1e-10"), 1 / mp.mpf("3.5") ** 2, 3),
+            "native.exp_tail": (exp_tail, bend_weight, -step, step, 4),
+            "native.log1p_bend": (log1p_bend, log1p_weight, (1 / root - 1) * WIDER, (root - 1) * WIDER, 8),
+            "native.log1p_tail": (log1p_bend, log1p_weight, zero, mp.exp(-2) * mp.mpf("1.0001"), 3),
+            "native.tanh_bend": (tanh_bend, tanh_weight, zero, mp.mpf("1.0001"), 7),
+            "native.log_cosh_bend": (log_cosh_bend, log_cosh_weight, zero, mp.mpf("1.0001"), 6),
         }
         found = {}
         for name, (function, weight, low, high, degree) in ranges.items():
@@ -164,6 +200,8 @@ def polynomials() -> dict[str, tuple[list[Real], Real]]:
                 if weight is erf_weight
                 else fit(function, low, high, degree)
             )
+            if name.startswith("native."):
+                fitted = [mp.mpf(float(np.float32(float(c)))) for c in fitted]
             places = [*_nodes(low, high, 200), low, high]
             found[name] = fitted, max(abs(function(x) - _at(fitted, x)) * weight(x) for x in places)
         return found

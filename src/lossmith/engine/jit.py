@@ -1,8 +1,8 @@
 """Compile formulas, the very texts a reader sees, with numba.
 
 A function is compiled with everything it names: a primitive word by its scalar text (:mod:`.words`), a
-derived word and a helper from their own. Formulas become one fused loop that computes in float64 and loads and
-stores the arrays' own dtype, so float32 results are nearly always correctly rounded. Kernels are kept on
+derived word and a helper from their own. Formulas become one fused loop that computes in float64 (in float32 for
+formulas marked ``in_float32`` on float32 arrays) and loads and stores the arrays' own dtype. Kernels are kept on
 disk (:mod:`.cache`): an upgrade or an edited formula never runs a stale kernel.
 """
 
@@ -30,7 +30,6 @@ Kernel = Callable[..., Any]
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 CONTRACT = frozenset({"contract"})
 # A sum may run in several lanes.
-SUMS = frozenset({"contract", "reassoc", "nsz"})
 SUMS = frozenset({"contract", "reassoc", "nsz"})
 
 

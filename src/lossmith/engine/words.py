@@ -1,4 +1,4 @@
-"""What the words of ``ops`` mean on the scalars of a kernel, in two grades of accuracy."""
+"""What the words of ``ops`` mean on the scalars of a kernel, in three grades of accuracy."""
 
 from __future__ import annotations
 
