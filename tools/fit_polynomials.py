@@ -1,4 +1,4 @@
-"""Print the polynomials of lossmith.engine.simd, .single and .native, with their largest relative error in the word's result.
+"""Print the polynomials of lossmith.engine.simd, .single and .native, with their largest error in the word's result.
 
 Most interpolate at Chebyshev nodes, which is near-minimax. That of erf is minimax by the exchange algorithm of Remez,
 since its error may grow as fast as 1 - erf falls.

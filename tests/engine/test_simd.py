@@ -16,7 +16,7 @@ import pytest
 import scipy.special
 
 from lossmith import ops
-from lossmith.engine import jit, simd, single
+from lossmith.engine import jit, native, simd, single
 from lossmith.engine.compiled import compiled as compiled_loop
 from lossmith.ops.twofold import log_parts, softplus_parts
 
@@ -341,6 +341,10 @@ def test_log_in_two_parts_of_nan(way: str) -> None:
 # --- how they are made --------------------------------------------------------------------------------
 
 
+MODULES = (simd, single, native)
+BOUNDS = {"simd": 2.0**-53, "single": 2.0**-30, "native": 2.0**-24}
+
+
 def test_the_coefficients_are_those_that_the_tool_fits() -> None:
     path = pathlib.Path(__file__).parents[2] / "tools" / "fit_polynomials.py"
     spec = importlib.util.spec_from_file_location("fit_polynomials", path)
@@ -348,11 +352,11 @@ def test_the_coefficients_are_those_that_the_tool_fits() -> None:
     assert spec.loader is not None
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    functions = [value for module in (simd, single) for value in vars(module).values() if hasattr(value, "__code__")]
+    functions = [value for module in MODULES for value in vars(module).values() if hasattr(value, "__code__")]
     written = {abs(c) for function in functions for c in function.__code__.co_consts if isinstance(c, float)}
     for name, (coefficients, error) in tool.polynomials().items():
         assert {abs(float(c)) for c in coefficients} <= written, name
-        assert error < (2.0**-53 if name.startswith("simd") else 2.0**-30), name
+        assert error < BOUNDS[name.partition(".")[0]], name
 
 
 def packed(assembly: str) -> int:
