@@ -24,6 +24,12 @@ def sample(loss: Any, seed: int = 0, *, soft: bool = False) -> tuple[Any, Any]:
     return y, f
 
 
+def named(given: Any) -> str:
+    """Name a case; texts that hold an address differ between the processes that collect tests."""
+    text = str(given)
+    return getattr(given, "__name__", type(given).__name__) if " at 0x" in text else text
+
+
 def smooth(f: Any) -> Any:
     """Weights of values for the comparison of gradients: 0 at the kinks, where each library has its own."""
     weights = np.random.default_rng(9).uniform(0.5, 2.0, f.shape[:1])

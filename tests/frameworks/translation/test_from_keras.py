@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lossmith as lm
-from frameworks.translation.samples import KINKS, N, sample
+from frameworks.translation.samples import KINKS, N, named, sample
 from frameworks.translation.sources import distinct, executed
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -136,7 +136,7 @@ _NO_LOSSES = ("Loss", "get", "serialize", "deserialize")
         (functools.partial(losses.huber, delta=0.0), {}, "delta"),
         (losses.Huber(), {"delta": 2.0}, "holds its parameters itself"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_has_no_equal_is_refused_in_one_line(theirs: Any, given: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=r"\A[^\n]*\Z") as caught:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lossmith as lm
-from frameworks.translation.samples import sample
+from frameworks.translation.samples import named, sample
 
 metrics = pytest.importorskip("sklearn.metrics")
 from sklearn import ensemble, linear_model, svm  # noqa: E402
@@ -171,7 +171,7 @@ def test_all_scorers_and_losses_of_scikit_learn_are_known() -> None:
         ("mean_squared_eror", {}, "did you mean mean_squared_error"),
         (np.mean, {}, "no loss of sklearn"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_has_no_equal_is_refused_in_one_line(theirs: Any, given: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=r"\A[^\n]*\Z") as caught:
