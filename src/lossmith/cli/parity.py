@@ -36,7 +36,8 @@ def parity(
     """Compare value, gradient and Hessian of every loss between NumPy and the frameworks that are installed.
 
     Derivatives are those of each framework's own differentiation. NumPy in float64, and elementwise losses in float64
-    everywhere, are compared with 150 digits, all else with NumPy in float64 at the same inputs. The exit code is 1 when a cell is beyond its bound.
+    everywhere, are compared with 150 digits, all else with NumPy in float64 at the same inputs. The exit code is 1
+    when a cell is beyond its bound.
     """
     from ..bench.parity.table import compare
 
