@@ -41,7 +41,7 @@ def main() -> None:
     y_train[::20] *= 10
     robust, squared = (trained(loss, x_train, y_train) for loss in ("lossmith>huber", "mse"))
     for name, model in (("squared error", squared), ("lossmith>huber", robust)):
-        print(f"{name}: off by {error(model, x_test, y_test):.1f} points on held-out patients")
+        print(f"points off on held-out patients, {name}: {error(model, x_test, y_test):.1f}")
 
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.keras"

@@ -78,6 +78,15 @@ CLAIMS = {
             ("mean chance / base rate, log-loss", "mean chance / base rate, focal 0.75"),
         ),
     ],
+    "keras_by_name": [
+        Claim(
+            lambda r: (
+                r["points off on held-out patients, lossmith>huber"]
+                < 0.8 * r["points off on held-out patients, squared error"]
+            ),
+            ("points off on held-out patients, lossmith>huber", "points off on held-out patients, squared error"),
+        ),
+    ],
     "quantile_bands": [
         Claim(
             lambda r: abs(r["coverage, widened"] - 0.9) < min(0.03, abs(r["coverage, lossmith"] - 0.9)),

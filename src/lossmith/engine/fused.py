@@ -99,7 +99,7 @@ def plain(
     out: Sequence[Array] | None = None,
 ) -> tuple[Array, ...]:
     """Evaluate in NumPy; arguments as for :func:`evaluate`."""
-    if out is None and f.size <= _BLOCK:
+    if out is None and f.ndim and f.size <= _BLOCK:
         return _small(functions, y, f, parameters)
     return _filled(functions, y, f, out, lambda *flat: _run_numpy(parameters, *flat))[0]
 
