@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..engine import jit
+from ..engine.compiled import compiled
+from ..engine.pool import share
+from ..optimize.piecewise import NARROW_FROM
 from .boosting import Derivatives, Sample
 from .leaves import LeafRefit, add_leaves, leaves_of, told_apart
 
@@ -75,12 +79,13 @@ class Refitting:
 
     def _break_ties(self, gradient: Array, score: Array) -> None:
         """Let the size of residuals decide where their signs do not."""
-        tie = np.subtract(score, self._sample.target, dtype=np.float32, casting="same_kind")
-        tie /= np.abs(tie) + np.float32(self._unit)
-        tie *= np.float32(_TIE_BREAK)
-        if self._sample.weight is not None:
-            tie *= self._sample.weight.astype(np.float32)
-        gradient += tie.reshape(gradient.shape)
+        flat, target, weight = gradient.reshape(-1), self._sample.target, self._sample.weight
+        if weight is None and jit.available() and score.size >= NARROW_FROM:
+            share(score.size, lambda *part: _lean(flat, score, target, self._unit, _TIE_BREAK, *part), NARROW_FROM)
+            return
+        residual = score - target
+        tie = _TIE_BREAK * residual / (np.abs(residual) + self._unit)
+        flat += tie if weight is None else tie * weight
 
     @property
     def callbacks(self) -> list[Callable[[Any], None]]:
@@ -144,6 +149,13 @@ class Refitting:
     def _leaf_values(self, number: int) -> Array:
         (tree,) = self._booster.dump_model(num_iteration=1, start_iteration=number)["tree_info"]
         return np.array([self._booster.get_leaf_output(number, i) for i in range(tree["num_leaves"])])
+
+
+@compiled()
+def _lean(gradient, score, target, unit, size, start, stop):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
+        residual = score[i] - target[i]
+        gradient[i] += size * residual / (abs(residual) + unit)
 
 
 def _spread(target: Array) -> float:
