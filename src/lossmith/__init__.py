@@ -13,6 +13,7 @@ from .losses import *  # noqa: F403
 
 if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
+    from .diagnose.record import Record
     from .frameworks.catboost import to_catboost
     from .frameworks.estimators.classifier import LossClassifier
     from .frameworks.estimators.cv import LossClassifierCV, LossRegressorCV
@@ -56,6 +57,7 @@ _LAZY = {
     "LossRegressor": "frameworks.estimators.regressor",
     "LossRegressorCV": "frameworks.estimators.cv",
     "QuantileLossRegressor": "frameworks.estimators.quantiles",
+    "Record": "diagnose.record",
     "plot": "plots.losses",
     "predict": "workflow.final",
     "run": "workflow.run",
@@ -96,6 +98,7 @@ __all__ = [
     "LossRegressor",
     "LossRegressorCV",
     "QuantileLossRegressor",
+    "Record",
     "Translation",
     "__version__",
     "check_derivatives",
