@@ -92,3 +92,37 @@ def test_products_and_roots_in_two_parts(way: str) -> None:
         assert worst_sum_ulp(found[2], found[3], [mp.sqrt(a) for a in left]) <= 1e-10
         assert worst_sum_ulp(found[4], 0.0 * found[4], products) <= (1.01 if way == "NumPy" else 0.51)
         assert worst_sum_ulp(found[0], 0.0 * found[1], products) > 0.5
+
+
+@compiled_loop()
+def _sums(a, x, x_low, y, y_low, scale, raised, raised_low, total, total_low):
+    for i in range(x.size):
+        raised[i], raised_low[i] = ops.raised_parts(a[i], x[i], x_low[i], y[i], y_low[i], scale)
+        total[i], total_low[i] = ops.sum_parts(x[i], y[i], x_low[i])
+
+
+@ways
+@pytest.mark.parametrize("scale", [0.0, 0.5, 2.5, 3.5, 4.0])
+def test_sums_in_two_parts(way: str, scale: float) -> None:
+    """NumPy carries all of them; a kernel's fused sum of a product rounds once or twice (scale y, then the sum)."""
+    a, x, y = RNG.uniform(-3.0, 3.0, N), RNG.uniform(0.0, 1.0, N), RNG.uniform(-2.0, 9.0, N)
+    a[::4] = -scale * x[::4] * y[::4]  # they cancel
+    x_low, y_low = (v * RNG.uniform(-1, 1, N) * 2.0**-54 for v in (x, y))
+    if way == "NumPy":
+        found = (*ops.raised_parts(a, x, x_low, y, y_low, scale), *ops.sum_parts(x, y, x_low))
+    else:
+        found = tuple(np.empty_like(x) for _ in range(4))
+        _sums(a, x, x_low, y, y_low, scale, *found)
+    with mp.workprec(250):
+        left, right = ([mp.mpf(p) + mp.mpf(q) for p, q in zip(*pair, strict=True)] for pair in ((x, x_low), (y, y_low)))
+        products = [scale * p * q for p, q in zip(left, right, strict=True)]
+        sums = [mp.mpf(p) + q for p, q in zip(a, products, strict=True)]
+        units = [
+            mp.mpf(2) ** -52 * max(abs(mp.mpf(p)), abs(q), mp.mpf(2) ** -60) for p, q in zip(a, products, strict=True)
+        ]
+        errors = [abs(mp.mpf(p) + mp.mpf(q) - s) / u for p, q, s, u in zip(*found[:2], sums, units, strict=True)]
+        assert max(errors) <= (1e-6 if way == "NumPy" else 1.51)
+        errors = [
+            abs(mp.mpf(p) + mp.mpf(q) - (u + v)) for p, q, u, v in zip(*found[2:], left, map(mp.mpf, y), strict=True)
+        ]
+        assert max(errors) <= (1e-25 if way == "NumPy" else 2.0**-49)

@@ -12,7 +12,7 @@ from mpmath import mp, mpf
 import lossmith as lm
 import oracle
 from catalogue import ELEMENTWISE, ElementwiseCase, draw_real, logits, residuals
-from checks import check_limits, check_no_nan, check_precision
+from checks import check_limits, check_no_nan, check_precision, orders_of, worst_error
 from lossmith.ops import exp, full_like, log, log1p, softplus, square
 
 both = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
@@ -68,6 +68,40 @@ def test_oracle_derivatives(case: ElementwiseCase) -> None:
                 found = mp.diff(lambda x, y=one_y, a=arguments: case.truth.value(mpf(y), x, *a), one_f, order)
                 want = oracle.true_number(case.truth, name, one_y, one_f, *case.loss.parameters)
                 assert abs(found - want) <= mpf(10) ** -15 * (1 + abs(want)), (name, one_y, one_f)
+
+
+# Of a million random logits a setting, those at which roundings add up worst: they did to more than 4 ulp when the
+# sums and products within a term were not carried along.
+WORST_OF_FOCAL = {
+    (2.5, 0.9): [(0, 18.19131339698402), (0, 0.6411972278544965), (0, 29.11777048792173), (0, -20.06147810081968),
+                 (0, -0.6508486599549496), (1, 26.047874034311604)],
+    (3.0, 0.9): [(0, 27.799741862622213), (0, 24.965249380469714), (1, 13.166163161988294), (1, -0.504306168521267)],
+    (3.5, 0.9): [(0, 0.6607996106897996), (1, 4.333755994586088), (0, 20.711924332972337)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("gamma", "alpha"), WORST_OF_FOCAL)
+@pytest.mark.usefixtures("path")
+def test_worst_points_of_focal(gamma: float, alpha: float) -> None:
+    case = _focal(gamma, alpha)
+    y, f = np.array(WORST_OF_FOCAL[gamma, alpha]).T
+    for order, got in orders_of(case.loss, y, f).items():
+        worst = worst_error(case, order, y, f, got)
+        assert worst.ulps < 3.5, f"{order}: {worst}"
+
+
+def test_the_measure_of_errors_sees_one_unit() -> None:
+    """The control: the next number in one of the two directions errs by more."""
+    case = _focal(2.5, 0.9)
+    y, f = np.array(WORST_OF_FOCAL[2.5, 0.9]).T
+    for order, got in orders_of(case.loss, y, f).items():
+        low, high = (worst_error(case, order, y, f, np.nextafter(got, end)).ulps for end in (-np.inf, np.inf))
+        assert max(low, high) > worst_error(case, order, y, f, got).ulps + 0.5
+
+
+def _focal(gamma: float, alpha: float) -> ElementwiseCase:
+    loss = lm.BinaryFocal(gamma=gamma, alpha=alpha)
+    return ElementwiseCase(loss, draw_real, oracle.focal_logits, (0.0, 1.0), logits())
 
 
 def test_ulp_of_the_oracle() -> None:

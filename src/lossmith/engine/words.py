@@ -43,6 +43,8 @@ _DOUBLE: dict[str, Function] = {
     "product_parts": simd.product_parts,
     "root_parts": simd.root_parts,
     "product_of_sums": simd.product_of_sums,
+    "raised_parts": simd.raised_parts,
+    "sum_parts": lambda x, y, low: (x + y, low),
 }
 # float64 arithmetic has digits to spare for a float32 result: what rounding takes from a product need not be put back.
 # (What it takes from a difference decides on which side of a kink a residual lies.)
@@ -64,6 +66,8 @@ _SINGLE: dict[str, Function] = {
     "product_parts": lambda x, x_low, y, y_low: (x * y, 0.0),
     "root_parts": lambda x, x_low: (math.sqrt(x), 0.0),
     "product_of_sums": lambda x, x_low, y, y_low: x * y,
+    "sum_parts": lambda x, y, low: (x + y, 0.0),
+    "raised_parts": lambda a, x, x_low, y, y_low, scale: (a + scale * x * y, 0.0),
 }
 _NATIVE: dict[str, Function] = {
     "full_like": lambda x, value: np.float32(value),

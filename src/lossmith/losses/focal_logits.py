@@ -22,8 +22,10 @@ from ..ops import (
     product_of_sums,
     product_parts,
     product_rounding,
+    raised_parts,
     root_parts,
     rounding,
+    sum_parts,
     times,
     where,
     word,
@@ -135,44 +137,53 @@ def same_parts(x: Array, x_low: Array) -> Pair:
 def by_products(gamma: float) -> tuple[Formula, Formula, Formula]:
     """Return :func:`class_value` and its derivatives for 2 gamma = 0, 1, 2, ...
 
-    With a = q and b = 1 where t >= 0, and a = 1 and b = q below, p = b / (1 + q) and 1 - p = a / (1 + q).
+    With a = q and b = 1 where t >= 0, and a = 1 and b = q below, p = b / (1 + q) and 1 - p = a / (1 + q). All that
+    is rounded on the way is carried along, but for the logarithm; q_low r is what that lacks for q's sake.
     """
     power = power_parts(round(2.0 * gamma))
 
     @word
-    def height(q: Array, q_low: Array, r: Array, r_low: Array, likely: Array) -> Pair:
-        """(1 - p)^gamma."""
-        u, u_low = product_parts(where(likely, q, 1.0), where(likely, q_low, full_like(q, 0.0)), r, r_low)
-        return power(u, u_low)
-
-    @word
     def value(t: Array, gamma: Any) -> Array:
         q, q_low, r, r_low, bent = logistic_parts(t)
-        high, low = height(q, q_low, r, r_low, t >= 0.0)
+        u, u_low = product_parts(where(t >= 0.0, q, 1.0), where(t >= 0.0, q_low, full_like(q, 0.0)), r, r_low)
+        high, low = power(u, u_low)
         return product_of_sums(positive_part(-t) + bent, q_low * r, high, low)
 
     @word
     def slope(t: Array, gamma: Any) -> Array:
         q, q_low, r, r_low, bent = logistic_parts(t)
-        likely = t >= 0.0
-        high, low = height(q, q_low, r, r_low, likely)
-        high, low = product_parts(high, low, r, r_low)
-        steep = where(likely, q + gamma * bent, 1.0 + gamma * q * (shorter(t) + bent))
-        return -product_of_sums(steep, where(likely, q_low * (1.0 + gamma * r), full_like(q, 0.0)), high, low)
+        likely, nothing = t >= 0.0, full_like(q, 0.0)
+        u, u_low = product_parts(where(likely, q, 1.0), where(likely, q_low, nothing), r, r_low)
+        high, low = product_parts(*power(u, u_low), r, r_low)
+        surprise, lost = sum_parts(where(likely, nothing, shorter(t)), bent, q_low * r)
+        turn, turn_low = where(likely, full_like(q, 1.0), q), where(likely, nothing, q_low)
+        steep, rest = raised_parts(where(likely, q, 1.0), turn, turn_low, surprise, lost, gamma)
+        return -product_of_sums(steep, rest + where(likely, q_low, nothing), high, low)
 
     @word
     def curvature(t: Array, gamma: Any) -> Array:
         q, q_low, r, r_low, bent = logistic_parts(t)
-        plain, likely = 2.0 * gamma + 1.0, t >= 0.0
-        high, low = height(q, q_low, r, r_low, likely)
+        likely, nothing, plain = t >= 0.0, full_like(q, 0.0), 2.0 * gamma + 1.0
+        other, other_low = product_parts(q, q_low, r, r_low)
+        high, low = power(where(likely, other, r), where(likely, other_low, r_low))
+        high, low = product_parts(high, low, where(likely, r, other), where(likely, r_low, other_low))
         high, low = product_parts(high, low, r, r_low)
-        high, low = product_parts(high, low, r, r_low)
-        right = gamma * bent * (gamma - q) + plain * q
-        wrong = gamma * (shorter(t) + bent) * (gamma * q - 1.0) + plain
-        main = product_of_sums(where(likely, right, q * wrong), q_low * where(likely, plain, wrong), high, low)
+        surprise, lost = sum_parts(where(likely, nothing, shorter(t)), bent, q_low * r)
+        # gamma - q, and gamma q - 1 below
+        grown, grown_low = raised_parts(
+            where(likely, full_like(q, gamma), -1.0),
+            where(likely, -q, q),
+            where(likely, -q_low, q_low),
+            where(likely, full_like(q, 1.0), gamma),
+            nothing,
+            1.0,
+        )
+        ground = where(likely, q, 1.0)
+        inner, rest = raised_parts(plain * ground, grown, grown_low, surprise, lost, gamma)
+        rest = rest + (product_rounding(ground, plain) + plain * where(likely, q_low, nothing))
         # There q alone would lose digits to underflow, and the powers are 1.
         one, two = exp_neg_factors(t)
-        return where(t < -690.0, wrong * one * two, main)
+        return where(t < -690.0, inner * one * two, product_of_sums(inner, rest, high, low))
 
     return value, slope, curvature
 

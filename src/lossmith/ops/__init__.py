@@ -48,7 +48,9 @@ from .logistic import (
     logistic_slope,
     product_of_sums,
     product_parts,
+    raised_parts,
     root_parts,
+    sum_parts,
 )
 from .namespaces import is_numpy, namespace
 
@@ -84,6 +86,7 @@ __all__ = [
     "product_of_sums",
     "product_parts",
     "product_rounding",
+    "raised_parts",
     "room",
     "root_parts",
     "rounding",
@@ -93,6 +96,7 @@ __all__ = [
     "softplus",
     "sqrt",
     "square",
+    "sum_parts",
     "tanh",
     "tanh_of_difference",
     "times",

@@ -7,6 +7,8 @@ numbers are 0: the texts are the same, and so are their results but for a few ro
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from . import logistic_numpy
@@ -43,6 +45,20 @@ def root_parts(x: Array, x_low: Array) -> tuple[Array, Array]:
 def product_of_sums(x: Array, x_low: Array, y: Array, y_low: Array) -> Array:
     """(x + x_low) (y + y_low); x may be infinite where both small numbers are 0."""
     return logistic_numpy.product_of_sums(x, x_low, y, y_low) if _carried(x) else x * y
+
+
+@primitive
+def sum_parts(x: Array, y: Array, low: Array) -> tuple[Array, Array]:
+    """Return x + y and what it lacks of x + y + low, for a low of the size of a rounding."""
+    return logistic_numpy.sum_parts(x, y, low) if _carried(x) else (x + y, low)
+
+
+@primitive
+def raised_parts(a: Array, x: Array, x_low: Array, y: Array, y_low: Array, scale: Any) -> tuple[Array, Array]:
+    """Return a + scale (x + x_low) (y + y_low) and what it lacks, for a plain scale of at most 5 binary digits."""
+    if _carried(x):
+        return logistic_numpy.raised_parts(a, x, x_low, y, y_low, scale)
+    return a + scale * x * y, full_like(x, 0.0)
 
 
 @primitive

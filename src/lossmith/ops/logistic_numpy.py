@@ -17,6 +17,7 @@ Array = Any
 
 _STEPS = 8.0  # entries of the table for a change of 1
 _LAST = 746.0  # exp(-746) is 0
+_CUT = 2.0**29 + 1.0  # multiplying by it leaves 24 of 53 digits above those that a difference keeps
 # exp(-1/8) as float64 has it, and the rest.
 _STEP, _STEP_REST = 0.8824969025845955, -5.224526916735663e-17
 
@@ -76,3 +77,25 @@ def root_parts(x: Array, x_low: Array) -> tuple[Array, Array]:
 def product_of_sums(x: Array, x_low: Array, y: Array, y_low: Array) -> Array:
     """Return (x + x_low) (y + y_low); x may be infinite where y_low is 0."""
     return x * y + (np.fmin(x, 1e300) * y_low + x_low * y)
+
+
+def sum_parts(x: Array, y: Array, low: Array) -> tuple[Array, Array]:
+    """Return x + y and what it lacks of x + y + low."""
+    total = x + y
+    back = total - x
+    return total, (x - (total - back)) + (y - back) + low
+
+
+def raised_parts(a: Array, x: Array, x_low: Array, y: Array, y_low: Array, scale: float) -> tuple[Array, Array]:
+    """Return a + scale (x + x_low) (y + y_low) and what it lacks."""
+    x_high, y_high = _leading(x), _leading(y)
+    scaled = scale * y_high
+    main = scaled * x_high  # exact: 24 digits, 24 and those of the scale
+    rest = scaled * ((x - x_high) + x_low) + scale * ((y - y_high) + y_low) * x
+    return _normal(*sum_parts(a, main, rest))
+
+
+def _leading(x: Array) -> Array:
+    """Return the first 24 binary digits of numbers."""
+    split = _CUT * x
+    return split - (split - x)
