@@ -1,0 +1,40 @@
+"""Small feed-forward networks in NumPy that train under any differentiable loss of the catalogue."""
+
+from __future__ import annotations
+
+from .activations import Activation
+from .architecture import Architecture
+from .criterion import Task
+from .events import EpochEvent, History, LayerNumbers, StepEvent, Watch
+from .learner import Learner, NumpyLearner, Objective
+from .optimizers import SGD, Adam, Optimizer
+from .passes import Affine, Network
+from .schedules import Constant, Cosine, Exponential, Inverse, Schedule
+from .training import Plan, Training, train
+
+__all__ = [
+    "SGD",
+    "Activation",
+    "Adam",
+    "Affine",
+    "Architecture",
+    "Constant",
+    "Cosine",
+    "EpochEvent",
+    "Exponential",
+    "History",
+    "Inverse",
+    "LayerNumbers",
+    "Learner",
+    "Network",
+    "NumpyLearner",
+    "Objective",
+    "Optimizer",
+    "Plan",
+    "Schedule",
+    "StepEvent",
+    "Task",
+    "Training",
+    "Watch",
+    "train",
+]
