@@ -13,6 +13,8 @@ from .losses import *  # noqa: F403
 
 if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
+    from .diagnose.monitors.torch import TorchMonitor
+    from .diagnose.monitors.trouble import NonFiniteError
     from .diagnose.record import Record
     from .frameworks.catboost import to_catboost
     from .frameworks.estimators.classifier import LossClassifier
@@ -56,8 +58,10 @@ _LAZY = {
     "LossClassifierCV": "frameworks.estimators.cv",
     "LossRegressor": "frameworks.estimators.regressor",
     "LossRegressorCV": "frameworks.estimators.cv",
+    "NonFiniteError": "diagnose.monitors.trouble",
     "QuantileLossRegressor": "frameworks.estimators.quantiles",
     "Record": "diagnose.record",
+    "TorchMonitor": "diagnose.monitors.torch",
     "plot": "plots.losses",
     "predict": "workflow.final",
     "run": "workflow.run",
@@ -97,8 +101,10 @@ __all__ = [
     "LossClassifierCV",
     "LossRegressor",
     "LossRegressorCV",
+    "NonFiniteError",
     "QuantileLossRegressor",
     "Record",
+    "TorchMonitor",
     "Translation",
     "__version__",
     "check_derivatives",
