@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     from .frameworks.translation.xgboost import from_xgboost
     from .frameworks.xgboost import to_xgboost
     from .losses.linear import LinearCrossEntropy
+    from .optimize import solvers
     from .optimize.folded import MCP, SCAD, Box
     from .optimize.group import GroupLasso
     from .optimize.penalties import L1, L2, ElasticNet
+    from .optimize.solve import solve
     from .plots.losses import plot
     from .workflow.final import predict
     from .workflow.run import run
@@ -64,6 +66,8 @@ _LAZY = {
     "TorchMonitor": "diagnose.monitors.torch",
     "plot": "plots.losses",
     "predict": "workflow.final",
+    "solve": "optimize.solve",
+    "solvers": "optimize",
     "run": "workflow.run",
     "check_derivatives": "core.verify",
     "verify": "core.verify",
@@ -122,6 +126,8 @@ __all__ = [
     "predict",
     "register_keras",
     "run",
+    "solve",
+    "solvers",
     "to_catboost",
     "to_huggingface",
     "to_jax",

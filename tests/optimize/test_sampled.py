@@ -48,14 +48,14 @@ def test_the_minimum_of_scipy(loss, penalty) -> None:
     theta = np.append(found.coefficients, found.intercept)
     other = minimize(objective.value_and_gradient, theta + 0.1, jac=True, method="BFGS", options={"gtol": 1e-7}).fun
     assert found.objective <= other * (1 + 1e-9)
-    assert np.abs(objective.value_and_gradient(theta)[1]).max() <= 1e-8 * max(1.0, found.history[0])
+    assert np.abs(objective.value_and_gradient(theta)[1]).max() <= 1e-8 * max(1.0, found.history.objective[0])
 
 
 def test_few_steps_and_a_falling_history() -> None:
     loss = lm.BinaryCrossEntropy()
     found = solve(loss, X, targets(loss))
     assert found.iterations <= 12
-    assert all(np.diff(found.history) <= 1e-14)
+    assert all(np.diff(found.history.objective) <= 1e-14)
 
 
 def test_one_step_ahead_is_what_two_passes_give() -> None:

@@ -223,7 +223,7 @@ def test_non_convex_losses_reach_a_stationary_point_below_their_start(loss) -> N
     found = fit(loss, penalty=L2(1e-4))
     assert found.status == "converged"
     assert found.optimality <= 1e-8
-    assert found.objective <= found.history[0]
+    assert found.objective <= found.history.objective[0]
 
 
 def test_redescending_loss_ignores_a_gross_cluster() -> None:
@@ -255,9 +255,9 @@ def test_sparse_equals_dense(loss, penalty) -> None:
 
 def test_history_never_rises_for_a_smooth_loss_and_watch_sees_it() -> None:
     seen = []
-    found = fit(lm.LogCosh(), watch=lambda w, b, value, norm: seen.append((value, norm)))
-    assert tuple(value for value, _ in seen) == found.history
-    assert (np.diff(found.history) <= 0).all()
+    found = fit(lm.LogCosh(), watch=lambda step: seen.append((step.objective, step.gradient_norm)))
+    assert [value for value, _ in seen] == found.history.objective.tolist()
+    assert (np.diff(found.history.objective) <= 0).all()
     assert seen[-1][1] < 1e-7 < seen[0][1]
     assert len(found.history) == found.iterations + 1
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from . import solvers
 from .constant import best_constant
 from .folded import MCP, SCAD, Box
 from .group import GroupLasso
 from .objective import Objective
 from .penalties import L1, L2, ElasticNet, Penalty
-from .result import Solution
+from .result import History, Solution, Step
 from .solve import solve
 
 __all__ = [
@@ -18,9 +19,12 @@ __all__ = [
     "Box",
     "ElasticNet",
     "GroupLasso",
+    "History",
     "Objective",
     "Penalty",
     "Solution",
+    "Step",
     "best_constant",
     "solve",
+    "solvers",
 ]

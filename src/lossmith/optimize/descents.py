@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .lines import Line, line_search, strong_wolfe
 from .objective import Objective
 from .penalties import Elastic
+from .progress import Best, Descent, Progress
 from .result import Status
+
+__all__ = ["Curvature", "Descent", "Progress", "Stepper", "factored", "lbfgs", "line_search", "newton"]
 
 Array = npt.NDArray[np.float64]
 Curvature = Callable[[Any, Array, Array], Array]
+# Takes a line downhill to the length of a step; None where no step descends.
+Stepper = Callable[[Line], float | None]
 # Steps without a visible decrease after which rounding has the last word.
 _STILL = 4
 
@@ -24,69 +28,15 @@ class _Stopped(Exception):
     """Raised inside a callback of SciPy's solver to end it."""
 
 
-@dataclass
-class Progress:
-    """What the stages of one fit share: limits, history, and whom to tell.
-
-    Attributes
-    ----------
-    tolerance : float
-        Accepted largest component of the gradient, relative to ``unit``.
-    limit : int
-        Steps over all stages.
-    deadline : float
-        ``time.perf_counter()`` at which to stop.
-    watch : callable or None
-        ``watch(theta, objective, gradient_norm)`` at the start and after each step.
-    history : list of float
-        Objective at the start and after each step.
-    unit : float
-        Largest component of the gradient at the start, at least 1.
-    slack : float
-        What rounding alone can make of the gradient.
-    """
-
-    tolerance: float
-    limit: int
-    deadline: float
-    watch: Callable[[Array, float, float], None] | None = None
-    history: list[float] = field(default_factory=list)
-    unit: float = 1.0
-    slack: float = 0.0
-
-    @property
-    def accepted(self) -> float:
-        """The relative gradient at which a descent has converged."""
-        return self.tolerance + self.slack / self.unit
-
-    @property
-    def steps(self) -> int:
-        """How many steps were taken."""
-        return max(len(self.history) - 1, 0)
-
-    def record(self, theta: Array, value: float, gradient: Array) -> None:
-        """Note the start, or one step."""
-        self.history.append(value)
-        if self.watch is not None:
-            self.watch(theta, value, float(np.abs(gradient).max(initial=0.0)))
-
-    def exhausted(self) -> Status | None:
-        """Tell which limit is reached, if any."""
-        if self.steps >= self.limit:
-            return "iteration_limit"
-        return "time_limit" if time.perf_counter() >= self.deadline else None
-
-
-@dataclass(frozen=True)
-class Descent:
-    """Where a descent ended: parameters, status and relative optimality."""
-
-    theta: Array
-    status: Status
-    optimality: float
-
-
-def newton(objective: Objective, theta: Array, curvature: Curvature, brake: Curvature, progress: Progress) -> Descent:
+def newton(
+    objective: Objective,
+    theta: Array,
+    curvature: Curvature,
+    brake: Curvature,
+    progress: Progress,
+    stepper: Stepper = strong_wolfe,
+    plain: bool = False,
+) -> Descent:
     """Minimise an objective with one output by damped Newton steps (Levenberg-Marquardt).
 
     Parameters
@@ -102,30 +52,41 @@ def newton(objective: Objective, theta: Array, curvature: Curvature, brake: Curv
         sets a sensible length of step where no sample has curvature.
     progress : Progress
         Limits and history.
+    stepper : callable
+        Finds the length of each step.
+    plain : bool
+        Leave the brake alone: steps whose length is given say nothing about the model.
+
+    Returns
+    -------
+    Descent
     """
-    raw = objective.raw(theta)
-    value, gradient = objective.value_and_gradient_at(theta, raw)
+    raw, value, gradient = progress.begin(objective, theta)
     damping, still, brakes = 1e-6, 0, None
+    best = Best(theta, value, np.inf)
     while True:
-        optimality = float(np.abs(gradient).max(initial=0.0)) / progress.unit
+        optimality = progress.relative(gradient)
+        best = best.or_this(theta, value, optimality)
+        if progress.blown(value, gradient):
+            return best.descent("diverged")
         if optimality <= progress.accepted:
             return Descent(theta, "converged", optimality)
         if (limit := progress.exhausted()) is not None:
-            return Descent(theta, limit, optimality)
+            return best.descent(limit)
         slopes = objective.loss.value_and_gradient(objective.y, raw)[1]
         if brakes is None:
             brakes = _positive(objective.hessian(brake(objective.y, raw, slopes)))
         matrix = objective.hessian(curvature(objective.y, raw, slopes)) + damping * brakes
-        direction = -factored(matrix, brakes)(gradient)
-        change = objective.raw(direction)
-        t = line_search(objective, theta, raw, direction, change, value, gradient)
+        line = Line(objective, theta, raw, -factored(matrix, brakes)(gradient), value, gradient)
+        t = stepper(line)
         if t is None or still == _STILL:
-            return Descent(theta, "stalled", optimality)
-        theta, raw, before = theta + t * direction, raw + t * change, value
-        value, gradient = objective.value_and_gradient_at(theta, raw)
+            return best.descent("stalled")
+        (theta, raw), before = line.ahead(t), value
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, gradient = objective.value_and_gradient_at(theta, raw)
         still = still + 1 if before - value <= 1e-15 * abs(value) else 0
         # A step far from Newton's own length means that the parabola was no good model: brake harder.
-        damping = min(damping * 10.0, 1.0) if t < 0.1 else max(damping / 10.0, 1e-10)
+        damping = min(damping * 10.0, 1.0) if t < 0.1 and not plain else max(damping / 10.0, 1e-10)
         progress.record(theta, value, gradient)
 
 
@@ -150,54 +111,7 @@ def factored(matrix: Array, brakes: Array | None = None) -> Callable[[Array], Ar
             return lambda b: np.asarray(cho_solve(found, b))
 
 
-def line_search(
-    objective: Objective,
-    theta: Array,
-    raw: Array,
-    direction: Array,
-    change: Array,
-    value: float,
-    gradient: Array,
-) -> float | None:
-    """Find a step that lowers the objective and leaves little slope along the line; None if there is none."""
-    start = float(gradient @ direction)
-    if start >= 0:
-        return None
-    low, high, t, best = 0.0, np.inf, 1.0, None
-    low_slope, best_value = start, value
-    for _ in range(40):
-        with np.errstate(over="ignore", invalid="ignore"):
-            there, slope = objective.value_and_slope_at(theta + t * direction, raw + t * change, direction, change)
-        enough = there <= value + 1e-4 * t * start and there <= best_value
-        if enough:
-            best, best_value = t, there
-            if abs(slope) <= 0.5 * abs(start):
-                return t
-        if slope < 0 and enough:
-            low, low_slope = t, slope
-        elif slope < 0:
-            high = t if not there <= best_value else high
-            low = t if there <= best_value else low
-        else:
-            high = t
-        if not np.isfinite(there):
-            high = t
-        t = 4.0 * t if high == np.inf else _between(low, high, low_slope, slope, t == high)
-        if high - low <= 1e-12 * max(high, 1e-300) or t > 1e8:
-            break
-    return best
-
-
-def _between(low: float, high: float, low_slope: float, high_slope: float, fresh: bool) -> float:
-    """Secant point between two ends if their slopes allow, else the middle; never next to an end."""
-    if fresh and np.isfinite(high_slope) and high_slope > 0 > low_slope:
-        point = low - low_slope * (high - low) / (high_slope - low_slope)
-        margin = 0.05 * (high - low)
-        return float(min(max(point, low + margin), high - margin))
-    return 0.5 * (low + high)
-
-
-def lbfgs(objective: Objective, theta: Array, progress: Progress) -> Descent:
+def lbfgs(objective: Objective, theta: Array, progress: Progress, memory: int = 20) -> Descent:
     """Minimise any objective with a smooth loss by SciPy's L-BFGS-B.
 
     An L1 part of the penalty is smooth in the positive and negative parts of the coefficients, which are
@@ -211,28 +125,49 @@ def lbfgs(objective: Objective, theta: Array, progress: Progress) -> Descent:
         Start.
     progress : Progress
         Limits and history.
+    memory : int
+        Steps that are remembered.
+
+    Returns
+    -------
+    Descent
     """
     l1 = objective.penalty.parts[0] if isinstance(objective.penalty, Elastic) else 0.0
-    return _lbfgs_split(objective, theta, progress, l1) if l1 > 0 else _lbfgs_plain(objective, theta, progress)
+    if l1 > 0:
+        return _lbfgs_split(objective, theta, progress, l1, memory)
+    return _lbfgs_plain(objective, theta, progress, memory)
 
 
-def _lbfgs_plain(objective: Objective, theta: Array, progress: Progress) -> Descent:
+def _lbfgs_plain(objective: Objective, theta: Array, progress: Progress, memory: int) -> Descent:
     def optimality(point: Array) -> float:
-        return float(np.abs(objective.value_and_gradient(point)[1]).max(initial=0.0)) / progress.unit
+        return progress.relative(objective.value_and_gradient(point)[1])
 
-    return _run_scipy(objective.value_and_gradient, theta, None, progress, lambda x: x, optimality)
+    function = _known(objective, theta, progress)
+    return _run_scipy(function, theta, None, progress, lambda x: x, optimality, memory)
 
 
-def _lbfgs_split(objective: Objective, theta: Array, progress: Progress, l1: float) -> Descent:
+def _known(objective: Objective, theta: Array, progress: Progress) -> Callable[[Array], tuple[float, Array]]:
+    """Return the objective as a function that does not evaluate its start once more."""
+    _, value, gradient = progress.begin(objective, theta)
+
+    def function(point: Array) -> tuple[float, Array]:
+        # SciPy asks for the start first, and changes arrays that it is given.
+        return (value, gradient.copy()) if np.array_equal(point, theta) else objective.value_and_gradient(point)
+
+    return function
+
+
+def _lbfgs_split(objective: Objective, theta: Array, progress: Progress, l1: float, memory: int) -> Descent:
     tail = theta.size - objective.X.shape[1] * (objective.outputs or 1)
     m = theta.size - tail
+    known = _known(objective, theta, progress)
 
     def join(parts: Array) -> Array:
         return np.concatenate([parts[:m] - parts[m : 2 * m], parts[2 * m :]])
 
     def function(parts: Array) -> tuple[float, Array]:
         joined = join(parts)
-        value, gradient = objective.value_and_gradient(joined)
+        value, gradient = known(joined)
         w, smooth = joined[:m], gradient[:m] - l1 * np.sign(joined[:m])
         value += l1 * float((parts[:m] + parts[m : 2 * m]).sum() - np.abs(w).sum())
         return value, np.concatenate([smooth + l1, l1 - smooth, gradient[m:]])
@@ -246,7 +181,7 @@ def _lbfgs_split(objective: Objective, theta: Array, progress: Progress, l1: flo
 
     parts = np.concatenate([np.maximum(theta[:m], 0.0), np.maximum(-theta[:m], 0.0), theta[m:]])
     bounds = [(0.0, None)] * (2 * m) + [(None, None)] * tail
-    return _run_scipy(function, parts, bounds, progress, join, optimality)
+    return _run_scipy(function, parts, bounds, progress, join, optimality, memory)
 
 
 def _run_scipy(
@@ -256,10 +191,12 @@ def _run_scipy(
     progress: Progress,
     join: Callable[[Array], Array],
     optimality: Callable[[Array], float],
+    memory: int,
 ) -> Descent:
     from scipy.optimize import minimize
 
-    latest, slopes = start, np.zeros(1)
+    latest, slopes = start, np.zeros_like(start)
+    free = np.ones(start.shape, bool) if bounds is None else np.array([low is None for low, _ in bounds], bool)
 
     def evaluate(point: Array) -> tuple[float, Array]:
         nonlocal slopes
@@ -269,14 +206,16 @@ def _run_scipy(
     def callback(intermediate_result: Any) -> None:
         nonlocal latest
         latest = np.array(intermediate_result.x)
-        progress.record(join(latest), float(intermediate_result.fun), slopes)
+        # Where a number is at its bound, the slope may point through it.
+        wanted = np.where(free | (latest > 0.0), slopes, np.minimum(slopes, 0.0))
+        progress.record(join(latest), float(intermediate_result.fun), wanted)
         if progress.exhausted() is not None:
             raise _Stopped
 
     options = {
         "maxiter": max(progress.limit - progress.steps, 1),
         "maxfun": 1_000_000,
-        "maxcor": 20,
+        "maxcor": memory,
         "ftol": 0.0,
         "gtol": progress.tolerance * progress.unit,
     }

@@ -54,22 +54,26 @@ def interior(objective: Objective, kink: Kink, theta: Array, progress: Progress)
     """
     problem = _Lines.of(objective, kink)
     point = problem.start(theta)
-    first = problem.state(point).gap  # a measure of size where the objective is 0
+    first = None
+    progress.begin(objective, theta)
     while True:
         state = problem.state(point)
         value = objective.value(point.theta)
-        progress.record(point.theta, value, state.dual_residual)
+        if first is None:
+            first = state.gap  # a measure of size where the objective is 0
+        else:
+            progress.record(point.theta, value, state.dual_residual, state.gap)
         optimality = max(
             state.gap / max(abs(value), 1e-6 * first),
             float(np.abs(state.dual_residual).max(initial=0.0)) / progress.unit,
         )
         if optimality <= progress.tolerance:
-            return Descent(point.theta, "converged", optimality)
+            return Descent(point.theta, "converged", optimality, state.gap)
         if (limit := progress.exhausted()) is not None:
-            return Descent(point.theta, limit, optimality)
+            return Descent(point.theta, limit, optimality, state.gap)
         moved = problem.step(point, state)
         if moved is None:
-            return Descent(point.theta, "stalled", optimality)
+            return Descent(point.theta, "stalled", optimality, state.gap)
         point = moved
 
 

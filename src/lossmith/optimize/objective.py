@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,13 @@ from ..core.loss import Loss
 from .penalties import Elastic, Penalty
 
 Array = npt.NDArray[np.float64]
+
+
+@dataclass
+class Tally:
+    """How many numbers of the features were read."""
+
+    read: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Objective:
         Whether there is one.
     outputs : int or None
         Columns of raw scores for a row-wise loss; None for an elementwise one.
+    tally : Tally
+        Counts what is read of the features, here and in all objectives made from this one.
     """
 
     loss: Any
@@ -45,6 +54,7 @@ class Objective:
     penalty: Penalty | None = None
     intercept: bool = True
     outputs: int | None = None
+    tally: Tally = field(default_factory=Tally, repr=False, compare=False)
 
     @classmethod
     def build(
@@ -105,6 +115,16 @@ class Objective:
         """How many parameters there are."""
         return (int(self.X.shape[1]) + int(self.intercept)) * (self.outputs or 1)
 
+    @property
+    def passes(self) -> float:
+        """How often features of this size were read, by this objective and those made from it."""
+        return self.tally.read / max(int(self.X.shape[0]) * int(self.X.shape[1]), 1)
+
+    def _read(self) -> Any:
+        """Return the features, and count a pass over them."""
+        self.tally.read += self.X.shape[0] * self.X.shape[1]
+        return self.X
+
     def with_loss(self, loss: Any) -> Objective:
         """Return the same objective under another loss."""
         return replace(self, loss=loss)
@@ -120,7 +140,7 @@ class Objective:
     def raw(self, theta: Array) -> Array:
         """Return raw scores, (n,) or (n, outputs)."""
         coefficients, intercept = self.split(theta)
-        return np.asarray(self.X @ coefficients + intercept)
+        return np.asarray(self._read() @ coefficients + intercept)
 
     def value(self, theta: Array) -> float:
         """Return the objective."""
@@ -139,7 +159,7 @@ class Objective:
         values, slopes = self.loss.value_and_gradient(self.y, raw)
         coefficients, _ = self.split(theta)
         weighted = slopes * (self.share if self.outputs is None else self.share[:, None])
-        gradient = np.asarray(self.X.T @ weighted)
+        gradient = np.asarray(self._read().T @ weighted)
         value = float(self.share @ values)
         if self.penalty is not None:
             value += self.penalty.value(coefficients)
@@ -147,7 +167,7 @@ class Objective:
         return value, np.concatenate([gradient.reshape(-1), np.atleast_1d(weighted.sum(axis=0))[: self._tail]])
 
     def value_and_slope_at(self, theta: Array, raw: Array, direction: Array, change: Array) -> tuple[float, float]:
-        """Return the objective and its slope along a direction (one output), without touching the features.
+        """Return the objective and its slope along a direction, without touching the features.
 
         Parameters
         ----------
@@ -157,11 +177,12 @@ class Objective:
             A direction of the parameters, and what it adds to the raw scores.
         """
         values, slopes = self.loss.value_and_gradient(self.y, raw)
-        value, slope = float(self.share @ values), float((self.share * slopes) @ change)
+        along = slopes * change if self.outputs is None else (slopes * change).sum(axis=1)
+        value, slope = float(self.share @ values), float(self.share @ along)
         if self.penalty is not None:
-            coefficients, along = self.split(theta)[0], self.split(direction)[0]
+            coefficients, step = self.split(theta)[0], self.split(direction)[0]
             value += self.penalty.value(coefficients)
-            slope += float(self.penalty.gradient(coefficients) @ along)
+            slope += float((self.penalty.gradient(coefficients) * step).sum())
         return value, slope
 
     def ahead(self, theta: Array, raw: Array, direction: Array) -> tuple[float, Array, Array]:
@@ -176,6 +197,7 @@ class Objective:
         """
         coefficients, intercept = self.split(direction)
         loss = self.loss.compiled()
+        self._read()
         there, pulled, total, tail = np.empty_like(raw), np.zeros(self.X.shape[1]), 0.0, 0.0
         length = max(1, _CACHED // max(self.X.shape[1], 1))
         for start in range(0, raw.size, length):
@@ -229,6 +251,7 @@ class Objective:
             In Fortran order.
         """
         used = np.flatnonzero(weight)
+        self._read()
         X, w = (self.X, weight) if used.size > 0.5 * weight.size else (self.X[used], weight[used])
         d = X.shape[1]
         matrix = np.zeros((self.size, self.size), order="F")
@@ -241,7 +264,7 @@ class Objective:
 
     def pull(self, slopes: Array) -> Array:
         """Return the gradient of slopes @ raw by the parameters (one output)."""
-        pulled = np.asarray(self.X.T @ slopes)
+        pulled = np.asarray(self._read().T @ slopes)
         return np.append(pulled, slopes.sum()) if self.intercept else pulled
 
     def rows(self, chosen: Any) -> Objective:

@@ -48,6 +48,7 @@ def sampled_newton(
     Byrd, Chin, Neveitt and Nocedal (2011), On the use of stochastic Hessian information in optimization methods for
     machine learning, SIAM J. Optim. 21.
     """
+    progress.begin(objective, theta)
     matrix, theta = _start(objective, theta, curvature, brake, progress)
     metric = _Metric(factored(matrix))
     value, gradient, raw = objective.ahead(np.zeros_like(theta), np.zeros(objective.share.size), theta)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,11 @@ class Smoothed:
     loss: Any
     kinks: tuple[Kink, ...]
     width: float
+
+    @cached_property
+    def traits(self) -> Any:
+        """The loss's claims, less the kinks."""
+        return replace(self.loss.traits, kinks=(), constant_hessian=False)
 
     @property
     def error(self) -> float:

@@ -1,4 +1,4 @@
-"""Fit the penalised linear model: choose a method that suits the loss and the penalty, and run it."""
+"""Fit the penalised linear model: check that loss, penalty and solver fit, start well, run, and say how it ended."""
 
 from __future__ import annotations
 
@@ -11,24 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.loss import Loss
+from .bars import Bar
 from .constant import best_constant
-from .curvature import brake, reweighting
-from .descents import Curvature, Descent, Progress, lbfgs, newton
-from .interior import interior
 from .objective import Objective
 from .penalties import Elastic, Penalty, Separable
-from .proximal import proximal_gradient
-from .result import Solution
-from .sampled import pays, sampled_newton
-from .smoothing import Kink, Smoothed, is_piecewise_linear, kinks
-from .working_sets import working_sets
+from .progress import Descent, Progress
+from .result import Solution, Step
+from .solvers.automatic import Automatic, made_solver, must_fit
+from .solvers.base import Solver
 
 Array = npt.NDArray[np.float64]
-
-# Newton's matrix costs n d^2 a step; beyond this L-BFGS is quicker.
-_NEWTON_UP_TO = 500
-# Width of the last smoothing relative to the typical distance from the kinks at the start.
-_FINEST = 1e-7
+Watch = Callable[[Step], Any]
 
 
 def solve(
@@ -37,6 +30,7 @@ def solve(
     y: Any,
     *,
     penalty: Penalty | None = None,
+    solver: Solver | str = "auto",
     sample_weight: Any = None,
     intercept: bool = True,
     outputs: int | None = None,
@@ -44,18 +38,21 @@ def solve(
     tolerance: float = 1e-8,
     max_iterations: int = 1000,
     max_seconds: float = float("inf"),
-    watch: Callable[[Any, Any, float, float], None] | None = None,
+    watch: Watch | None = None,
+    bar: bool = False,
 ) -> Solution:
     """Minimise the mean loss of X @ w + b plus a penalty on w.
 
-    Smooth convex losses: Newton with an exact line search up to 500 features, with many samples its matrix from a part
-    of them; beyond that, and for rows of scores, L-BFGS. Under penalties that hold coefficients at 0 or within
-    limits: proximal Newton steps on a working set of coefficients; accelerated proximal gradient for groups. Losses
-    of two straight lines (absolute error, quantile, hinge): an interior point method up to 500 features, under L1
-    and L2, which ends with a duality gap; beyond that L-BFGS on a smoothed loss whose width shrinks in stages to 1e-7
-    of the typical residual. Losses that are not convex: reweighting (each step minimises a parabola above the
-    loss) from the given start, or from the best constant; regression losses start from the least absolute
-    error, which is what makes a redescending loss find the bulk of the data.
+    ``solver="auto"`` takes for smooth convex losses Newton's method up to 500 features, with many samples its matrix
+    from a part of them; beyond that, and for rows of scores, L-BFGS. Under penalties that hold coefficients at 0 or
+    within limits: proximal Newton steps on a working set of coefficients; accelerated proximal gradient for groups.
+    Losses of two straight lines (absolute error, quantile, hinge): an interior point method up to 500 features, under
+    L1 and L2, which ends with a duality gap; beyond that, and for other losses with kinks, smoothing whose width
+    shrinks in stages to 1e-7 of the typical residual. Losses that are not convex: reweighting (each step minimises a
+    parabola above the loss).
+
+    Without ``start`` the fit starts from the best constant; regression losses that are not convex start from the least
+    absolute error, which is what makes a redescending loss find the bulk of the data.
 
     Parameters
     ----------
@@ -67,6 +64,9 @@ def solve(
         Targets in the loss's coding.
     penalty : Penalty, optional
         L1, L2, ElasticNet, MCP, SCAD, Box or GroupLasso; none by default.
+    solver : Solver or str
+        "auto", another name such as "gd", "newton" or "lbfgs", a call in text such as
+        "gd(search=constant(step=0.1))", or an object from :mod:`lossmith.solvers`.
     sample_weight : array_like, shape (n,), optional
         Numbers >= 0; only their ratios matter.
     intercept : bool, default True
@@ -84,8 +84,10 @@ def solve(
     max_seconds : float
         Wall time after which the best iterate so far is returned.
     watch : callable, optional
-        ``watch(coefficients, intercept, objective, gradient_norm)`` at the start and after each step, with the largest
-        component of the gradient. Smoothed losses give the smoothed objective.
+        ``watch(step)`` with a :class:`Step` at the start and after each step; the fit ends when it returns True.
+        Smoothed losses give the smoothed objective.
+    bar : bool
+        Whether to show a progress bar on a terminal, from the second second on.
 
     Returns
     -------
@@ -95,44 +97,57 @@ def solve(
     Raises
     ------
     ValueError
-        For data or arguments that do not fit.
+        For data or arguments that do not fit; for a solver that cannot minimise the loss under the penalty.
 
     Examples
     --------
     >>> import lossmith as lm
-    >>> found = solve(lm.MeanAbsoluteError(), [[0.0], [1.0], [2.0], [3.0], [4.0]], [1.0, 3.0, 5.0, 70.0, 9.0])
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0], [4.0]], [1.0, 3.0, 5.0, 70.0, 9.0]
+    >>> found = lm.solve(lm.MeanAbsoluteError(), X, y)
     >>> found.status, found.coefficients.round(6).tolist(), round(found.intercept, 6)
     ('converged', [2.0], 1.0)
+    >>> lm.solve(lm.MeanAbsoluteError(), X, y, solver="newton")
+    Traceback (most recent call last):
+        ...
+    ValueError: newton cannot minimise mae: it needs a loss without kinks (mae has one at 0); solvers that fit: gd, \
+adam, interior, smoothing; losses that newton takes: huber, log_cosh, mse, \
+pseudo_huber
     """
     began = time.perf_counter()
-    _must_fit(loss, penalty)
+    way = made_solver(solver)
+    must_fit(way, loss, penalty)
     objective = Objective.build(loss, X, y, sample_weight, penalty, intercept, outputs)
-
-    def tell(theta: Array, value: float, norm: float) -> None:
-        if watch is not None:
-            watch(*objective.split(theta), value, norm)
-
-    progress = Progress(tolerance, max_iterations, began + max_seconds, tell)
-    theta = _start(objective, start, progress)
-    progress.unit = max(1.0, float(np.abs(objective.value_and_gradient(theta)[1]).max(initial=0.0)))
-    theta = _allowed(theta, objective)
-    value, gradient = objective.value_and_gradient(theta)
-    progress.record(theta, value, gradient)
-    descent, method, error = _descend(objective, theta, progress)
-    return _solution(objective, descent, method, error, progress, began)
+    with Bar.shown(bar, tolerance) as line:
+        progress = Progress(tolerance, max_iterations, began + max_seconds)
+        progress.watch = _told(objective, progress, watch, line)
+        theta = _allowed(_start(objective, start, progress), objective, progress)
+        way = way.chosen(objective) if isinstance(way, Automatic) else way
+        descent = way.descend(objective, theta, progress)
+    return _solution(objective, descent, str(way), progress, began)
 
 
-def _must_fit(loss: Loss, penalty: Penalty | None) -> None:
-    """Refuse pairs that no method here can minimise, and name what fits."""
-    if penalty is None or isinstance(penalty, Elastic):
-        return
-    name, given = type(loss).__name__, type(penalty).__name__
-    if loss.tier == "row-wise":
-        raise ValueError(f"{given} needs a loss with one number a sample; with {name} give L1, L2 or ElasticNet")
-    if loss.traits.kinks:
-        raise ValueError(
-            f"{given} needs a loss without kinks, such as huber, log_cosh or bce; with {name} give L1, L2 or ElasticNet"
+def _told(
+    objective: Objective, progress: Progress, watch: Watch | None, bar: Bar | None
+) -> Callable[[Array], bool] | None:
+    """Return what to call after each step, None for nothing."""
+    if watch is None and bar is None:
+        return None
+
+    def tell(theta: Array) -> bool:
+        step = Step(
+            progress.steps,
+            *objective.split(theta),
+            progress.history[-1],
+            progress.norms[-1],
+            progress.norms[-1] / (progress.unit or 1.0),
+            progress.seconds[-1],
+            progress.passes[-1],
         )
+        if bar is not None:
+            bar.update(step)
+        return watch is not None and watch(step) is True
+
+    return tell
 
 
 def _start(objective: Objective, start: tuple[Any, Any] | None, progress: Progress) -> Array:
@@ -142,6 +157,8 @@ def _start(objective: Objective, start: tuple[Any, Any] | None, progress: Progre
         theta = np.concatenate([coefficients, intercept if objective.intercept else intercept[:0]])
         if theta.shape != (objective.size,):
             raise ValueError(f"start holds {theta.size} numbers; this problem has {objective.size}")
+        if not np.isfinite(theta).all():
+            raise ValueError("start holds NaN or infinite numbers")
         return theta
     theta = np.zeros(objective.size)
     if objective.intercept:
@@ -150,116 +167,50 @@ def _start(objective: Objective, start: tuple[Any, Any] | None, progress: Progre
     if objective.loss.traits.task == "regression" and not objective.loss.traits.convex:
         from ..losses import MeanAbsoluteError
 
+        # The interior point method takes L1 and L2; a start needs no other penalty.
+        penalty = objective.penalty if isinstance(objective.penalty, Elastic) else None
+        pilot = replace(objective, loss=MeanAbsoluteError(), penalty=penalty)
         quiet = Progress(1e-4, progress.limit, progress.deadline)
-        theta = _descend(objective.with_loss(MeanAbsoluteError()), theta, quiet)[0].theta
+        theta = Automatic().descend(pilot, theta, quiet).theta
     return theta
 
 
-def _allowed(theta: Array, objective: Objective) -> Array:
+def _allowed(theta: Array, objective: Objective, progress: Progress) -> Array:
     """Move coefficients to where the penalty is finite."""
-    if isinstance(objective.penalty, Separable) and objective.outputs is None:
-        d = objective.X.shape[1]
-        return np.concatenate([objective.penalty.prox(theta[:d], 0.0), theta[d:]])
-    return theta
+    if not isinstance(objective.penalty, Separable):
+        return theta
+    d = objective.X.shape[1] * (objective.outputs or 1)
+    moved = np.concatenate([objective.penalty.prox(theta[:d], 0.0), theta[d:]])
+    if (moved != theta).any():
+        # Where limits push a start, gradients may be huge, and what is small beside them is not small.
+        gradient = objective.bare().value_and_gradient(theta)[1]
+        progress.unit = max(1.0, float(np.abs(gradient).max(initial=0.0)))
+    return moved
 
 
-def _descend(objective: Objective, theta: Array, progress: Progress) -> tuple[Descent, str, float]:
-    loss = objective.loss
-    if loss.tier == "elementwise" and loss.traits.kinks:
-        lines = _lines(objective)
-        if lines is not None:
-            return interior(objective, lines, theta, progress), "interior point", 0.0
-        found, descent, error = _smoothed(objective, theta, progress)
-        if objective.value(found) > objective.value(theta):
-            descent = replace(descent, theta=theta)
-        return descent, "smoothing+" + _method(objective), error
-    return _smooth(objective, theta, progress), _method(objective), 0.0
+_MESSAGES = {
+    "converged": "",
+    "stalled": "no further descent in floating point; optimality {optimality:.1e}",
+    "iteration_limit": "stopped after {steps} steps; optimality {optimality:.1e}",
+    "time_limit": "stopped by the clock; optimality {optimality:.1e}",
+    "stopped": "stopped by watch after {steps} steps; optimality {optimality:.1e}",
+    "diverged": "steps led away from the minimum; take a shorter step, or search=armijo",
+}
 
 
-def _lines(objective: Objective) -> Kink | None:
-    """Return the kinks of a loss made of two straight lines, where its normal equations are small enough."""
-    if objective.size > _NEWTON_UP_TO or not is_piecewise_linear(objective.loss):
-        return None
-    found = kinks(objective.loss, objective.y.astype(np.float64))
-    return found[0] if len(found) == 1 else None
-
-
-def _method(objective: Objective) -> str:
-    if objective.outputs is None and objective.penalty is not None and not objective.penalty.smooth:
-        return "working sets" if isinstance(objective.penalty, Separable) else "proximal gradient"
-    if objective.outputs is not None or objective.size > _NEWTON_UP_TO:
-        return "lbfgs"
-    return "newton" if objective.loss.traits.convex else "irls"
-
-
-def _smooth(objective: Objective, theta: Array, progress: Progress) -> Descent:
-    method = _method(objective)
-    if method == "lbfgs":
-        return lbfgs(objective, theta, progress)
-    loss = objective.loss
-    exact: Curvature = lambda y, raw, slope: loss.hessian(y, raw)  # noqa: E731
-    steps = exact if loss.traits.convex else reweighting(loss).compute
-    if method == "working sets":
-        return working_sets(objective, theta, steps, progress)
-    if method == "proximal gradient":
-        return proximal_gradient(objective, theta, progress)
-    descend = sampled_newton if method == "newton" and pays(objective) else newton
-    return descend(objective, theta, steps, brake(loss), progress)
-
-
-def _smoothed(objective: Objective, theta: Array, progress: Progress) -> tuple[Array, Descent, float]:
-    """Follow the minimiser while the smoothing shrinks, from the typical distance from the kinks to 1e-7 of it."""
-    loss, y = objective.loss, objective.y.astype(np.float64)
-    found = kinks(loss, y)
-    raw = objective.raw(theta)
-    distances = np.concatenate([np.abs(raw - kink.place) for kink in found])
-    unit = float(np.median(distances[distances > 0])) if (distances > 0).any() else 1.0
-    method = _method(objective)
-    width = unit
-    while True:
-        smoothed = Smoothed(loss, found, width)
-        problem = objective.with_loss(smoothed)
-        progress.slack = smoothed.rounding(objective.raw(theta))
-        if method == "lbfgs":
-            descent = lbfgs(problem, theta, progress)
-        else:
-            descent = _newton_smoothed(problem, smoothed, theta, progress)
-        theta = descent.theta
-        if width <= unit * _FINEST or progress.exhausted() is not None:
-            return theta, descent, smoothed.error
-        width *= 0.1
-
-
-def _newton_smoothed(problem: Objective, smoothed: Smoothed, theta: Array, progress: Progress) -> Descent:
-    return newton(
-        problem,
-        theta,
-        lambda y, raw, slope: smoothed.hessian(y, raw),
-        lambda y, raw, slope: smoothed.brake(raw),
-        progress,
-    )
-
-
-def _solution(
-    objective: Objective, descent: Descent, method: str, error: float, progress: Progress, began: float
-) -> Solution:
+def _solution(objective: Objective, descent: Descent, method: str, progress: Progress, began: float) -> Solution:
     coefficients, intercept = objective.split(descent.theta)
-    messages = {
-        "converged": "",
-        "stalled": f"no further descent in floating point; optimality {descent.optimality:.1e}",
-        "iteration_limit": f"stopped after {progress.steps} steps; optimality {descent.optimality:.1e}",
-        "time_limit": f"stopped by the clock; optimality {descent.optimality:.1e}",
-    }
     return Solution(
         coefficients,
         intercept,
         descent.status,
         objective.value(descent.theta),
         descent.optimality,
-        error,
+        descent.smoothing_error,
         progress.steps,
         time.perf_counter() - began,
-        tuple(progress.history),
+        progress.recorded(),
         method,
-        messages[descent.status],
+        _MESSAGES[descent.status].format(optimality=descent.optimality, steps=progress.steps),
+        descent.gap,
     )

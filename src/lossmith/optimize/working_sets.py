@@ -55,7 +55,7 @@ def working_sets(objective: Objective, theta: Array, curvature: Curvature, progr
     """
     penalty: Any = objective.penalty
     d = objective.X.shape[1]
-    raw, still = objective.raw(theta), 0
+    (raw, *_), still = progress.begin(objective, theta), 0
     while True:
         wrong = _violation(objective, penalty, theta, raw)
         optimality = float(wrong.max(initial=0.0)) / progress.unit

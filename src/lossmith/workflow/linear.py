@@ -12,7 +12,7 @@ import numpy as np
 from lossmith.core.loss import Loss
 from lossmith.frameworks.links import Affine, Link
 from lossmith.losses import MeanAbsoluteError
-from lossmith.optimize import L2, Penalty, solve
+from lossmith.optimize import L2, Penalty, Step, solve
 from lossmith.optimize.curvature import reweighting
 from lossmith.workflow.fitted import Fitted, TrainingCurve
 from lossmith.workflow.links import has_unit, link_for, robust_units
@@ -198,13 +198,13 @@ class _Watcher:
         self.scores: list[float] = []
         self.norms: list[float] = []
 
-    def watch(self, coefficients: Array, intercept: Any, _: float, norm: float) -> None:
-        raw = self.Z @ coefficients + intercept
+    def watch(self, step: Step) -> None:
+        raw = self.Z @ step.coefficients + step.intercept
         self.train.append(float(self.loss(self.target, raw, self.w)))
-        self.norms.append(norm)
+        self.norms.append(step.gradient_norm)
         if self.validation is None:
             return
-        raw = self.validation[0] @ coefficients + intercept
+        raw = self.validation[0] @ step.coefficients + step.intercept
         self.valid.append(float(self.loss(self.link.encode(self.validation[1]), raw)))
         if self.metric is not None:
             self.scores.append(float(self.metric(self.validation[1], self.link.decode(raw))))

@@ -159,7 +159,7 @@ def previous(estimator: Any, shape: tuple[int, ...]) -> Start:
 def trouble(found: Solution, tolerance: float) -> str:
     """Return what kept a fit from its tolerance, in one line; empty if nothing did."""
     # A perfect fit has no duality gap that is small relative to its objective.
-    perfect = 0.0 <= found.objective <= _ROUNDING * max(found.history)
+    perfect = 0.0 <= found.objective <= _ROUNDING * float(found.history.objective.max())
     near = found.optimality <= max(tolerance, _NEAR) or perfect
     if found.status == "converged" or (found.status == "stalled" and near):
         return ""
@@ -170,6 +170,8 @@ _REMEDIES = {
     "stalled": "scale features and target, penalise more, or raise tol",
     "iteration_limit": "raise max_iter, or scale features and target",
     "time_limit": "raise max_seconds",
+    "diverged": "the best coefficients so far are kept",
+    "stopped": "the best coefficients so far are kept",
 }
 
 
