@@ -1,4 +1,4 @@
-"""NT-Xent of large float32 batches: float32 products against float64 throughout."""
+"""NT-Xent and InfoNCE of large float32 batches: float32 products against float64 throughout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 import lossmith as lm
 from lossmith.engine import jit, pool
-from lossmith.losses.embedding import mirrored_single
+from lossmith.losses.embedding import facing_single, mirrored_single
 from structured.test_tiles import labels_of
 
 pytestmark = pytest.mark.skipif(not jit.available(), reason="numba compiles nothing here")
@@ -120,3 +120,79 @@ def test_predictions_are_not_written_to():
     f.flags.writeable = False
     lm.NTXent().value_and_gradient(y, f)
     np.testing.assert_array_equal(f, before)
+
+
+# --- InfoNCE ----------------------------------------------------------------------------------------------
+
+
+def rows(n=600, d=24, seed=0, keys=None):
+    """Pairs of a query and a key that is like it; with ``keys``, only so many different ones."""
+    rng = np.random.default_rng(seed)
+    f = rng.normal(size=(2 * n, d)).astype(np.float32)
+    f[n:] += f[:n]
+    key = np.arange(n) if keys is None else rng.integers(0, keys, n)
+    return np.stack([rng.permutation(n), n + key], axis=1), f
+
+
+def row_errors(y, f, loss, weight=None):
+    found, true = loss.value_and_gradient(y, f, None, weight), loss.value_and_gradient(y, f.astype(float), None, weight)
+    assert found[0].dtype == found[1].dtype == np.float32
+    largest = [np.abs(part).max() or 1.0 for part in true]
+    return [np.abs(a.astype(float) - b).max() / top for a, b, top in zip(found, true, largest, strict=True)]
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize(("keys", "symmetric"), [(None, False), (None, True), (50, False), (50, True), (1, False)])
+def test_facing_float32_keeps_five_digits(temperature, symmetric, keys):
+    loss = lm.InfoNCE(temperature=temperature, symmetric=symmetric)
+    for n, d in ((97, 64), (257, 11), (700, 24)):
+        value, slope = row_errors(*rows(n, d, keys=keys), loss)
+        assert value < 1e-6
+        assert slope < 4e-6
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-1, 1e-2, 1e-3])
+def test_facing_collapsed_batches_keep_their_digits(spread):
+    y, f = rows()
+    value, slope = row_errors(y, (1 + spread * f).astype(np.float32), lm.InfoNCE())
+    assert value < 1e-6
+    assert slope < 4e-6
+
+
+def test_facing_needs_the_centre(monkeypatch):
+    """The control: without it, a collapsed batch loses digits."""
+    whole = facing_single._batch
+
+    class Still(np.ndarray):
+        def mean(self, axis=None):
+            return np.zeros(self.shape[1])
+
+    def uncentred(one, other, *rest):
+        return whole(*(type(one)(p.u.view(Still), p.unit, p.lost) for p in (one, other)), *rest)
+
+    y, f = rows()
+    monkeypatch.setattr(facing_single, "_batch", uncentred)
+    assert row_errors(y, (1 + 1e-3 * f).astype(np.float32), lm.InfoNCE())[1] > 1e-4
+    assert row_errors(y, f, lm.InfoNCE())[1] < 4e-6
+
+
+def test_facing_zeros_duplicates_and_weights():
+    y, f = rows(keys=300)
+    f[::5], f[1::7] = f[0], 0.0
+    rng = np.random.default_rng(1)
+    for weight in (None, rng.integers(0, 3, len(y)).astype(float), 2.0 ** rng.integers(-19, 20, len(y))):
+        assert max(row_errors(y, f, lm.InfoNCE(), weight)) < 4e-6
+    assert max(row_errors(y, f, lm.InfoNCE(temperature=0.049))) < 1e-7
+
+
+def test_facing_threads_values_and_inputs(monkeypatch):
+    """No bit changes with the threads, a value alone is the same, predictions stay as they are."""
+    y, f = rows(1300)
+    f.flags.writeable = False
+    found = []
+    for threads in (1, 2, 3, 8):
+        monkeypatch.setattr(pool, "threads", lambda n=threads: n)
+        found.append(lm.InfoNCE().value_and_gradient(y, f))
+    for value, gradient in found[1:]:
+        assert value == found[0][0] == lm.InfoNCE()(y, f)
+        np.testing.assert_array_equal(gradient, found[0][1])

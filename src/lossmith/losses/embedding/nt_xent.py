@@ -12,7 +12,7 @@ from ...core.parameters import flag, positive
 from ...core.registry import register
 from ...core.structured import Evaluation, Targets
 from ...core.traits import NOT_STATED, About, Traits
-from . import labelled, mirrored, mirrored_single
+from . import facing_single, labelled, mirrored, mirrored_single
 from .classes import Classes, by_class
 from .geometry import Floats, Integers
 from .inputs import Array, EmbeddingLoss, check_embeddings, check_rows, read, stack
@@ -146,6 +146,7 @@ class InfoNCE(EmbeddingLoss):
     [0.442548, 0.217622]
     """
 
+    takes_float32: ClassVar[bool] = True
     temperature: float = positive(0.07)
     symmetric: bool = flag(False)
     claims = _CLAIMS
@@ -185,23 +186,35 @@ class InfoNCE(EmbeddingLoss):
 
     def _evaluate(self, y: Integers, f: Floats, weight: Floats, wanted: bool) -> Evaluation:
         here = np.flatnonzero(weight > 0.0)
+        single, f = f.dtype == np.float32, f.astype(np.float64, copy=False)
         if np.isnan(f[y[here]]).any():
             return Evaluation(np.full(len(y), np.nan), None, np.full_like(f, np.nan))
         values, gradient = np.zeros(len(y)), np.zeros_like(f) if wanted else None
         ways = [y[here], y[here, ::-1]] if self.symmetric else [y[here]]
         for pairs in ways if here.size else []:
-            self._add(pairs, f, weight[here], here, values, gradient)
+            self._add(pairs, f, weight[here], here, values, gradient, single)
         return Evaluation(values / len(ways), None, None if gradient is None else gradient / len(ways))
 
     def _add(
-        self, pairs: Integers, f: Floats, weight: Floats, here: Integers, values: Floats, gradient: Floats | None
+        self,
+        pairs: Integers,
+        f: Floats,
+        weight: Floats,
+        here: Integers,
+        values: Floats,
+        gradient: Floats | None,
+        single: bool,
     ) -> None:
         """Add values and gradient of one direction."""
         classes = by_class(pairs[:, 1], weight)
         query, key = pairs[classes.order].T
         one, other = (COSINE.points(np.ascontiguousarray(f[place])) for place in (query, key))
         fast, wanted = compiles(*one.u.shape), gradient is not None
-        found = sweep(COSINE, one, other, _judge(self.temperature, True, classes, fast), fast=fast, wanted=wanted)
+        if fast and single and mirrored_single.serves(self.temperature, weight):
+            found = facing_single.info_nce(one, other, classes, wanted, self.temperature)
+        else:
+            judge = _judge(self.temperature, True, classes, fast)
+            found = sweep(COSINE, one, other, judge, fast=fast, wanted=wanted)
         values[here[classes.order]] += found.values
         if gradient is not None:
             np.add.at(gradient, query, COSINE.back(one, found.row_gradient))
