@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .frameworks.catboost import to_catboost
     from .frameworks.estimators.classifier import LossClassifier
     from .frameworks.estimators.cv import LossClassifierCV, LossRegressorCV
+    from .frameworks.estimators.mlp_classifier import LossMLPClassifier
+    from .frameworks.estimators.mlp_regressor import LossMLPRegressor
     from .frameworks.estimators.quantiles import QuantileLossRegressor
     from .frameworks.estimators.regressor import LossRegressor
     from .frameworks.huggingface import to_huggingface
@@ -58,6 +60,8 @@ _LAZY = {
     "LinearCrossEntropy": "losses.linear",
     "LossClassifier": "frameworks.estimators.classifier",
     "LossClassifierCV": "frameworks.estimators.cv",
+    "LossMLPClassifier": "frameworks.estimators.mlp_classifier",
+    "LossMLPRegressor": "frameworks.estimators.mlp_regressor",
     "LossRegressor": "frameworks.estimators.regressor",
     "LossRegressorCV": "frameworks.estimators.cv",
     "NonFiniteError": "diagnose.monitors.trouble",
@@ -103,6 +107,8 @@ __all__ = [
     "LinearCrossEntropy",
     "LossClassifier",
     "LossClassifierCV",
+    "LossMLPClassifier",
+    "LossMLPRegressor",
     "LossRegressor",
     "LossRegressorCV",
     "NonFiniteError",

@@ -10,6 +10,7 @@ from .learner import Learner, NumpyLearner, Objective
 from .optimizers import SGD, Adam, Optimizer
 from .passes import Affine, Network
 from .schedules import Constant, Cosine, Exponential, Inverse, Schedule
+from .start import Start, starting_point
 from .training import Plan, Training, train
 
 __all__ = [
@@ -32,9 +33,11 @@ __all__ = [
     "Optimizer",
     "Plan",
     "Schedule",
+    "Start",
     "StepEvent",
     "Task",
     "Training",
     "Watch",
+    "starting_point",
     "train",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 from ..optimize.penalties import Elastic
 from .criterion import Task, criterion
 from .events import LayerNumbers
-from .optimizers import Optimizer
+from .optimizers import Optimizer, Steps
 from .passes import Network, Passes
 
 Array = np.ndarray[Any, Any]
@@ -85,6 +85,10 @@ class Learner(ABC):
         """Go back to numbers that :meth:`network` returned."""
 
     @abstractmethod
+    def memory(self) -> Any:
+        """Return what the optimiser remembers, for a learner that goes on; it can be pickled."""
+
+    @abstractmethod
     def watched(self) -> None:
         """From now on keep what :meth:`layers` and :meth:`sample_losses` tell."""
 
@@ -108,30 +112,20 @@ class NumpyLearner(Learner):
         What is minimised.
     dropout : numpy.random.Generator
         Draws what dropout leaves out, and nothing else.
+    memory : Steps, optional
+        Of an earlier learner of such a network.
     """
 
-    def __init__(self, network: Network, objective: Objective, dropout: np.random.Generator) -> None:
+    def __init__(
+        self, network: Network, objective: Objective, dropout: np.random.Generator, memory: Steps | None = None
+    ) -> None:
         self._net = replace(network, theta=network.theta.copy())
         made, theta = network.architecture, self._net.theta
         self.objective = objective
         self._passes = Passes(self._net, objective.batch, dropout)
-        self._steps = objective.optimizer.start(theta, made.weight_count)
+        self._steps = memory or objective.optimizer.start(theta, made.weight_count)
         self._loss = criterion(objective.task, made.outputs, theta.dtype, objective.batch, objective.unit)
         self._before: tuple[Array, Array] | None = None
-
-    def serve(self, objective: Objective) -> None:
-        """Go on with other rows; the optimiser's memory is kept.
-
-        Parameters
-        ----------
-        objective : Objective
-            Of the same optimiser.
-        """
-        made, theta = self._net.architecture, self._net.theta
-        self._loss = criterion(objective.task, made.outputs, theta.dtype, objective.batch, objective.unit)
-        if objective.batch != self.objective.batch:
-            self._passes = Passes(self._net, objective.batch, self._passes.rng)
-        self.objective = objective
 
     def step(self, rows: Array, rate: float) -> tuple[float, float]:
         """Take a step on some rows."""
@@ -186,6 +180,10 @@ class NumpyLearner(Learner):
     def restore(self, network: Network) -> None:
         """Go back to numbers that :meth:`network` returned."""
         np.copyto(self._net.theta, network.theta)
+
+    def memory(self) -> Steps:
+        """Return what the optimiser remembers."""
+        return self._steps
 
     def watched(self) -> None:
         """From now on keep what :meth:`layers` tells."""

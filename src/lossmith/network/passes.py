@@ -31,6 +31,10 @@ class Affine:
     centre: Array
     scale: Array
 
+    def astype(self, dtype: Any) -> Affine:
+        """Return the same in another dtype."""
+        return Affine(self.centre.astype(dtype), self.scale.astype(dtype))
+
     def apply(self, f: Array) -> None:
         """Change scores in place."""
         f *= self.scale
@@ -92,15 +96,15 @@ class Network:
             self.affine.apply(h)
         return h
 
-    def folded(self) -> tuple[tuple[Array, Array], ...]:
-        """Return weights and biases of each layer, copies, with :attr:`affine` taken into the last one."""
-        layers = [(w.copy(), b.copy()) for w, b in self.architecture.layers(self.theta)]
+    def plain(self) -> Network:
+        """Return a network of the same outputs without :attr:`affine`, which is taken into the last layer."""
+        theta = self.theta.copy()
         if self.affine is not None:
-            w, b = layers[-1]
-            w *= self.affine.scale
-            b *= self.affine.scale
-            b += self.affine.centre
-        return tuple(layers)
+            weights, biases = self.architecture.layers(theta)[-1]
+            weights *= self.affine.scale
+            biases *= self.affine.scale
+            biases += self.affine.centre
+        return Network(self.architecture, theta)
 
 
 class Passes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from .settings import link_of, made_loss
 Array = np.ndarray[Any, Any]
 
 
-def checked(estimator: Any, X: Any, y: Any, sample_weight: Any, *, numeric: bool) -> tuple[Any, Array, Array | None]:
+def checked(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, *, numeric: bool, dtype: Any = np.float64, **more: Any
+) -> tuple[Any, Array, Array | None]:
     """Check training data as scikit-learn does.
 
     Parameters
@@ -28,13 +31,17 @@ def checked(estimator: Any, X: Any, y: Any, sample_weight: Any, *, numeric: bool
         As given to ``fit``.
     numeric : bool
         Whether targets are numbers.
+    dtype : dtype or sequence of them
+        Of X; the first one is what others are turned into.
+    **more
+        As ``validate_data`` takes them, such as ``multi_output``.
 
     Returns
     -------
     tuple
         X as float64, dense or CSR; y; weights or None.
     """
-    X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=np.float64, y_numeric=numeric)
+    X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=dtype, y_numeric=numeric, **more)
     if sample_weight is None:
         return X, y, None
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -50,13 +57,12 @@ def counting(X: Any, y: Array, weight: Array | None) -> tuple[Any, Array, Array 
     return X[kept], y[kept], weight[kept]
 
 
-class LinearModel(BaseEstimator):  # type: ignore[misc]
-    """Raw scores of fitted coefficients."""
+class Scored(BaseEstimator):  # type: ignore[misc]
+    """An estimator whose predictions follow from raw scores."""
 
+    @abstractmethod
     def _raw(self, X: Any) -> Array:
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
-        return np.asarray(X @ self.coef_.T + self.intercept_)
+        """Return raw scores of unchecked features: (n,), or one row for each sample."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -64,7 +70,16 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-class Regression(RegressorMixin, LinearModel):  # type: ignore[misc]
+class LinearModel(Scored):
+    """Raw scores of fitted coefficients."""
+
+    def _raw(self, X: Any) -> Array:
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        return np.asarray(X @ self.coef_.T + self.intercept_)
+
+
+class Regression(RegressorMixin, Scored):  # type: ignore[misc]
     """Predictions of one number a row; the attribute ``_link`` comes from the fit."""
 
     _link: Link
@@ -109,7 +124,7 @@ def _has_probabilities(estimator: Any) -> bool:
         return False
 
 
-class Classification(ClassifierMixin, LinearModel):  # type: ignore[misc]
+class Classification(ClassifierMixin, Scored):  # type: ignore[misc]
     """Classes by their scores or, where the loss has a link to them, by their probabilities."""
 
     _link: Link

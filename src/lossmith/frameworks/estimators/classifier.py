@@ -15,14 +15,14 @@ from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
 from ..links import Affine, Exponential
 from ..sklearn_responses import indices
-from .base import Classification, checked, counting
+from .base import Classification, LinearModel, checked, counting
 from .fitting import Fit, previous, trouble, warn
 from .settings import check_solver, link_of, made_loss, made_penalty
 
 Array = np.ndarray[Any, Any]
 
 
-class LossClassifier(Classification):
+class LossClassifier(Classification, LinearModel):
     """Linear classification under any loss on logits or margins, with any penalty.
 
     It minimises ``mean(loss(y, X @ coef_.T + intercept_)) + penalty(coef_)``, weighted if weights are given, with
@@ -180,7 +180,7 @@ class LossClassifier(Classification):
             loss,
             X,
             self._link.encode(codes),
-            _class_weighted(self.class_weight, self.classes_, codes, weight),
+            class_weighted(self.class_weight, self.classes_, codes, weight),
             made_penalty(self.penalty, self.alpha, self.l1_ratio),
             self.fit_intercept,
             k if loss.tier == "row-wise" else None,
@@ -232,7 +232,7 @@ def class_loss(spec: Any, k: int) -> Loss:
     return loss
 
 
-def _class_weighted(given: Any, classes: Array, codes: Array, weight: Array | None) -> Array | None:
+def class_weighted(given: Any, classes: Array, codes: Array, weight: Array | None) -> Array | None:
     """Multiply the samples' weights by those of their classes."""
     if given is None:
         return weight

@@ -11,7 +11,7 @@ from sklearn.model_selection import check_cv
 from ...core.loss import Loss
 from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
-from .base import Classification, Regression, checked
+from .base import Classification, LinearModel, Regression, checked
 from .classifier import LossClassifier
 from .fitting import warn
 from .path import strengths, walk_path
@@ -42,7 +42,7 @@ def _search(search: Any, model: Any, data: tuple[Any, Array, Array | None], of_c
     return f"{count} of {path.scores.size} fits of the path did not converge, the first: {path.unfinished[0]}"
 
 
-class LossRegressorCV(Regression):
+class LossRegressorCV(Regression, LinearModel):
     """LossRegressor with the penalty's strength chosen by cross-validation along a path.
 
     Each fold goes down the strengths, from one at which all coefficients are 0 where the penalty has it, every fit
@@ -179,7 +179,7 @@ class LossRegressorCV(Regression):
         return self
 
 
-class LossClassifierCV(Classification):
+class LossClassifierCV(Classification, LinearModel):
     """LossClassifier with the penalty's strength chosen by cross-validation along a path.
 
     Each fold goes down the strengths, from one at which all coefficients are 0 where the penalty has it, every fit

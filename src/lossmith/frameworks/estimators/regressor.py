@@ -10,14 +10,14 @@ from ...core.loss import Loss
 from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
 from ..links import Affine, Exponential, Link
-from .base import Regression, checked, counting
+from .base import LinearModel, Regression, checked, counting
 from .fitting import Fit, out_of_reach, previous, trouble, warn
 from .settings import check_solver, link_of, made_loss, made_penalty
 
 Array = np.ndarray[Any, Any]
 
 
-class LossRegressor(Regression):
+class LossRegressor(Regression, LinearModel):
     """Linear regression under any loss on the residual or on log-rates, with any penalty.
 
     It minimises ``mean(loss(y, X @ coef_ + intercept_)) + penalty(coef_)``, weighted if weights are given, with

@@ -1,0 +1,196 @@
+"""The network on classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
+
+from ...core.loss import Loss
+from ...network.criterion import Task
+from ...network.events import Watch
+from ...optimize.penalties import Penalty
+from ..sklearn_responses import indices
+from .base import Classification, checked, counting
+from .classifier import class_loss, class_weighted, known_classes
+from .mlp import FLOATS, NetworkModel, documented
+from .mlp_recipe import outputs_of
+from .settings import link_of
+
+Array = np.ndarray[Any, Any]
+
+
+@documented
+class LossMLPClassifier(Classification, NetworkModel):
+    """A feed-forward network for classification under any loss on logits or margins.
+
+    It minimises ``mean(loss(y, network(x))) + penalty(weights)``, weighted if weights are given, from the loss's best
+    constant on. Losses on one score (``"bce"``, ``"binary_focal"``, ``"hinge"``) separate two classes, losses on a row
+    of scores (``"cross_entropy"``, ``"categorical_focal"``, ``"multi_margin"``) any number. Losses on logits have
+    ``predict_proba``; the others do not, since their scores are no probabilities: wrap the estimator in
+    ``CalibratedClassifierCV``.
+
+    Features are not scaled: put ``StandardScaler`` before it in a pipeline.
+
+    Parameters
+    ----------
+    loss : Loss or str
+        A loss, its name, or a call in text such as ``"binary_focal(gamma=1)"``. ``"log_loss"`` is BinaryCrossEntropy
+        for two classes and CategoricalCrossEntropy for more.
+    {parameters}
+    class_weight : dict or "balanced", optional
+        Weights of the labels, times those of the samples; "balanced" gives all classes the same total.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (k,)
+        Labels in ascending order.
+    {attributes}
+
+    Warns
+    -----
+    {warns}
+
+    References
+    ----------
+    Rumelhart, Hinton and Williams (1986), Learning representations by back-propagating errors, Nature 323; Srivastava
+    et al. (2014), Dropout, JMLR 15.
+
+    Examples
+    --------
+    >>> import lossmith as lm
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = lm.LossMLPClassifier("categorical_focal", (16,), learning_rate=0.01, random_state=0).fit(X, y)
+    >>> net.score(X, y) > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        loss: Loss | str = "log_loss",
+        hidden_layer_sizes: Any = (100,),
+        activation: str = "relu",
+        *,
+        solver: Any = "adam",
+        learning_rate: float | None = None,
+        schedule: Any = "constant",
+        penalty: Penalty | str | None = "l2",
+        alpha: float | None = None,
+        l1_ratio: float = 0.5,
+        dropout: float = 0.0,
+        batch_size: int | str = "auto",
+        max_epochs: int = 200,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int | None = 10,
+        tol: float = 1e-4,
+        clip_norm: float | None = None,
+        max_seconds: float | None = None,
+        shuffle: bool = True,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: bool = False,
+        backend: str = "numpy",
+        class_weight: Any = None,
+    ) -> None:
+        super().__init__(
+            loss,
+            hidden_layer_sizes,
+            activation,
+            solver=solver,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            penalty=penalty,
+            alpha=alpha,
+            l1_ratio=l1_ratio,
+            dropout=dropout,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            clip_norm=clip_norm,
+            max_seconds=max_seconds,
+            shuffle=shuffle,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+            backend=backend,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, watch: Watch | None = None) -> LossMLPClassifier:
+        """Fit.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix, shape (n, d)
+            Finite features; float32 ones make a float32 network.
+        y : array_like, shape (n,)
+            Labels of any kind.
+        sample_weight : array_like, shape (n,), optional
+            Numbers >= 0: 0 leaves a row out.
+        watch : callable, optional
+            ``watch(event)`` is called with a :class:`lossmith.network.StepEvent` after each step and an
+            :class:`lossmith.network.EpochEvent` after each epoch; training stops when it returns True.
+
+        Returns
+        -------
+        LossMLPClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            For data or arguments that do not fit, and for labels of one class only.
+        ImportError
+            For a backend that is not installed.
+        """
+        X, y, weight = self._checked(X, y, sample_weight, reset=True)
+        self.classes_, codes = known_classes(y)
+        task = self._task(X, codes, weight)
+        self._train(task, outputs_of(task.loss, codes, len(self.classes_)), codes, watch)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> LossMLPClassifier:
+        """Go over some rows once, in batches, from where the network is.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        classes : array_like, shape (k,), optional
+            All labels that will ever come; needed in the first call unless all are among these rows.
+
+        Returns
+        -------
+        LossMLPClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            For labels that are not among the classes.
+        """
+        first = "network_" not in vars(self)
+        X, y, weight = self._checked(X, y, sample_weight, reset=first)
+        if first:
+            self.classes_, _ = known_classes(y if classes is None else np.asarray(classes))
+        codes = indices(y, self.classes_, "y")
+        task = self._task(X, codes, weight)
+        self._train_on(task, outputs_of(task.loss, codes, len(self.classes_)), None)
+        return self
+
+    def _checked(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Any, Array, Array | None]:
+        found = checked(self, X, y, sample_weight, numeric=False, dtype=FLOATS, reset=reset)
+        check_classification_targets(found[1])
+        return counting(*found)
+
+    def _task(self, X: Any, codes: Array, weight: Array | None) -> Task:
+        loss = class_loss(self.loss, len(self.classes_))
+        self._link = link_of(loss)
+        weight = class_weighted(self.class_weight, self.classes_, codes, weight)
+        return Task(loss, X, self._link.encode(codes), weight)
