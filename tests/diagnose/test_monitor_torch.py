@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import lossmith as lm  # noqa: E402
+from lossmith.diagnose.monitors import torch_hook  # noqa: E402
 from lossmith.diagnose.monitors.torch_gauge import Gauge, norms  # noqa: E402
 
 
@@ -156,6 +158,23 @@ def test_hooks_are_gone_in_the_end():
     model = network()
     train(model, every=1)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+
+
+def test_copies_and_saved_models_do_not_carry_the_monitor(tmp_path):
+    model = network()
+    x, _ = data()
+    with lm.TorchMonitor(model, torch.optim.SGD(model.parameters(), lr=0.1), every=1, live=False) as monitor:
+        twin = copy.deepcopy(model)
+        torch.save(model, tmp_path / "model.pt")
+        back = torch.load(tmp_path / "model.pt", weights_only=False)
+        expected = model(x)
+        seen = monitor.record.total
+        for other in (twin, back):
+            assert torch.equal(other(x), expected)
+        assert monitor.record.total == seen
+        hooks = [hook for module in twin.modules() for hook in module._forward_hooks.values()]
+        assert hooks
+        assert all(hook is torch_hook.deaf for hook in hooks)
 
 
 # --- numbers that are not finite ------------------------------------------------------------------------------

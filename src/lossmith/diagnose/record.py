@@ -123,8 +123,17 @@ class Step:
     @property
     def finite(self) -> bool:
         """Whether every number recorded at this step, layers aside, is finite."""
-        held = (self.loss, self.eval_loss, self.grad_norm, self.parameter_norm, self.update_norm, self.learning_rate)
-        return all(v is None or math.isfinite(v) for v in held) and all(map(math.isfinite, self.metrics.values()))
+        for value in (self.loss, self.eval_loss, self.grad_norm, self.parameter_norm, self.update_norm):
+            if value is not None and not math.isfinite(value):
+                return False
+        return not self.metrics or all(map(math.isfinite, self.metrics.values()))
+
+    @property
+    def rich(self) -> bool:
+        """Whether it holds what most steps do not: layers, or figures of held-out rows."""
+        if self.layers or self.eval_loss is not None:
+            return True
+        return bool(self.metrics) and any(name.startswith("eval_") for name in self.metrics)
 
 
 SCALARS = (
@@ -297,7 +306,7 @@ class Record:
             if self._odd.offered == 0:
                 self._before = self._last
             self._odd.offer(*here)
-        elif step.layers or step.eval_loss is not None or any(name.startswith("eval_") for name in step.metrics):
+        elif step.rich:
             self._rich.offer(*here)
         else:
             self._plain.offer(*here)

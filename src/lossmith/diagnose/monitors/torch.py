@@ -19,8 +19,9 @@ from .samples import Reservoir
 from .trouble import NonFinite
 
 _CLOCK = time.perf_counter
-# Parts of the whole budget. "base" is what each step costs at least; the rest is thinned until it fits.
-_PARTS = {"base": 0.4, "norms": 0.3, "samples": 0.1, "layers": 0.2}
+# Parts of the whole budget: the loss itself, the watch for numbers that are not finite, and what is looked at.
+_PARTS = {"base": 0.35, "guard": 0.35, "norms": 0.1, "samples": 0.05, "layers": 0.15}
+_WINDOW = 32
 _SHARES = {"all": 0.05, "loss": 0.01}
 _GAP = 10
 
@@ -31,7 +32,9 @@ class TorchMonitor:
 
     Each step: loss, learning rate, wall time, and whether the gradient is still finite. As often as the budget
     allows: the gradient's norm, per-sample losses, and (at most every tenth step) norms of gradients, parameters and
-    updates of each layer, shares of zero, dead and saturated activations, and modes of norm and dropout layers.
+    updates of each layer, shares of zero, dead and saturated activations, and modes of norm and dropout layers. Where
+    a step takes well under a millisecond, a budget of 5 % does not bear even the first list at each step: some steps
+    are then left out, and a bad number may be named after the update; ``every=10`` measures whatever it costs.
 
     Parameters
     ----------
@@ -116,14 +119,16 @@ class TorchMonitor:
         self._number = 0
         self._next_layers = 0
         self._prepared = 0.0
-        self._full = self._norms = False
+        self._guarding = self._hook_cost = 0.0
+        self._full = self._norms = self._guarded = False
         self._gradients: dict[int, float] | None = None
         self._lr: float | None = None
         self._probe: Any = None
         if watch == "all":
-            from .torch_probe import Probe
+            from .torch_probe import Probe, hook_cost
 
             self._probe = Probe(model, self._optimizers, self._before_update)
+            self._hook_cost = hook_cost()
         self._introduce(model)
         self._plan()
 
@@ -186,23 +191,26 @@ class TorchMonitor:
         """
         begun = _CLOCK()
         number, self._number = self._number, self._number + 1
+        value, losses = _values(loss, samples)
+        sound = math.isfinite(value)
         asked = bool(metrics) or terms is not None or eval_loss is not None
-        if not (self._full or asked or self._budget.allows("base")):
+        if sound and not (self._full or asked or self._budget.allows("base")):
             self._plan()
             return
-        value, losses = _values(loss, samples)
-        parts = {name: float(part) for name, part in (terms or {}).items()}
+        parts = {} if terms is None else {name: float(part) for name, part in terms.items()}
         aside = self._budget.spent
-        measured = self._measure(losses)
-        measured["metrics"] = {**measured["metrics"], **parts, **{k: float(v) for k, v in metrics.items()}}
+        measured = self._measure(losses) if self._norms or losses is not None else {}
+        if metrics or parts:
+            measured["metrics"] = measured.get("metrics", {}) | parts | {k: float(v) for k, v in metrics.items()}
         held_out = None if eval_loss is None else float(eval_loss)
-        step = Step(number, value, held_out, self._rate(), epoch=epoch, seconds=self._run.seconds(), **measured)
+        seconds = begun - self._run.started
+        step = Step(number, value, held_out, self._rate(), epoch=epoch, seconds=seconds, **measured)
         if number == 0:
             self._introduce_batch(loss)
         self._run.add(step)
         self._budget.charge("base", _CLOCK() - begun - (self._budget.spent - aside))
         self._plan()
-        if not math.isfinite(value):
+        if not sound:
             self._blame_loss(number, losses, parts)
 
     def evaluate(self, loss: float | None = None, **metrics: float) -> None:
@@ -230,16 +238,27 @@ class TorchMonitor:
     def _plan(self) -> None:
         """Decide how closely to look at the step that comes."""
         self._gradients = self._lr = None
-        self._full = self._norms = False
         if self._probe is None:
             return
+        if self._number % _WINDOW == 0:
+            self._plan_guard()
         self._full = self._due()
         self._norms = self._full or self._budget.allows("norms")
         if self._full:
             begun = _CLOCK()
+            self._probe.follow(True)
             self._probe.gauge.prepare()
             self._prepared = _CLOCK() - begun
             self._next_layers = self._number + max(_GAP, self._number // 200)
+
+    def _plan_guard(self) -> None:
+        """Book what the watch for bad numbers cost over the last steps; decide whether the next ones can bear it."""
+        if self._number and self._guarded:
+            unseen = _WINDOW * self._hook_cost
+            self._budget.charge("guard", self._probe.seconds() + unseen + self._guarding)
+        self._guarding = 0.0
+        self._guarded = self._run.nan != "ignore" and self._budget.allows("guard")
+        self._probe.follow(self._guarded)
 
     def _due(self) -> bool:
         if self._every is not None:
@@ -253,15 +272,16 @@ class TorchMonitor:
         if self._norms:
             self._gradients = self._probe.gauge.gradients()
             sound = all(map(math.isfinite, self._gradients.values()))
+            self._budget.charge("norms", _CLOCK() - begun)
         else:
-            sound = self._run.nan == "ignore" or self._probe.sound()
-        self._budget.charge("norms" if self._norms else "base", _CLOCK() - begun)
+            sound = not self._guarded or self._probe.sound()
+            self._guarding += _CLOCK() - begun
         if not sound and not judged and self._run.found is None and self._run.nan != "ignore":
             self._blame_gradient()
 
     def _measure(self, losses: Any) -> dict[str, Any]:
         """Return the fields of a step that cost something, as far as they are due."""
-        found: dict[str, Any] = {"metrics": {}}
+        found: dict[str, Any] = {}
         if losses is not None and self._budget.allows("samples"):
             begun = _CLOCK()
             found["samples"] = self._reservoir.watch(losses)
@@ -277,7 +297,7 @@ class TorchMonitor:
         layers, size, moved, output = self._probe.gauge.measure(gradients)
         found |= {"layers": layers, "parameter_norm": size, "update_norm": moved}
         found["metrics"] = output | self._probe.modes()
-        self._budget.charge("layers", _CLOCK() - begun + self._prepared)
+        self._budget.charge("layers", _CLOCK() - begun + self._prepared + self._probe.gauge.seconds())
         return found
 
     def _rate(self) -> float | None:

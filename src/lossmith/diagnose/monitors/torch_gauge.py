@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ..record import Layer
+from .torch_hook import Hook, Meter
 
 Tensor = Any
 Module = Any
@@ -121,9 +122,14 @@ class Gauge:
         self.parameters = [p for own in self._owners.values() for p in own]
         self._before: list[Tensor] = []
         self._hooks: list[Any] = []
+        self._meter = Meter()
         self._found: dict[str, dict[str, Tensor]] = {}
         self._from_modules: set[int] = set()
         self._last = ""
+
+    def seconds(self) -> float:
+        """Return the time spent listening since the last call."""
+        return self._meter.take()
 
     @property
     def listening(self) -> bool:
@@ -147,9 +153,10 @@ class Gauge:
         for name, module in self._model.named_modules():
             if next(module.children(), None) is None:
                 called = name or type(module).__name__
-                self._hooks.append(module.register_forward_pre_hook(self._on_input))
-                self._hooks.append(module.register_forward_hook(self._on_output(called, _function(module))))
-        self._hooks.append(self._model.register_forward_hook(self._on_end))
+                after = Hook(self._on_output(called, _function(module)), self._meter)
+                self._hooks.append(module.register_forward_pre_hook(Hook(self._on_input, self._meter)))
+                self._hooks.append(module.register_forward_hook(after))
+        self._hooks.append(self._model.register_forward_hook(Hook(self._on_end, self._meter)))
 
     def forget(self) -> None:
         """Stop listening."""

@@ -51,6 +51,14 @@ class NonFiniteError(FloatingPointError):
     ----------
     found : NonFinite
         Where it came up first.
+
+    Examples
+    --------
+    >>> try:
+    ...     raise NonFiniteError(NonFinite(7, "activation", "fc2", 3, "the layer's output holds 1 inf of 32"))
+    ... except NonFiniteError as error:
+    ...     print(error.found.layer, error.found.sample)
+    fc2 3
     """
 
     def __init__(self, found: NonFinite) -> None:
