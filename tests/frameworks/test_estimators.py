@@ -206,7 +206,7 @@ REFUSED = [
     (lm.LossRegressor("hubber"), X, Y, "did you mean 'huber'"),
     (lm.LossRegressor(penalty="l3"), X, Y, "penalty='l3' is not accepted"),
     (lm.LossRegressor(alpha=-1.0), X, Y, "alpha=-1.0 is not accepted"),
-    (lm.LossRegressor(solver="magic"), X, Y, "solver='magic' is not accepted"),
+    (lm.LossRegressor(solver="magic"), X, Y, "no solver is called 'magic'; there are gd"),
     (lm.LossRegressor("poisson"), X, Y - 10.0, "accepted are finite numbers >= 0"),
     (lm.LossRegressor("bce(inputs='probabilities')"), X, LABELS == "up", "cannot train"),
     (lm.LossRegressor(), np.where(X > 1, np.nan, X), Y, "contains NaN"),

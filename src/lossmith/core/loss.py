@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
@@ -122,7 +123,7 @@ class Loss(ABC):
         """Return an instance with default hyper-parameters."""
         return cls()
 
-    @property
+    @functools.cached_property
     def traits(self) -> Traits:
         """The claims of this loss with its hyper-parameters."""
         return self.claims.resolve(self)

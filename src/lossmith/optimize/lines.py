@@ -98,10 +98,12 @@ def strong_wolfe(
     if not start < 0:
         return None
     low, high, t, best = 0.0, np.inf, first, None
-    low_slope, best_value = start, line.value
+    # Close to the minimum the objective is flat to the last bit, and only the slope still tells.
+    slack = 4.0 * float(np.finfo(np.float64).eps) * abs(line.value)
+    low_slope, best_value = start, line.value + slack
     for _ in range(40):
         there, slope = line.at(t)
-        enough = there <= line.value + decrease * t * start and there <= best_value
+        enough = there <= line.value + decrease * t * start + slack and there <= best_value
         if enough:
             best, best_value = t, there
             if abs(slope) <= curvature * abs(start):

@@ -12,8 +12,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from ...core.domain import NON_NEGATIVE
 from ...core.loss import Loss
+from ...optimize.solvers.automatic import made_solver
 from ..links import Link, Margin
-from .settings import link_of, made_loss
+from .fitting import Fit
+from .settings import link_of, made_loss, made_penalty
 
 Array = np.ndarray[Any, Any]
 
@@ -71,7 +73,24 @@ class Scored(BaseEstimator):  # type: ignore[misc]
 
 
 class LinearModel(Scored):
-    """Raw scores of fitted coefficients."""
+    """What the settings ask for, and raw scores of fitted coefficients."""
+
+    def _posed(self, loss: Loss, X: Any, y: Array, weight: Array | None, outputs: int | None = None) -> Fit:
+        """Return the fit of checked data that the estimator's settings ask for."""
+        return Fit(
+            loss,
+            X,
+            y,
+            weight,
+            made_penalty(self.penalty, self.alpha, self.l1_ratio),
+            self.fit_intercept,
+            outputs,
+            self.tol,
+            self.max_iter,
+            self.max_seconds,
+            made_solver(self.solver),
+            self.verbose,
+        )
 
     def _raw(self, X: Any) -> Array:
         check_is_fitted(self)

@@ -13,11 +13,12 @@ from ...losses.binary import BinaryCrossEntropy
 from ...losses.multiclass import CategoricalCrossEntropy
 from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
+from ...optimize.solvers import Solver
 from ..links import Affine, Exponential
 from ..sklearn_responses import indices
 from .base import Classification, LinearModel, checked, counting
 from .fitting import Fit, previous, trouble, warn
-from .settings import check_solver, link_of, made_loss, made_penalty
+from .settings import link_of, made_loss
 
 Array = np.ndarray[Any, Any]
 
@@ -38,7 +39,7 @@ class LossClassifier(Classification, LinearModel):
     loss : Loss or str
         A loss, its name, or a call in text such as ``"binary_focal(gamma=1)"``. ``"log_loss"`` is BinaryCrossEntropy
         for two classes and CategoricalCrossEntropy for more.
-    penalty : None, "l1", "l2", "elasticnet" or Penalty
+    penalty : None, "l1", "l2", "elasticnet", "mcp", "scad" or Penalty
         On the coefficients, never on the intercept; ``"l2"`` is alpha * sum of squares without a factor 1/2, so that
         LogisticRegression's C is ``alpha = 1 / (2 C n)``.
     alpha : float, optional
@@ -46,8 +47,9 @@ class LossClassifier(Classification, LinearModel):
         the strength it has (by default 1).
     l1_ratio : float
         Share of the L1 part of ``"elasticnet"``.
-    solver : "auto"
-        The method that suits loss and penalty.
+    solver : Solver or str
+        "auto", which takes what suits loss and penalty, or any of :mod:`lossmith.solvers`: a name such as ``"lbfgs"``,
+        a call in text such as ``"gd(search=constant(step=0.1))"``, or an object.
     fit_intercept : bool
         Whether to fit a constant.
     class_weight : dict or "balanced", optional
@@ -60,6 +62,8 @@ class LossClassifier(Classification, LinearModel):
         Wall time after which the best coefficients so far are kept.
     warm_start : bool
         Whether to start from the coefficients of the previous fit.
+    verbose : bool
+        Whether to show a progress bar on a terminal when the fit takes longer than 2 seconds.
 
     Attributes
     ----------
@@ -112,13 +116,14 @@ class LossClassifier(Classification, LinearModel):
         alpha: float | None = None,
         *,
         l1_ratio: float = 0.5,
-        solver: str = "auto",
+        solver: Solver | str = "auto",
         fit_intercept: bool = True,
         class_weight: Any = None,
         tol: float = 1e-8,
         max_iter: int = 1000,
         max_seconds: float | None = None,
         warm_start: bool = False,
+        verbose: bool = False,
     ) -> None:
         self.loss = loss
         self.penalty = penalty
@@ -131,6 +136,7 @@ class LossClassifier(Classification, LinearModel):
         self.max_iter = max_iter
         self.max_seconds = max_seconds
         self.warm_start = warm_start
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossClassifier:
         """Fit.
@@ -169,25 +175,14 @@ class LossClassifier(Classification, LinearModel):
         return _separated(problem, found) or trouble(found, self.tol)
 
     def _problem(self, X: Any, y: Array, weight: Array | None) -> Fit:
-        check_solver(self.solver)
         check_classification_targets(y)
         X, y, weight = counting(X, y, weight)
         self.classes_, codes = known_classes(y)
         k = len(self.classes_)
         loss = class_loss(self.loss, k)
         self._link = link_of(loss)
-        return Fit(
-            loss,
-            X,
-            self._link.encode(codes),
-            class_weighted(self.class_weight, self.classes_, codes, weight),
-            made_penalty(self.penalty, self.alpha, self.l1_ratio),
-            self.fit_intercept,
-            k if loss.tier == "row-wise" else None,
-            self.tol,
-            self.max_iter,
-            self.max_seconds,
-        )
+        weight = class_weighted(self.class_weight, self.classes_, codes, weight)
+        return self._posed(loss, X, self._link.encode(codes), weight, k if loss.tier == "row-wise" else None)
 
     def _mean_loss(self, X: Any, y: Array, weight: Array | None) -> float:
         """Return the mean loss of checked data."""

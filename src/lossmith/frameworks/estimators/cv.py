@@ -11,6 +11,7 @@ from sklearn.model_selection import check_cv
 from ...core.loss import Loss
 from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
+from ...optimize.solvers import Solver
 from .base import Classification, LinearModel, Regression, checked
 from .classifier import LossClassifier
 from .fitting import warn
@@ -42,6 +43,12 @@ def _search(search: Any, model: Any, data: tuple[Any, Array, Array | None], of_c
     return f"{count} of {path.scores.size} fits of the path did not converge, the first: {path.unfinished[0]}"
 
 
+def _single(search: Any, model: Any) -> Any:
+    """Give an estimator the settings that it shares with the search for its penalty's strength."""
+    given, own = search.get_params(deep=False), model.get_params(deep=False)
+    return model.set_params(**{name: value for name, value in given.items() if name in own})
+
+
 class LossRegressorCV(Regression, LinearModel):
     """LossRegressor with the penalty's strength chosen by cross-validation along a path.
 
@@ -52,7 +59,7 @@ class LossRegressorCV(Regression, LinearModel):
     ----------
     loss : Loss or str
         As in :class:`LossRegressor`.
-    penalty : "l1", "l2", "elasticnet" or Penalty
+    penalty : "l1", "l2", "elasticnet", "mcp", "scad" or Penalty
         As in :class:`LossRegressor`; of a Penalty the path holds factors on its own strength.
     alphas : int or array_like
         How many strengths, or which. They begin where all coefficients are 0 and end at 1/1000 of that; for a penalty
@@ -121,7 +128,7 @@ class LossRegressorCV(Regression, LinearModel):
         scoring: Any = None,
         one_standard_error: bool = False,
         n_jobs: int | None = None,
-        solver: str = "auto",
+        solver: Solver | str = "auto",
         fit_intercept: bool = True,
         tol: float = 1e-8,
         max_iter: int = 1000,
@@ -164,16 +171,7 @@ class LossRegressorCV(Regression, LinearModel):
             For data or arguments that do not fit.
         """
         data = checked(self, X, y, sample_weight, numeric=True)
-        model = LossRegressor(
-            self.loss,
-            self.penalty,
-            l1_ratio=self.l1_ratio,
-            solver=self.solver,
-            fit_intercept=self.fit_intercept,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            max_seconds=self.max_seconds,
-        )
+        model = _single(self, LossRegressor())
         if line := _search(self, model, data, of_classes=False):
             warn(type(self).__name__, line)
         return self
@@ -189,7 +187,7 @@ class LossClassifierCV(Classification, LinearModel):
     ----------
     loss : Loss or str
         As in :class:`LossClassifier`.
-    penalty : "l1", "l2", "elasticnet" or Penalty
+    penalty : "l1", "l2", "elasticnet", "mcp", "scad" or Penalty
         As in :class:`LossClassifier`; of a Penalty the path holds factors on its own strength.
     alphas : int or array_like
         How many strengths, or which. They begin where all coefficients are 0 and end at 1/1000 of that; for a penalty
@@ -261,7 +259,7 @@ class LossClassifierCV(Classification, LinearModel):
         scoring: Any = None,
         one_standard_error: bool = False,
         n_jobs: int | None = None,
-        solver: str = "auto",
+        solver: Solver | str = "auto",
         fit_intercept: bool = True,
         class_weight: Any = None,
         tol: float = 1e-8,
@@ -306,17 +304,7 @@ class LossClassifierCV(Classification, LinearModel):
             For data or arguments that do not fit.
         """
         data = checked(self, X, y, sample_weight, numeric=False)
-        model = LossClassifier(
-            self.loss,
-            self.penalty,
-            l1_ratio=self.l1_ratio,
-            solver=self.solver,
-            fit_intercept=self.fit_intercept,
-            class_weight=self.class_weight,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            max_seconds=self.max_seconds,
-        )
+        model = _single(self, LossClassifier())
         line = _search(self, model, data, of_classes=True)
         self.classes_ = model.classes_
         if line:

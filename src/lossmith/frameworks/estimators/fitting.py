@@ -14,6 +14,7 @@ from ...optimize.constant import best_constant
 from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
 from ...optimize.solve import solve
+from ...optimize.solvers import Solver
 
 Array = np.ndarray[Any, Any]
 Start = tuple[Any, Any] | None
@@ -54,6 +55,10 @@ class Fit:
         Of the solver.
     max_seconds : float or None
         Of the solver.
+    solver : Solver or str
+        Which one.
+    bar : bool
+        Whether to show a progress bar on long fits.
     """
 
     loss: Loss
@@ -66,6 +71,8 @@ class Fit:
     tolerance: float
     max_iterations: int
     max_seconds: float | None
+    solver: Solver | str = "auto"
+    bar: bool = False
 
     def run(self, start: Start = None) -> Solution:
         """Solve, on columns that are moved to 0 or scaled where they lie far off or differ much.
@@ -135,6 +142,7 @@ class Fit:
                 X,
                 self.y,
                 penalty=self.penalty,
+                solver=self.solver,
                 sample_weight=self.weight,
                 intercept=self.intercept,
                 outputs=self.outputs,
@@ -142,6 +150,7 @@ class Fit:
                 tolerance=self.tolerance,
                 max_iterations=self.max_iterations,
                 max_seconds=np.inf if self.max_seconds is None else self.max_seconds,
+                bar=self.bar,
             )
 
 

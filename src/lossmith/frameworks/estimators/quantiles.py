@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from ...losses.quantile import Quantile
 from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
+from ...optimize.solvers import Solver
 from .base import LinearModel, checked, counting
 from .fitting import Fit, trouble, warn
-from .settings import check_solver, made_penalty
 
 Array = np.ndarray[Any, Any]
 
@@ -33,14 +33,14 @@ class QuantileLossRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
     ----------
     quantiles : sequence of float
         Levels in (0, 1), in ascending order.
-    penalty : None, "l1", "l2", "elasticnet" or Penalty
+    penalty : None, "l1", "l2", "elasticnet", "mcp", "scad" or Penalty
         As in :class:`LossRegressor`; scikit-learn's ``QuantileRegressor`` is ``"l1"``.
     alpha : float, optional
         As in :class:`LossRegressor`.
     l1_ratio : float
         Share of the L1 part of ``"elasticnet"``.
-    solver : "auto"
-        An interior point method up to 500 features.
+    solver : Solver or str
+        As in :class:`LossRegressor`; "auto" is an interior point method up to 500 features.
     fit_intercept : bool
         Whether to fit constants.
     tol : float
@@ -51,6 +51,8 @@ class QuantileLossRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
         Wall time of each fit after which the best coefficients so far are kept.
     n_jobs : int, optional
         Levels at a time, through joblib.
+    verbose : bool
+        Whether to show a progress bar on a terminal when a fit takes longer than 2 seconds.
 
     Attributes
     ----------
@@ -98,12 +100,13 @@ class QuantileLossRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
         alpha: float | None = None,
         *,
         l1_ratio: float = 0.5,
-        solver: str = "auto",
+        solver: Solver | str = "auto",
         fit_intercept: bool = True,
         tol: float = 1e-8,
         max_iter: int = 1000,
         max_seconds: float | None = None,
         n_jobs: int | None = None,
+        verbose: bool = False,
     ) -> None:
         self.quantiles = quantiles
         self.penalty = penalty
@@ -115,6 +118,7 @@ class QuantileLossRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
         self.max_iter = max_iter
         self.max_seconds = max_seconds
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> QuantileLossRegressor:
         """Fit all levels.
@@ -139,7 +143,6 @@ class QuantileLossRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
             For data or arguments that do not fit.
         """
         data = counting(*checked(self, X, y, sample_weight, numeric=True))
-        check_solver(self.solver)
         problems = [self._problem(level, *data) for level in _levels(self.quantiles)]
         found = Parallel(n_jobs=self.n_jobs)(delayed(problem.run)() for problem in problems)
         self.solutions_ = tuple(found)
@@ -153,18 +156,7 @@ class QuantileLossRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
         return self
 
     def _problem(self, level: float, X: Any, y: Array, weight: Array | None) -> Fit:
-        return Fit(
-            Quantile(q=level),
-            X,
-            np.asarray(y, np.float64),
-            weight,
-            made_penalty(self.penalty, self.alpha, self.l1_ratio),
-            self.fit_intercept,
-            None,
-            self.tol,
-            self.max_iter,
-            self.max_seconds,
-        )
+        return self._posed(Quantile(q=level), X, np.asarray(y, np.float64), weight)
 
     def predict(self, X: Any) -> Array:
         """Predict all quantiles.

@@ -9,10 +9,11 @@ import numpy as np
 from ...core.loss import Loss
 from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
+from ...optimize.solvers import Solver
 from ..links import Affine, Exponential, Link
 from .base import LinearModel, Regression, checked, counting
 from .fitting import Fit, out_of_reach, previous, trouble, warn
-from .settings import check_solver, link_of, made_loss, made_penalty
+from .settings import link_of, made_loss
 
 Array = np.ndarray[Any, Any]
 
@@ -34,15 +35,16 @@ class LossRegressor(Regression, LinearModel):
     ----------
     loss : Loss or str
         A loss, its name, or a call in text such as ``"huber(delta=1.35)"``.
-    penalty : None, "l1", "l2", "elasticnet" or Penalty
+    penalty : None, "l1", "l2", "elasticnet", "mcp", "scad" or Penalty
         On the coefficients, never on the intercept; ``"l2"`` is alpha * sum of squares without a factor 1/2.
     alpha : float, optional
         Strength of a penalty given by name (by default 1e-4), relative to the *mean* loss; for a Penalty a factor on
         the strength it has (by default 1).
     l1_ratio : float
         Share of the L1 part of ``"elasticnet"``.
-    solver : "auto"
-        The method that suits loss and penalty.
+    solver : Solver or str
+        "auto", which takes what suits loss and penalty, or any of :mod:`lossmith.solvers`: a name such as ``"lbfgs"``,
+        a call in text such as ``"gd(search=constant(step=0.1))"``, or an object.
     fit_intercept : bool
         Whether to fit a constant.
     tol : float
@@ -53,6 +55,8 @@ class LossRegressor(Regression, LinearModel):
         Wall time after which the best coefficients so far are kept.
     warm_start : bool
         Whether to start from the coefficients of the previous fit.
+    verbose : bool
+        Whether to show a progress bar on a terminal when the fit takes longer than 2 seconds.
 
     Attributes
     ----------
@@ -102,12 +106,13 @@ class LossRegressor(Regression, LinearModel):
         alpha: float | None = None,
         *,
         l1_ratio: float = 0.5,
-        solver: str = "auto",
+        solver: Solver | str = "auto",
         fit_intercept: bool = True,
         tol: float = 1e-8,
         max_iter: int = 1000,
         max_seconds: float | None = None,
         warm_start: bool = False,
+        verbose: bool = False,
     ) -> None:
         self.loss = loss
         self.penalty = penalty
@@ -119,6 +124,7 @@ class LossRegressor(Regression, LinearModel):
         self.max_iter = max_iter
         self.max_seconds = max_seconds
         self.warm_start = warm_start
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossRegressor:
         """Fit.
@@ -155,22 +161,10 @@ class LossRegressor(Regression, LinearModel):
         return out_of_reach(problem, found) or trouble(found, self.tol)
 
     def _problem(self, X: Any, y: Array, weight: Array | None) -> Fit:
-        check_solver(self.solver)
         loss = made_loss(self.loss)
         self._link = number_link(loss)
         X, y, weight = counting(X, y, weight)
-        return Fit(
-            loss,
-            X,
-            self._link.encode(y),
-            weight,
-            made_penalty(self.penalty, self.alpha, self.l1_ratio),
-            self.fit_intercept,
-            None,
-            self.tol,
-            self.max_iter,
-            self.max_seconds,
-        )
+        return self._posed(loss, X, self._link.encode(y), weight)
 
     def _mean_loss(self, X: Any, y: Array, weight: Array | None) -> float:
         """Return the mean loss of checked data."""

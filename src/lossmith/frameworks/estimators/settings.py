@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.loss import Loss
 from ...core.registry import get
+from ...optimize.folded import MCP, SCAD
 from ...optimize.penalties import L1, L2, ElasticNet, Penalty
 from ..links import Link, output_link
 
@@ -39,7 +40,7 @@ def made_penalty(spec: Any, alpha: float | None, l1_ratio: float) -> Penalty | N
 
     Parameters
     ----------
-    spec : None, "l1", "l2", "elasticnet" or Penalty
+    spec : None, "l1", "l2", "elasticnet", "mcp", "scad" or Penalty
         Which one.
     alpha : float or None
         Strength for a name (None: 1e-4), a factor on its own strength for a Penalty (None: 1).
@@ -85,22 +86,15 @@ def _named(spec: Any, alpha: float, l1_ratio: float) -> Penalty:
         "l1": L1(alpha),
         "l2": L2(alpha),
         "elasticnet": ElasticNet(alpha, l1_ratio),
+        "mcp": MCP(alpha),
+        "scad": SCAD(alpha),
     }
     if not isinstance(spec, str) or spec not in known:
-        raise ValueError(f"penalty={spec!r} is not accepted; give None, 'l1', 'l2', 'elasticnet' or a Penalty")
+        names = ", ".join(map(repr, known))
+        raise ValueError(
+            f"penalty={spec!r} is not accepted; give None, {names} or a Penalty, such as Box() or GroupLasso"
+        )
     return known[spec]
-
-
-def check_solver(solver: Any) -> None:
-    """Refuse all but "auto".
-
-    Raises
-    ------
-    ValueError
-        Says what is accepted.
-    """
-    if solver != "auto":
-        raise ValueError(f"solver={solver!r} is not accepted; give 'auto', which takes what suits loss and penalty")
 
 
 def link_of(loss: Loss) -> Link:

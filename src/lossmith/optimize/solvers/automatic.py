@@ -56,8 +56,13 @@ class Automatic(Solver):
 
     def missing(self, loss: Any, penalty: Penalty | None) -> tuple[str, ...]:
         """Return what is lacking if no solver fits."""
-        lacking = [solver.missing(loss, penalty) for solver in reversed(_ORDER)]
-        return min(lacking, key=len)
+        lacking = None
+        for solver in reversed(_ORDER):
+            found = solver.missing(loss, penalty)
+            if not found:
+                return ()
+            lacking = found if lacking is None or len(found) < len(lacking) else lacking
+        return lacking or ()
 
     def suits(self, objective: Objective) -> bool:
         """Tell that it is a choice among others."""
@@ -71,8 +76,10 @@ class Automatic(Solver):
         objective : Objective
             Of a pair that fits.
         """
-        fitting = [solver for solver in _ORDER if not solver.missing(objective.loss, objective.penalty)]
-        return next((solver for solver in fitting if solver.suits(objective)), fitting[-1])
+        loss, penalty = objective.loss, objective.penalty
+        suited = (solver for solver in _ORDER if solver.suits(objective) and not solver.missing(loss, penalty))
+        fitting = (solver for solver in reversed(_ORDER) if not solver.missing(loss, penalty))
+        return next(suited, None) or next(fitting)
 
     def descend(self, objective: Objective, theta: Array, progress: Progress) -> Descent:
         """Minimise; see :class:`Solver`."""
