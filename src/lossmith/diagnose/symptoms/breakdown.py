@@ -1,0 +1,201 @@
+"""Runs that break: not a number, exploding, diverging, oscillating, spikes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .curves import Array, Curve, smooth
+from .found import Lacking, Rule, Seen, Verdict
+from .story import Story, story
+from .view import View
+
+EXPLOSION = 70.0  # gradient over its own early size: AutoTrainer's ratio
+BLOW_UP = 10.0  # loss over its start; a loss of 1e3, AutoTrainer's "bad loss", passes it from any usual start
+WRONG_START = 8.0  # first loss over chance: weights or inputs too large; usual initialisations stay below 3
+GIVEN_BACK = 0.3  # of all that was gained; a healthy curve gives back its noise only
+SPIKE_SIGMAS = 8.0  # above the running median, in robust deviations, and ...
+SPIKE_SHARE = 0.75  # ... this share of the whole fall at once: converged runs have tiny jumps of many sigmas
+SINGLE = 5.0  # times the first loss: high enough to be one alone
+SPIKES_AT_MOST = 0.05  # of the steps; more are not spikes but the run's noise
+ROUGH = 0.20  # held-out loss jumping by this share of its level from one check to the next; healthy below .1
+CROSSINGS = 0.25  # of the block steps that go up by more than their error and by a share of the level
+
+
+def not_a_number(view: View) -> Verdict:
+    """NaN or infinity in any recorded number; the first one and its layer are named."""
+    columns = {name: view.column(name) for name in ("loss", "eval_loss", "grad_norm", "parameter_norm", "update_norm")}
+    places = {name: _first_odd(curve) for name, curve in columns.items() if len(curve)}
+    if not places:
+        return Lacking("no loss and no norm was recorded")
+    layer = _first_layer(view)
+    odd = {name: step for name, step in places.items() if step is not None}
+    if not odd and layer is None:
+        return None
+    first = min([*odd.values(), *([layer[1]] if layer else [])])
+    column = next((name for name, step in odd.items() if step == first), "")
+    where = f"; first layer: {layer[0]} ({layer[2]}, step {layer[1]})" if layer and layer[1] <= first else ""
+    what = f"{column} is {_odd_value(columns[column])}" if column else f"{layer[2]} of a layer is not finite"  # type: ignore[index]
+    share = 1.0 - len(view.main.finite) / max(1, len(view.main))
+    text = f"{what} at step {first}{where}; {share:.0%} of the recorded losses are not finite (threshold: one number)"
+    return Seen(text, {"step": float(first), "share": share, "share_limit": 0.0}, first, column)
+
+
+def _first_odd(curve: Curve) -> int | None:
+    odd = np.flatnonzero(~np.isfinite(curve.values))
+    return int(curve.steps[odd[0]]) if odd.size else None
+
+
+def _odd_value(curve: Curve) -> float:
+    return float(curve.values[~np.isfinite(curve.values)][0])
+
+
+def _first_layer(view: View) -> tuple[str, int, str] | None:
+    """Forward order breaks ties within a step for activations; for gradients any layer will do."""
+    found = [
+        (step, rank, layer, what)
+        for rank, what in enumerate(("activation_mean", "activation_std", "parameter_norm", "gradient_norm"))
+        for layer, curve in view.layers(what).items()
+        if (step := _first_odd(curve)) is not None
+    ]
+    if not found:
+        return None
+    step, _, layer, what = min(found, key=lambda f: (f[0], f[1]))
+    return layer, step, what.replace("_", " ")
+
+
+def exploding(view: View) -> Verdict:
+    """The gradient or the loss outgrows its start by far, or starts far above chance."""
+    curve, gradient = view.main.finite, view.column("grad_norm").finite
+    if len(curve) < 2 and len(gradient) < 2:
+        return Lacking("fewer than two finite losses or gradient norms")
+    numbers = {"loss_growth_limit": BLOW_UP, "gradient_growth_limit": EXPLOSION}
+    told = story(curve, view.facts) if len(curve) else None
+    steep = _outgrown(gradient, EXPLOSION)
+    if steep is not None and (told is None or told.gained_from_start < 0.3):
+        numbers["gradient_growth"] = steep[0]
+        text = f"gradient norm reached {steep[0]:.3g} times its early size (threshold {EXPLOSION:g})"
+        return Seen(text, numbers, steep[1], "grad_norm")
+    high = _outgrown(Curve(curve.steps, smooth(curve.values, 3)), BLOW_UP)
+    if high is not None and told is not None and told.start > 0:
+        numbers["loss_growth"] = high[0]
+        return Seen(f"loss reached {high[0]:.3g} times its start (threshold {BLOW_UP:g})", numbers, high[1], "loss")
+    return None
+
+
+def _outgrown(curve: Curve, limit: float) -> tuple[float, int] | None:
+    """Return the largest value over the early median, and the first step above the limit."""
+    v = curve.values
+    if v.size < 2:
+        return None
+    early = float(np.median(v[: max(1, min(5, v.size // 4))]))
+    if early <= 0.0:
+        return None
+    above = np.flatnonzero(v > limit * early)
+    return (float(v.max()) / early, int(curve.steps[above[0]])) if above.size else None
+
+
+def diverging(view: View) -> Verdict:
+    """The training loss went down and came back up to stay."""
+    curve = view.loss.finite
+    if len(curve) < 8:
+        return Lacking(f"{len(curve)} training losses; a return takes at least 8 to see")
+    told, blocks = story(curve, view.facts), curve.blocks()
+    if len(blocks) < 4 or told.best_step >= int(curve.steps[int(0.85 * (len(curve) - 1))]):
+        return None
+    tail = blocks.medians[-max(2, len(blocks) // 10) :]
+    back, error = float(np.median(tail)) - told.best, float(blocks.errors[-3:].max())
+    share = back / max(told.span, 1e-300)
+    numbers = {"given_back": share, "given_back_limit": GIVEN_BACK, "best": told.best, "end": told.end}
+    lost = share > GIVEN_BACK and back > 4.0 * max(error, told.noise / math.sqrt(max(1, len(curve) // len(blocks))))
+    above = told.start > 0 and told.end > 1.2 * told.start and back > 4.0 * error
+    if not (lost or above) or (told.span <= 3.0 * told.noise / math.sqrt(len(curve) / 4) and not above):
+        return None
+    step = int(told.best_step)
+    text = (
+        f"loss rose from {told.best:.4g} (around step {step}) to {told.end:.4g}: {min(share, 99):.0%} of what had been "
+        f"gained is lost (threshold {GIVEN_BACK:.0%})"
+    )
+    return Seen(text, numbers, step, "loss")
+
+
+def oscillating(view: View) -> Verdict:
+    """The loss swings instead of falling; noise of single batches does not count."""
+    if len(view.main.finite) < 8:
+        return Lacking(f"{len(view.main.finite)} losses; swings take at least 8 to see")
+    told = story(view.main, view.facts)
+    checked = _rough(view.eval_loss.finite)
+    if checked is not None and checked > ROUGH and len(view.eval_loss.finite) >= 6:
+        numbers = {"roughness": checked, "roughness_limit": ROUGH}
+        text = f"held-out loss jumps by {checked:.0%} of its level between checks (threshold {ROUGH:.0%})"
+        return Seen(text, numbers, int(view.eval_loss.steps[0]), "eval_loss")
+    swings = _swings(view.loss.finite, told)
+    if swings is None or swings[0] < CROSSINGS:
+        return None
+    numbers = {"rising_share": swings[0], "rising_share_limit": CROSSINGS}
+    text = f"averaged over batches, the loss rises clearly in {swings[0]:.0%} of the parts (threshold {CROSSINGS:.0%})"
+    return Seen(text, numbers, swings[1], "loss")
+
+
+def _rough(curve: Curve) -> float | None:
+    """Typical jump between two checks over the level, the trend taken off."""
+    v = curve.values
+    if v.size < 6 or v.min() <= 0:
+        return None
+    v = v[v.size // 4 :]
+    return Curve(np.arange(v.size), np.log(v)).noise
+
+
+def _swings(curve: Curve, told: Story) -> tuple[float, int] | None:
+    """Share of the block-to-block steps that rise by more than four errors and a tenth of the start."""
+    blocks = curve.blocks(most=20, least=6)
+    if len(blocks) < 6:
+        return None
+    rises = np.diff(blocks.medians)
+    errors = np.hypot(blocks.errors[1:], blocks.errors[:-1])
+    clear = (rises > 4.0 * errors) & (rises > 0.15 * abs(told.start))
+    return float(clear.mean()), int(blocks.steps[1:][clear][0]) if clear.any() else 0
+
+
+def spikes(view: View) -> Verdict:
+    """Single losses that leap out of the curve and come back."""
+    curve = view.main.finite
+    if len(curve) < 20:
+        return Lacking(f"{len(curve)} losses; spikes take at least 20 to tell from noise")
+    told = story(curve, view.facts)
+    # A spike of training takes some steps to come down from; a single high loss is a hard or a small batch.
+    broad = smooth(curve.values, 3)
+    rest = broad - smooth(curve.values, max(9, min(51, len(curve) // 10 | 1)))
+    limit = SPIKE_SHARE * max(told.span, abs(told.start) * 0.5)
+    tall = np.flatnonzero((_in_deviations(broad) > SPIKE_SIGMAS) & (rest > limit))
+    lone = np.flatnonzero(curve.values > SINGLE * max(abs(told.start), abs(told.reference), limit))
+    places = np.union1d(tall, lone)
+    places = places[places >= max(2, len(curve) // 50)]
+    if not places.size or places.size > SPIKES_AT_MOST * len(curve):
+        return None
+    top = int(places[np.argmax(curve.values[places])])
+    height = float(curve.values[top])
+    numbers = {"spikes": float(places.size), "height": height, "height_limit": limit}
+    text = (
+        f"{places.size} losses leap out of the curve and come back, the highest to {height:.4g} at step "
+        f"{int(curve.steps[top])} (threshold: {SPIKE_SIGMAS:g} deviations and {limit:.3g} above the others around)"
+    )
+    return Seen(text, numbers, int(curve.steps[places[0]]), view.main_name)
+
+
+def _in_deviations(values: Array) -> Array:
+    """Distance from the running median in robust deviations; of logarithms, for noise grows with the level."""
+    scaled = np.log(values) if values.min() > 0.0 else values
+    rest = scaled - smooth(scaled, max(9, min(51, values.size // 10 | 1)))
+    sigma = 1.4826 * float(np.median(np.abs(rest)))
+    return np.asarray(rest / max(sigma, 1e-9 * float(np.abs(scaled).max()) + 1e-300))
+
+
+RULES = (
+    Rule("LM-NAN", "not a number", "error", "A recorded number is NaN or infinite.", not_a_number),
+    Rule("LM-EXPLODE", "exploding gradients", "error", "Gradient or loss grows out of bounds.", exploding),
+    Rule("LM-DIVERGE", "divergence", "error", "The training loss rises again and stays up.", diverging),
+    Rule("LM-OSCILLATE", "oscillation", "warning", "The loss swings up and down instead of falling.", oscillating),
+    Rule("LM-SPIKE", "loss spikes", "warning", "Single losses leap out of the curve and come back.", spikes),
+)

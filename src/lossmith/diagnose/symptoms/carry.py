@@ -1,0 +1,195 @@
+"""What is learned does not carry over: overfitting, leaks, wrong labels, wrong mode, loss and metric apart."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .curves import Array, Curve
+from .found import Lacking, Rule, Seen, Verdict
+from .story import story
+from .view import View
+
+RISE = 1.10  # last held-out loss over its minimum; healthy twins are taken up to 1.05
+LOST = 0.04  # ... and this share of the whole fall given back
+GAP = 3.0  # held-out over training loss, both smoothed ...
+GAP_SHARE = 0.25  # ... and this share of the reference
+LEAK = 8e-3  # held-out loss over chance; the best honest models of clean data stay above .01
+BETTER_HELD = 1.5  # training over held-out loss; dropout explains up to about 1.3
+BETTER_SHARE = 0.12  # ... and this share of the reference apart
+EARLY_GAP = 0.35  # of the reference, before anything can have been learned by heart
+
+
+def _both(view: View) -> Lacking | None:
+    if len(view.eval_loss.finite) < 4:
+        return Lacking(f"{len(view.eval_loss.finite)} held-out losses; this takes at least 4")
+    return Lacking("no training loss") if len(view.loss.finite) < 4 else None
+
+
+def overfitting(view: View) -> Verdict:
+    """The held-out loss rises while the training loss falls, or stays far above it."""
+    if lacking := _both(view):
+        return lacking
+    held, train = view.eval_loss.finite, view.loss.finite
+    low, place, last, error = _turn(held)
+    told = story(train, view.facts)
+    start = max(float(held.values[0]), told.reference)
+    rise, share = last / low if low > 0 else math.inf, (last - low) / max(start - low, 1e-300)
+    numbers = {"rise": rise, "rise_limit": RISE, "share_given_back": share, "share_given_back_limit": LOST}
+    fell = told.end < 1.02 * float(np.median(train.after(held.steps[place]).values[:15]))
+    if rise > RISE and share > LOST and last - low > 3.0 * error and fell and place < len(held) - 2:
+        text = (
+            f"held-out loss rose from {low:.4g} (step {int(held.steps[place])}) to {last:.4g}: {rise:.2f} times its "
+            f"minimum (threshold {RISE:g}) and {min(share, 99):.0%} of its fall (threshold {LOST:.0%}), while the "
+            f"training loss went to {told.end:.4g}"
+        )
+        return Seen(text, numbers, int(held.steps[place]), "eval_loss")
+    gap = (last - told.end) / told.reference if told.reference > 0 else 0.0
+    if told.end > 0 and last > GAP * told.end and gap > GAP_SHARE:
+        numbers |= {"gap": gap, "gap_limit": GAP_SHARE}
+        text = (
+            f"held-out loss is {last:.4g} against {told.end:.4g} in training: a gap of {gap:.0%} of "
+            f"{told.reference:.4g} (threshold {GAP_SHARE:.0%})"
+        )
+        return Seen(text, numbers, int(held.steps[place]), "eval_loss")
+    return None
+
+
+def _turn(held: Curve) -> tuple[float, int, float, float]:
+    """Lowest held-out loss, averaged with its neighbours, its place, the last one likewise, and the error of both."""
+    v = held.values
+    width = max(1, min(5, v.size // 6))
+    mean = np.convolve(v, np.ones(width) / width, "valid")
+    place = int(np.argmin(mean))
+    return float(mean[place]), place + width // 2, float(mean[-1]), held.noise / math.sqrt(width)
+
+
+def leak(view: View) -> Verdict:
+    """Held-out rows are predicted better than data without a leak allow."""
+    if lacking := _both(view):
+        return lacking
+    held = view.eval_loss.finite
+    told = story(view.loss, view.facts)
+    if told.reference <= 0:
+        return Lacking("losses below zero have no level to compare with")
+    share = held.level(0.8, 1.0) / told.reference
+    accuracy = view.column("eval_accuracy").finite
+    if not 0.0 < share < LEAK or (len(accuracy) and accuracy.level(0.8, 1.0) < 0.995):
+        return None
+    numbers = {"held_out_share": share, "held_out_share_limit": LEAK}
+    text = f"held-out loss is {share:.2g} of what chance would cost (threshold {LEAK:g}): too good for honest data"
+    first = np.flatnonzero(held.values < LEAK * told.reference)
+    return Seen(text, numbers, int(held.steps[first[0]]) if first.size else None, "eval_loss")
+
+
+def _at_checks(view: View) -> tuple[Array, Array, Array]:
+    """Training losses around each held-out check, smoothed; held-out losses; the steps of the checks."""
+    train, held = view.loss.finite, view.eval_loss.finite
+    width = max(1, min(31, len(train) // max(1, len(held))))
+    kernel = np.ones(width) / width
+    mean = np.convolve(train.values, kernel, "valid")
+    centre = train.steps[width // 2 : width // 2 + mean.size]
+    return np.interp(held.steps, centre, mean), held.values, held.steps
+
+
+def wrong_labels(view: View) -> Verdict:
+    """The training rows cost more than held-out ones, to the end: their labels contradict each other."""
+    if lacking := _both(view):
+        return lacking
+    told = story(view.loss, view.facts)
+    train, held, steps = _at_checks(view)
+    if told.reference <= 0 or len(steps) < 6:
+        return Lacking("fewer than 6 held-out losses, or losses below zero")
+    late = slice(len(steps) // 2, None)
+    over = float(np.median(train[late]) / max(float(np.median(held[late])), 1e-300))
+    apart = float(np.median(train[late] - held[late])) / told.reference
+    numbers = {"over": over, "over_limit": BETTER_HELD, "apart": apart, "apart_limit": BETTER_SHARE}
+    if over > BETTER_HELD and apart > BETTER_SHARE:
+        text = (
+            f"training rows cost {over:.2f} times as much as held-out ones (threshold {BETTER_HELD:g}), "
+            f"{apart:.0%} of {told.reference:.4g} more (threshold {BETTER_SHARE:.0%}): their labels contradict "
+            "each other"
+        )
+        return Seen(text, numbers, int(steps[late][0]), "loss")
+    return None
+
+
+def wrong_mode(view: View) -> Verdict:
+    """Held-out losses are off although training goes well: batch normalisation or dropout in the wrong mode."""
+    if "evaluation_spread" in view.numbers or "mode_gap" in view.numbers:
+        return _probed_mode(view)
+    if lacking := _both(view):
+        return lacking
+    told = story(view.loss, view.facts)
+    train, held, steps = _at_checks(view)
+    if told.reference <= 0 or len(steps) < 4:
+        return Lacking("losses below zero have no level to compare with")
+    gap = (held - train) / told.reference
+    early = float(np.median(gap[1 : max(3, len(gap) // 4)]))
+    if early > EARLY_GAP and told.gained > 0.15:
+        numbers = {"early_gap": early, "early_gap_limit": EARLY_GAP}
+        text = (
+            f"held-out loss is above the training loss by {early:.0%} of {told.reference:.4g} from the first checks on "
+            f"(threshold {EARLY_GAP:.0%}), before anything can be learned by heart: evaluation computes something else"
+        )
+        return Seen(text, numbers, int(steps[1]), "eval_loss")
+    return None
+
+
+def _probed_mode(view: View) -> Verdict:
+    return None
+
+
+def disagreeing(view: View) -> Verdict:
+    """The loss improves in training while held-out loss or metric get worse than a guess."""
+    if len(view.loss.finite) < 6 or (len(view.eval_loss.finite) < 4 and not _metric(view)):
+        return Lacking("no held-out loss or metric to set beside the training loss")
+    told = story(view.loss, view.facts)
+    if told.gained_from_start < 0.15 and told.gained < 0.15:
+        return None
+    held = view.eval_loss.finite
+    numbers = {"gained": told.gained_from_start, "gained_limit": 0.15}
+    if len(held) >= 4 and told.reference > 0:
+        worse = held.level(0.7, 1.0) / max(told.reference, float(held.values[0]))
+        if worse > WORSE and held.values[-1] > held.values[0]:
+            numbers |= {"held_out_over_chance": worse, "held_out_over_chance_limit": WORSE}
+            text = (
+                f"the training loss fell by {told.gained_from_start:.0%}, the held-out loss rose to {worse:.2f} times "
+                f"what knowing nothing costs (threshold {WORSE:g})"
+            )
+            return Seen(text, numbers, int(held.steps[0]), "eval_loss")
+    return _worse_than_guessing(view, told.gained_from_start)
+
+
+WORSE = 1.1
+
+
+def _metric(view: View) -> str:
+    return next((name for name in ("eval_accuracy", "accuracy") if len(view.column(name).finite) >= 4), "")
+
+
+def _worse_than_guessing(view: View, gained: float) -> Verdict:
+    name = _metric(view)
+    counts, classes = view.facts.class_counts, view.facts.classes
+    if not name or not (counts or classes) or gained < 0.4:
+        return None
+    metric = view.column(name).finite
+    base = max(counts) / sum(counts) if counts else 1.0 / (classes or 2)
+    right = metric.level(0.7, 1.0)
+    if right > 0.9 * base:
+        return None
+    text = (
+        f"{gained:.0%} of the loss is gone, but {name} is {right:.2f}, below the {base:.2f} of always naming the "
+        "commonest class"
+    )
+    return Seen(text, {"metric": right, "metric_limit": 0.9 * base}, int(metric.steps[0]), name)
+
+
+RULES = (
+    Rule("LM-OVERFIT", "overfitting", "warning", "What is learned does not carry over to held-out rows.", overfitting),
+    Rule("LM-LEAK", "data leak", "warning", "Held-out rows are predicted too well to be true.", leak),
+    Rule("LM-LABELS", "label noise", "warning", "Labels of the training rows contradict each other.", wrong_labels),
+    Rule("LM-MODE", "wrong mode", "warning", "Batch normalisation or dropout runs in the wrong mode.", wrong_mode),
+    Rule("LM-DISAGREE", "loss and metric disagree", "warning", "Training improves, what counts does not.", disagreeing),
+)

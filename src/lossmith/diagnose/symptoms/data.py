@@ -1,0 +1,165 @@
+"""What the data do to the run: rare classes, outliers, scales, order."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .curves import Array, Curve, correlation, smooth
+from .found import Lacking, Rule, Seen, Verdict
+from .story import story
+from .view import View
+
+RATIO = 3.0  # largest class over smallest
+RECALL_GAP = 0.3  # between the best and the worst known class
+HEAVY = 0.3  # of a regression loss on the worst 1 % of samples; 7 % under normal noise, below 20 % in healthy twins
+BATCH_TAIL = 6.0  # highest 5 % of batch losses over the median one
+INPUT_SIZE = 10.0  # AutoTrainer: mean absolute input of a layer
+INPUT_SMALL = 0.05  # largest spread of an input column
+TARGET_SPREAD = 10.0
+TARGET_OFFSET = 10.0  # mean of the target
+FIRST_LOSS = 8.0  # times chance; usual initialisations stay below 3
+FIRST_LOSS_ALONE = 100.0  # where chance is not known
+PERIODIC = 0.4  # correlation of batch losses with those one epoch later; shuffled ones stay below .25
+RIPPLE = 0.05  # relative size below which the order hardly matters
+
+
+def imbalance(view: View) -> Verdict:
+    """Rare classes are missed."""
+    recalls = {name: view.column(name).finite for name in view.names if "recall_" in name}
+    recalls = {name: curve for name, curve in recalls.items() if len(curve)}
+    held = {name: curve for name, curve in recalls.items() if name.startswith("eval_")} or recalls
+    counts = view.facts.class_counts
+    if len(held) < 2:
+        return Lacking("no recall of single classes was recorded")
+    ratio = max(counts) / max(1, min(counts)) if counts else math.nan
+    if ratio < RATIO:
+        return None
+    last = {name: curve.level(0.8, 1.0) for name, curve in held.items()}
+    low, high = min(last, key=last.__getitem__), max(last, key=last.__getitem__)
+    gap = last[high] - last[low]
+    if gap < RECALL_GAP:
+        return None
+    numbers = {"recall_gap": gap, "recall_gap_limit": RECALL_GAP}
+    numbers |= {"ratio": ratio, "ratio_limit": RATIO} if counts else {}
+    known = f"classes are {ratio:.1f} : 1 (threshold {RATIO:g}); " if counts else ""
+    text = (
+        f"{known}{high} is {last[high]:.2f} and {low} is {last[low]:.2f} (threshold: {RECALL_GAP} apart): "
+        "rare classes are missed"
+    )
+    return Seen(text, numbers, int(held[low].steps[0]), low)
+
+
+def outliers(view: View) -> Verdict:
+    """Few samples carry much of the loss."""
+    # A classifier's last mistakes carry its loss; that is no fault.
+    if view.facts.classes or view.facts.task in ("binary", "multiclass") or "eval_accuracy" in view.names:
+        return None
+    shares = view.column("samples.reservoir_top1_share").finite
+    if len(shares) >= 3:
+        return _few_samples(shares)
+    curve = view.loss.finite
+    if len(curve) < 40:
+        return Lacking("no per-sample losses, and fewer than 40 losses of batches")
+    tail, level = _tail(curve), curve.level(0.25, 1.0)
+    if tail < BATCH_TAIL or level < 0.02 * abs(float(curve.values[0])):
+        return None
+    text = f"the highest 5 % of the batch losses are {tail:.1f} times the median one (threshold {BATCH_TAIL:g})"
+    step = int(curve.steps[np.argmax(curve.values)])
+    return Seen(text, {"tail": tail, "tail_limit": BATCH_TAIL}, step, "loss")
+
+
+def _few_samples(shares: Curve) -> Verdict:
+    share = shares.level(0.2, 1.0)
+    if share <= HEAVY:
+        return None
+    text = f"the worst 1 % of the samples carry {share:.0%} of the loss (threshold {HEAVY:.0%})"
+    return Seen(text, {"top1_share": share, "top1_share_limit": HEAVY}, int(shares.steps[0]), "loss")
+
+
+def _tail(curve: Curve) -> float:
+    """Mean of the highest 5 % of the batch losses over the median, in the last three quarters of the run."""
+    v = curve.values[curve.values.size // 4 :]
+    middle = float(np.median(v))
+    top = np.sort(v)[-max(1, v.size // 20) :]
+    return float(top.mean()) / middle if middle > 0 else 0.0
+
+
+def scale(view: View) -> Verdict:
+    """Inputs or targets are far from unit scale."""
+    f = view.facts
+    known = (f.input_std_max, f.input_mean_max, f.target_std)
+    if not len(view.main.finite) and all(value is None for value in known):
+        return Lacking("no losses and no facts about inputs or targets")
+    numeric = f.task not in ("binary", "multiclass") and not f.classes
+    for value, limit, what in (
+        (f.input_std_max, INPUT_SIZE, "largest spread of an input column"),
+        (f.input_mean_max, INPUT_SIZE, "largest mean of an input column"),
+        (f.target_std if numeric else None, TARGET_SPREAD, "spread of the target"),
+        (abs(f.target_mean or 0.0) if numeric else None, TARGET_OFFSET, "mean of the target"),
+    ):
+        if value is not None and value > limit:
+            text = f"{what} is {value:.3g} (threshold {limit:g}); networks start out for unit scale"
+            return Seen(text, {"size": value, "size_limit": limit}, 0)
+    if f.input_std_max is not None and 0.0 < f.input_std_max < INPUT_SMALL:
+        text = f"largest spread of an input column is {f.input_std_max:.3g} (threshold {INPUT_SMALL:g}): too small"
+        return Seen(text, {"size": f.input_std_max, "size_limit": INPUT_SMALL}, 0)
+    return _first_loss(view)
+
+
+def _first_loss(view: View) -> Verdict:
+    curve = view.main.finite
+    told = story(curve, view.facts) if len(curve) else None
+    if told is None or told.start <= 0:
+        return None
+    first = float(curve.values[0]) / (told.chance or 1.0)
+    limit = FIRST_LOSS if told.chance else FIRST_LOSS_ALONE
+    if first <= limit:
+        return None
+    what = "times what a constant guess costs" if told.chance else "where a target of unit scale costs about 1"
+    text = f"first loss is {first:.4g} {what} (threshold {limit:g}): inputs, targets or weights are too large"
+    return Seen(text, {"first_loss": first, "first_loss_limit": limit}, int(curve.steps[0]), view.main_name)
+
+
+def sorted_batches(view: View) -> Verdict:
+    """Batch losses repeat with the epoch: rows come in an order."""
+    curve = view.loss.finite
+    per = view.facts.steps_per_epoch or _period(view)
+    if per is None or per < 3:
+        return Lacking("steps of an epoch are not known, or fewer than 3")
+    if len(curve) < 3 * per or len(curve) < 20:
+        return Lacking(f"{len(curve)} losses; this takes three epochs of {per} steps")
+    rest = _ripple(curve.values, per)
+    again = correlation(rest[:-per], rest[per:])
+    limit = max(PERIODIC, 4.0 / math.sqrt(len(rest) - per))
+    if again < limit or rest.std() < RIPPLE:
+        return None
+    numbers = {"periodic": again, "periodic_limit": limit, "steps_per_epoch": float(per)}
+    text = (
+        f"batch losses repeat from epoch to epoch: correlation {again:.2f} over {per} steps (threshold {limit:.2f}); "
+        "rows come in the same order each time, and batches differ"
+    )
+    return Seen(text, numbers, int(curve.steps[2 * per - 1]), "loss")
+
+
+def _ripple(values: Array, per: int) -> Array:
+    """Logarithm of the losses over their surroundings of an epoch's length."""
+    floor = 1e-9 * float(np.abs(values).max()) + 1e-300
+    logs = np.log(np.maximum(values, floor))
+    return np.asarray(logs - smooth(logs, per | 1))
+
+
+def _period(view: View) -> int | None:
+    epoch = view.column("epoch").finite
+    if len(epoch) < 10 or epoch.last - float(epoch.values[0]) < 2:
+        return None
+    return round((len(epoch) - 1) / (epoch.last - float(epoch.values[0])))
+
+
+RULES = (
+    Rule("LM-IMBALANCE", "class imbalance", "warning", "Rare classes are missed.", imbalance),
+    Rule("LM-OUTLIERS", "outlier sensitivity", "warning", "Few samples carry much of the loss.", outliers),
+    Rule("LM-SCALE", "unscaled inputs or targets", "warning", "Inputs or targets are far from unit scale.", scale),
+    Rule("LM-SORTED", "sorted batches", "warning", "Rows come in an order that repeats.", sorted_batches),
+)

@@ -1,0 +1,151 @@
+"""Runs that do not get anywhere: slow, stuck, learning rate at zero, local minima."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .curves import Array, Curve
+from .found import Lacking, Rule, Seen, Verdict
+from .story import story
+from .view import View
+
+LATE_SHARE = 0.3  # of the fall in the second half: a straight line has 50 %, an exponential of two time constants 27 %
+NEARLY_DONE = 0.75  # share of the first loss gone: what is left to gain is little, unless ...
+STEEP = 0.4  # ... this share of the fall came in the second half
+STUCK = 0.10  # less than this share below chance counts as nothing learned
+LR_DEAD = 1e-3  # of the largest learning rate
+LR_EARLY = 0.75  # share of the run at which a schedule may reach it
+SPREAD = 0.05  # relative spread of final losses over restarts
+
+
+def _need(view: View, least: int) -> Lacking | None:
+    have = len(view.main.finite)
+    return Lacking(f"{have} losses; this takes at least {least}") if have < least else None
+
+
+def slow(view: View) -> Verdict:
+    """The loss is still falling steadily when the run ends, or has hardly begun to."""
+    if lacking := _need(view, 6):
+        return lacking
+    curve = _steadier(view)
+    told = story(curve, view.facts)
+    late, error = late_share(curve, view.column("learning_rate").finite)
+    limit = STEEP if told.gained_from_start > NEARLY_DONE else LATE_SHARE
+    if late - 2.0 * error <= limit or told.gained_from_start > 0.97:
+        return None
+    numbers = {"late_share": late, "late_share_limit": limit, "gained": told.gained_from_start}
+    text = (
+        f"{late:.0%} of the whole fall came in the second half of the way (threshold {limit:.0%}): the loss was still "
+        f"falling, with {told.gained_from_start:.0%} of its first value gone"
+    )
+    return Seen(text, numbers, int(curve.steps[len(curve) // 2]), _name(view, curve))
+
+
+def _steadier(view: View) -> Curve:
+    """Held-out losses are means over the same rows each time: no noise of batches."""
+    return view.eval_loss.finite if len(view.eval_loss.finite) >= 6 else view.main.finite
+
+
+def _name(view: View, curve: Curve) -> str:
+    return "loss" if curve is view.loss.finite else "eval_loss"
+
+
+def late_share(curve: Curve, rate: Curve) -> tuple[float, float]:
+    """Return the share of the fall in the second half of the way, and its standard error.
+
+    The way is the sum of learning rates where those are known: a schedule that fades out is no convergence.
+
+    Parameters
+    ----------
+    curve, rate : Curve
+        Losses and learning rates; the latter may be empty.
+
+    Returns
+    -------
+    tuple of float
+        (0, 1) where the loss did not fall by more than its noise.
+    """
+    way = _way(curve, rate)
+    v, k = curve.values, max(1, min(len(curve) // 6, 25))
+    middle = int(np.searchsorted(way, 0.5 * (way[0] + way[-1])))
+    start, end = float(np.median(v[:k])), float(np.median(v[-k:]))
+    low = min(max(0, middle - k // 2), v.size - k)
+    turn = float(np.median(v[low : low + k]))
+    fall, error = start - end, 1.2533 * curve.noise * math.sqrt(2.0 / k)
+    return ((turn - end) / fall, error / fall) if fall > 3.0 * error and fall > 1e-4 * abs(start) else (0.0, 1.0)
+
+
+def _way(curve: Curve, rate: Curve) -> Array:
+    """Sum of learning rates up to each value; step numbers where there are no rates."""
+    apart = np.diff(rate.steps)
+    if len(rate) < 2 or rate.values.min() < 0 or rate.values.max() <= 0 or apart.min() <= 0:
+        return curve.steps.astype(np.float64)
+    summed = np.cumsum(rate.values * np.gradient(rate.steps.astype(np.float64)))
+    return np.asarray(np.interp(curve.steps, rate.steps, summed))
+
+
+def plateau(view: View) -> Verdict:
+    """The loss stands still at a level that is hardly better than a constant guess."""
+    if lacking := _need(view, 6):
+        return lacking
+    curve = _steadier(view)
+    told = story(curve, view.facts)
+    if told.reference <= 0 or told.gained > STUCK or told.end > 1.25 * told.reference:
+        return None
+    late, error = late_share(curve, view.column("learning_rate").finite)
+    if late - 2.0 * error > LATE_SHARE:
+        return None
+    numbers = {"gained": told.gained, "gained_limit": STUCK, "level": told.end, "chance": told.reference}
+    against = "what a constant guess costs" if told.chance else "its start"
+    text = (
+        f"loss stands at {told.end:.4g}, only {max(told.gained, 0.0):.1%} below {against} ({told.reference:.4g}; "
+        f"threshold {STUCK:.0%})"
+    )
+    return Seen(text, numbers, told.best_step, _name(view, curve))
+
+
+def local_minimum(view: View) -> Verdict:
+    """Several starts ended at different losses."""
+    names = [name for name in view.names if name.startswith("restart_loss")]
+    ends = [view.column(name).finite.last for name in names if len(view.column(name).finite)]
+    if len(ends) < 2:
+        return Lacking("one run alone cannot tell; record the final losses of several starts as restart_loss_0, ...")
+    low, high = min(ends), max(ends)
+    spread = (high - low) / max(abs(low), 1e-12)
+    if spread <= SPREAD:
+        return None
+    numbers = {"spread": spread, "spread_limit": SPREAD, "lowest": low, "highest": high}
+    text = f"final losses of {len(ends)} starts differ by {spread:.1%} of the lowest (threshold {SPREAD:.0%})"
+    return Seen(text, numbers)
+
+
+def rate_at_zero(view: View) -> Verdict:
+    """The learning rate reached zero long before the end."""
+    rate = view.column("learning_rate").finite
+    if len(rate) < 4:
+        return Lacking("no learning rate was recorded")
+    top = float(rate.values.max())
+    dead = rate.values <= LR_DEAD * top
+    if top <= 0 or not dead[-1]:
+        return None
+    first = int(np.flatnonzero(~dead)[-1]) + 1 if (~dead).any() else 0
+    begun, final = int(rate.steps[0]), max(int(rate.steps[-1]), view.facts.planned_steps or 0)
+    share = (int(rate.steps[first]) - begun) / max(1, final - begun)
+    if share > LR_EARLY:
+        return None
+    numbers = {"share_of_run": share, "share_of_run_limit": LR_EARLY, "rate": rate.last, "largest_rate": top}
+    text = (
+        f"learning rate is {rate.last:.2g}, {rate.last / top:.1g} of its largest (threshold {LR_DEAD:g}), since "
+        f"{share:.0%} of the run (threshold: not before {LR_EARLY:.0%})"
+    )
+    return Seen(text, numbers, int(rate.steps[first]), "learning_rate")
+
+
+RULES = (
+    Rule("LM-SLOW", "slow convergence", "warning", "The loss was still falling when the run ended.", slow),
+    Rule("LM-PLATEAU", "plateau", "warning", "The loss stands still near the cost of a constant guess.", plateau),
+    Rule("LM-MINIMA", "local minima", "warning", "Where training ends depends on where it began.", local_minimum),
+    Rule("LM-LRZERO", "learning rate at zero", "warning", "The schedule ends long before the run.", rate_at_zero),
+)
