@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .frameworks.translation.xgboost import from_xgboost
     from .frameworks.xgboost import to_xgboost
     from .losses.linear import LinearCrossEntropy
-    from .optimize import solvers
+    from .optimize import shards, solvers
     from .optimize.folded import MCP, SCAD, Box
     from .optimize.group import GroupLasso
     from .optimize.penalties import L1, L2, ElasticNet
@@ -73,6 +73,7 @@ _LAZY = {
     "solve": "optimize.solve",
     "solvers": "optimize",
     "run": "workflow.run",
+    "shards": "optimize",
     "check_derivatives": "core.verify",
     "verify": "core.verify",
     "from_catboost": "frameworks.translation.catboost",
@@ -132,6 +133,7 @@ __all__ = [
     "predict",
     "register_keras",
     "run",
+    "shards",
     "solve",
     "solvers",
     "to_catboost",

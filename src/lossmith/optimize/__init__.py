@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import solvers
+from . import shards, solvers
 from .constant import best_constant
 from .folded import MCP, SCAD, Box
 from .group import GroupLasso
@@ -25,6 +25,7 @@ __all__ = [
     "Solution",
     "Step",
     "best_constant",
+    "shards",
     "solve",
     "solvers",
 ]

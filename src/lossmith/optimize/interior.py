@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .descents import Descent, Progress
-from .objective import Objective
+from .objective import Objective, is_sparse
 from .penalties import Elastic
 from .smoothing import Kink
 
@@ -25,9 +25,33 @@ Array = npt.NDArray[np.float64]
 _NEARLY = 0.995
 # First distance from the walls, relative to the mean distance from the kinks (0.1 to 1 differ by 10 % in steps).
 _MARGIN = 0.3
+# Times that rows are exchanged for others in looking for it, under an L2 penalty.
+_EXCHANGES = 10
+# Optimality from which on the exact optimum is looked for.
+_SETTLED = 1e-3
 
 
-def interior(objective: Objective, kink: Kink, theta: Array, progress: Progress) -> Descent:
+@dataclass(frozen=True)
+class Tilt:
+    """A linear function that is added to an objective: ``value`` at ``centre``, and its slope."""
+
+    centre: Array
+    value: float
+    slope: Array
+
+    def at(self, theta: Array) -> float:
+        """Return its value."""
+        return self.value + float(self.slope @ (theta - self.centre))
+
+
+def interior(
+    objective: Objective,
+    kink: Kink,
+    theta: Array,
+    progress: Progress,
+    tilt: Tilt | None = None,
+    margin: float | None = None,
+) -> Descent:
     """Minimise an objective whose loss is linear on both sides of one kink a sample.
 
     Parameters
@@ -41,6 +65,10 @@ def interior(objective: Objective, kink: Kink, theta: Array, progress: Progress)
     progress : Progress
         Limits and history. A step is accepted as the last when the duality gap, relative to the objective, and
         the dual's residual, relative to the gradient at the start, are below the tolerance.
+    tilt : Tilt, optional
+        A linear function that is added. Then the start is on record, and the unit known.
+    margin : float, optional
+        How far predictions at the start may be off; a share of the mean distance from the kinks by default.
 
     Returns
     -------
@@ -52,13 +80,14 @@ def interior(objective: Objective, kink: Kink, theta: Array, progress: Progress)
     Portnoy and Koenker (1997), The Gaussian hare and the Laplacian tortoise, Statistical Science 12. Mehrotra (1992),
     On the implementation of a primal-dual interior point method, SIAM J. Optim. 2.
     """
-    problem = _Lines.of(objective, kink)
-    point = problem.start(theta)
+    problem = _Lines.of(objective, kink, None if tilt is None else tilt.slope)
+    point = problem.start(theta, problem.margin(theta) if margin is None else margin)
     first = None
-    progress.begin(objective, theta)
+    if tilt is None:
+        progress.begin(objective, theta)
     while True:
         state = problem.state(point)
-        value = objective.value(point.theta)
+        value = objective.value(point.theta) + (0.0 if tilt is None else tilt.at(point.theta))
         if first is None:
             first = state.gap  # a measure of size where the objective is 0
         else:
@@ -67,6 +96,12 @@ def interior(objective: Objective, kink: Kink, theta: Array, progress: Progress)
             state.gap / max(abs(value), 1e-6 * first),
             float(np.abs(state.dual_residual).max(initial=0.0)) / progress.unit,
         )
+        settled = progress.tolerance < _SETTLED and optimality <= _SETTLED
+        exact = corner(problem, point, state) if settled else None
+        if exact is not None:
+            least = objective.value(exact) + (0.0 if tilt is None else tilt.at(exact))
+            progress.record(exact, least, np.zeros(1), 0.0)
+            return Descent(exact, "converged", 0.0, 0.0)
         if optimality <= progress.tolerance:
             return Descent(point.theta, "converged", optimality, state.gap)
         if (limit := progress.exhausted()) is not None:
@@ -75,6 +110,37 @@ def interior(objective: Objective, kink: Kink, theta: Array, progress: Progress)
         if moved is None:
             return Descent(point.theta, "stalled", optimality, state.gap)
         point = moved
+
+
+def corner(lines: _Lines, point: _Point, state: _State) -> Array | None:
+    """Return the exact optimum, if it is told by which rows lie on their kink and on which side the others are.
+
+    Those rows are equations for the parameters, and the dual numbers of the others are at their ends. The answer is
+    right if no row is on another side than was thought, and if the dual numbers of the rows on their kink lie
+    between theirs.
+    """
+    room = lines.high - lines.low
+    with np.errstate(divide="ignore"):
+        rank = (point.u + point.v) * room / np.minimum(state.up, state.down)
+    chosen = lines.touching(rank / (float((point.u + point.v).mean()) or 1.0))
+    side = np.where(point.u > point.v, lines.high, lines.low)
+    for _ in range(_EXCHANGES if lines.l2 else 1):
+        free = side.copy()
+        free[chosen] = 0.0
+        found = lines.through(chosen, -lines.pull(free) - lines.tilt)
+        if found is None:
+            return None
+        theta, g = found
+        away = lines.raw(theta) - lines.place
+        away[chosen] = 0.0
+        slack = 1e-9 * room[chosen]
+        below, above = g < lines.low[chosen] - slack, g > lines.high[chosen] + slack
+        crossed = np.flatnonzero(away * (side - 0.5 * (lines.low + lines.high)) < 0.0)
+        if not (below.any() or above.any() or crossed.size):
+            return theta
+        side[chosen[below]], side[chosen[above]] = lines.low[chosen[below]], lines.high[chosen[above]]
+        chosen = np.append(chosen[~(below | above)], crossed)
+    return None
 
 
 @dataclass(frozen=True)
@@ -108,9 +174,10 @@ class _Lines:
     high: Array
     l1: float
     l2: float
+    tilt: Array | float = 0.0
 
     @classmethod
-    def of(cls, objective: Objective, kink: Kink) -> _Lines:
+    def of(cls, objective: Objective, kink: Kink, tilt: Array | None = None) -> _Lines:
         used = np.flatnonzero(objective.share * kink.jump)  # a sample without weight has no room between its walls
         if used.size < objective.share.size:
             objective = objective.rows(used)
@@ -119,7 +186,8 @@ class _Lines:
         extra = np.full(objective.X.shape[1] if l1 else 0, l1)
         low, jump = objective.share * kink.left, objective.share * kink.jump
         place = np.concatenate([kink.place, 0.0 * extra])
-        return cls(objective, place, np.concatenate([low, -extra]), np.concatenate([low + jump, extra]), l1, ridge)
+        low, high = np.concatenate([low, -extra]), np.concatenate([low + jump, extra])
+        return cls(objective, place, low, high, l1, ridge, 0.0 if tilt is None else tilt)
 
     def raw(self, theta: Array) -> Array:
         raw = self.objective.raw(theta)
@@ -136,17 +204,51 @@ class _Lines:
         along[self.objective.X.shape[1] :] = 0.0
         return along
 
-    def start(self, theta: Array) -> _Point:
-        """Return a point well inside the walls."""
-        distance = self.raw(theta) - self.place
-        margin = _MARGIN * (float(np.abs(distance).mean()) or 1.0)
-        middle = 0.5 * (self.low + self.high)
-        return _Point(theta, np.maximum(distance, 0.0) + margin, np.maximum(-distance, 0.0) + margin, middle)
+    def touching(self, rank: Array) -> npt.NDArray[np.intp]:
+        """Return the rows that seem to lie on their kink: as many as parameters where these alone decide."""
+        p = self.objective.size
+        if self.l2 == 0.0:
+            return np.argpartition(rank, p - 1)[:p] if rank.size > p else np.arange(rank.size)
+        near = np.flatnonzero(rank < 1.0)
+        return near if near.size <= p else near[np.argpartition(rank[near], p - 1)[:p]]
+
+    def through(self, chosen: npt.NDArray[np.intp], rest: Array) -> tuple[Array, Array] | None:
+        """Return parameters with the chosen rows on their kinks, and dual numbers of these that make up the rest."""
+        p, d, n = self.objective.size, self.objective.X.shape[1], self.objective.share.size
+        if chosen.size > p or (self.l2 == 0.0 and chosen.size < p):
+            return None
+        rows = np.zeros((chosen.size, p))
+        samples = chosen < n
+        X = self.objective.X[chosen[samples]]
+        rows[samples, :d] = X.toarray() if is_sparse(X) else X
+        rows[samples, d:] = 1.0
+        rows[~samples, chosen[~samples] - n] = 1.0
+        ridge = np.concatenate([np.full(d, 2.0 * self.l2), np.zeros(p - d)])
+        system = np.block([[np.diag(ridge), rows.T], [rows, np.zeros((chosen.size, chosen.size))]])
+        try:
+            found = np.linalg.solve(system, np.concatenate([rest, self.place[chosen]]))
+        except np.linalg.LinAlgError:
+            return None
+        return (found[:p], found[p:]) if np.isfinite(found).all() else None
+
+    def margin(self, theta: Array) -> float:
+        """Return how far from the walls a start from nowhere should be."""
+        return _MARGIN * (float(np.abs(self.raw(theta) - self.place).mean()) or 1.0)
+
+    def start(self, theta: Array, margin: float) -> _Point:
+        """Return the point on the central path of these residuals: u (high - g) = v (g - low), the same for all."""
+        distance, room = self.raw(theta) - self.place, self.high - self.low
+        middle = margin * float(room.mean()) / room
+        root = np.sqrt(np.square(distance) + 4.0 * np.square(middle))
+        below = middle + 0.5 * (root - np.abs(distance))
+        above = below + np.abs(distance)
+        u, v = np.where(distance > 0.0, above, below), np.where(distance > 0.0, below, above)
+        return _Point(theta, u, v, self.low + room * (middle / v))
 
     def state(self, point: _Point) -> _State:
         up, down = self.high - point.g, point.g - self.low
         primal = self.place - self.raw(point.theta) + point.u - point.v
-        dual = -self.pull(point.g) - self.ridge(point.theta)
+        dual = -self.pull(point.g) - self.ridge(point.theta) - self.tilt
         return _State(up, down, primal, dual, float(point.u @ up + point.v @ down))
 
     def step(self, point: _Point, state: _State) -> _Point | None:

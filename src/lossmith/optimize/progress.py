@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,14 @@ Array = npt.NDArray[np.float64]
 
 # An objective that grew by this factor will not come back.
 _FAR = 1e9
+
+
+class Counted(Protocol):
+    """Something that counts its passes over the features."""
+
+    @property
+    def passes(self) -> float:
+        """How often they were read."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,7 @@ class Progress:
 
     def __post_init__(self) -> None:
         self._began = time.perf_counter()
-        self._objective: Objective | None = None
+        self._objective: Counted | None = None
 
     @property
     def accepted(self) -> float:
@@ -143,6 +151,10 @@ class Progress:
         else:
             self.record(theta, value, gradient)
         return raw, value, gradient
+
+    def count(self, read: Counted) -> None:
+        """Tell whose passes over the features are counted, before anything is recorded."""
+        self._objective = read
 
     def record(self, theta: Array, value: float, gradient: Array, gap: float = float("nan")) -> None:
         """Note the start, or one step.

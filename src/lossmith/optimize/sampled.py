@@ -50,7 +50,7 @@ def sampled_newton(
     """
     progress.begin(objective, theta)
     matrix, theta = _start(objective, theta, curvature, brake, progress)
-    metric = _Metric(factored(matrix))
+    metric = Metric(factored(matrix))
     value, gradient, raw = objective.ahead(np.zeros_like(theta), np.zeros(objective.share.size), theta)
     for _ in range(_PATIENCE):
         optimality = float(np.abs(gradient).max(initial=0.0)) / progress.unit
@@ -103,8 +103,14 @@ def _start(
 
 
 @dataclass
-class _Metric:
-    """The inverse of a matrix, corrected by limited-memory BFGS."""
+class Metric:
+    """The inverse of a matrix, corrected by limited-memory BFGS.
+
+    Attributes
+    ----------
+    base : callable
+        The inverse of the matrix, times a vector.
+    """
 
     base: Callable[[Array], Array]
 

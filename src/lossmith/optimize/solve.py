@@ -17,6 +17,8 @@ from .objective import Objective
 from .penalties import Elastic, Penalty, Separable
 from .progress import Descent, Progress
 from .result import Solution, Step
+from .sharded import Settings, only_auto, solve_shards
+from .shards.blocks import Shards
 from .solvers.automatic import Automatic, made_solver, must_fit
 from .solvers.base import Solver
 
@@ -27,7 +29,7 @@ Watch = Callable[[Step], Any]
 def solve(
     loss: Loss,
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     penalty: Penalty | None = None,
     solver: Solver | str = "auto",
@@ -58,10 +60,11 @@ def solve(
     ----------
     loss : Loss
         Elementwise or row-wise, on raw scores. Robust losses have the target's unit: scale y first.
-    X : array_like or SciPy sparse matrix, shape (n, d)
-        Features, best of similar scale.
+    X : array_like or SciPy sparse matrix, shape (n, d), or Shards
+        Features, best of similar scale. A table in shards (:mod:`lossmith.optimize.shards`) holds targets and weights
+        as well, and need not fit in memory.
     y : array_like, shape (n,)
-        Targets in the loss's coding.
+        Targets in the loss's coding; left out for shards.
     penalty : Penalty, optional
         L1, L2, ElasticNet, MCP, SCAD, Box or GroupLasso; none by default.
     solver : Solver or str
@@ -116,17 +119,27 @@ pseudo_huber
     began = time.perf_counter()
     way = made_solver(solver)
     must_fit(way, loss, penalty)
+    if isinstance(X, Shards):
+        _nothing_beside(solver, y, sample_weight)
+        limits = Settings(penalty, intercept, outputs, start, tolerance, max_iterations, max_seconds, watch, bar)
+        return solve_shards(loss, X, limits)
     objective = Objective.build(loss, X, y, sample_weight, penalty, intercept, outputs)
     with Bar.shown(bar, tolerance) as line:
         progress = Progress(tolerance, max_iterations, began + max_seconds)
-        progress.watch = _told(objective, progress, watch, line)
+        progress.watch = told(objective, progress, watch, line)
         theta = _allowed(_start(objective, start, progress), objective, progress)
         way = way.chosen(objective) if isinstance(way, Automatic) else way
         descent = way.descend(objective, theta, progress)
     return _solution(objective, descent, str(way), progress, began)
 
 
-def _told(
+def _nothing_beside(solver: Any, y: Any, sample_weight: Any) -> None:
+    only_auto(solver)
+    if y is not None or sample_weight is not None:
+        raise ValueError("X is a table in shards, which hold targets and weights; leave y and sample_weight out")
+
+
+def told(
     objective: Objective, progress: Progress, watch: Watch | None, bar: Bar | None
 ) -> Callable[[Array], bool] | None:
     """Return what to call after each step, None for nothing."""
@@ -188,7 +201,7 @@ def _allowed(theta: Array, objective: Objective, progress: Progress) -> Array:
     return moved
 
 
-_MESSAGES = {
+MESSAGES = {
     "converged": "",
     "stalled": "no further descent in floating point; optimality {optimality:.1e}",
     "iteration_limit": "stopped after {steps} steps; optimality {optimality:.1e}",
@@ -211,6 +224,6 @@ def _solution(objective: Objective, descent: Descent, method: str, progress: Pro
         time.perf_counter() - began,
         progress.recorded(),
         method,
-        _MESSAGES[descent.status].format(optimality=descent.optimality, steps=progress.steps),
+        MESSAGES[descent.status].format(optimality=descent.optimality, steps=progress.steps),
         descent.gap,
     )

@@ -12,10 +12,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from ...core.domain import NON_NEGATIVE
 from ...core.loss import Loss
+from ...optimize.shards import Shards
+from ...optimize.shards.dask import is_dask
 from ...optimize.solvers.automatic import made_solver
 from ..links import Link, Margin
 from .fitting import Fit
 from .settings import link_of, made_loss, made_penalty
+from .sharded import raw_scores
 
 Array = np.ndarray[Any, Any]
 
@@ -94,6 +97,8 @@ class LinearModel(Scored):
 
     def _raw(self, X: Any) -> Array:
         check_is_fitted(self)
+        if isinstance(X, Shards) or is_dask(X):
+            return raw_scores(X, self.coef_.T, self.intercept_)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
         return np.asarray(X @ self.coef_.T + self.intercept_)
 

@@ -13,12 +13,14 @@ from ...losses.binary import BinaryCrossEntropy
 from ...losses.multiclass import CategoricalCrossEntropy
 from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
+from ...optimize.shards import Shards
 from ...optimize.solvers import Solver
 from ..links import Affine, Exponential
 from ..sklearn_responses import indices
 from .base import Classification, LinearModel, checked, counting
 from .fitting import Fit, previous, trouble, warn
 from .settings import link_of, made_loss
+from .sharded import Changed, Recoded, all_right, as_shards, labels, run
 
 Array = np.ndarray[Any, Any]
 
@@ -138,15 +140,15 @@ class LossClassifier(Classification, LinearModel):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossClassifier:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> LossClassifier:
         """Fit.
 
         Parameters
         ----------
-        X : array_like or sparse matrix, shape (n, d)
-            Finite features.
-        y : array_like, shape (n,)
-            Labels of any kind.
+        X : array_like or sparse matrix, shape (n, d), Dask array, or Shards
+            Finite features. Shards (:mod:`lossmith.shards`) hold labels and weights, and need not fit in memory.
+        y : array_like, shape (n,), or Dask array
+            Labels of any kind; left out for shards.
         sample_weight : array_like, shape (n,), optional
             Numbers >= 0: 0 leaves a row out, a whole number repeats it.
 
@@ -160,7 +162,11 @@ class LossClassifier(Classification, LinearModel):
         ValueError
             For data or arguments that do not fit, and for labels of one class only.
         """
-        if line := self._fit(*checked(self, X, y, sample_weight, numeric=False)):
+        if (shards := as_shards(X, y, sample_weight)) is not None:
+            line = self._fit_shards(shards)
+        else:
+            line = self._fit(*checked(self, X, y, sample_weight, numeric=False))
+        if line:
             warn(type(self).__name__, line)
         return self
 
@@ -173,6 +179,26 @@ class LossClassifier(Classification, LinearModel):
         self.intercept_ = np.atleast_1d(np.asarray(found.intercept, np.float64))
         self.solution_, self.n_iter_ = found, found.iterations
         return _separated(problem, found) or trouble(found, self.tol)
+
+    def _fit_shards(self, shards: Shards) -> str:
+        """Fit to rows that are read again and again; return what went wrong, in one line."""
+        if self.class_weight is not None:
+            raise ValueError("class_weight over shards is not accepted; give the shards weights")
+        self.classes_ = _at_least_two(labels(shards))
+        k = len(self.classes_)
+        loss = class_loss(self.loss, k)
+        self._link = link_of(loss)
+        coded = Changed(shards, Recoded(self.classes_, self._link.encode))
+        outputs = k if loss.tier == "row-wise" else None
+        shape = (shards.features,) if outputs is None else (shards.features, k)
+        found = run(self, loss, coded, outputs, previous(self, shape) if self.warm_start else None)
+        self.n_features_in_ = shards.features
+        self.coef_ = np.atleast_2d(found.coefficients.T)
+        self.intercept_ = np.atleast_1d(np.asarray(found.intercept, np.float64))
+        self.solution_, self.n_iter_ = found, found.iterations
+        if self.penalty is None and all_right(coded, found.coefficients, found.intercept):
+            return _no_best(found)
+        return trouble(found, self.tol)
 
     def _problem(self, X: Any, y: Array, weight: Array | None) -> Fit:
         check_classification_targets(y)
@@ -201,9 +227,13 @@ def known_classes(y: Array) -> tuple[Array, Array]:
         For one class only.
     """
     classes, codes = np.unique(y, return_inverse=True)
+    return _at_least_two(classes), codes
+
+
+def _at_least_two(classes: Array) -> Array:
     if len(classes) < 2:
         raise ValueError(f"y holds one class only, {classes.tolist()[0]!r} (rows of weight 0 left out); give two")
-    return classes, codes
+    return classes
 
 
 def class_loss(spec: Any, k: int) -> Loss:
@@ -251,6 +281,10 @@ def _separated(problem: Fit, found: Solution) -> str:
     here, there = (float(problem.loss(problem.y, factor * raw, problem.weight)) for factor in (1.0, 2.0))
     if not there < here:
         return ""
+    return _no_best(found)
+
+
+def _no_best(found: Solution) -> str:
     return (
         "a hyperplane separates the classes, so that without a penalty no coefficients are the best: larger ones "
         f"always fit better; these stopped after {found.iterations} steps ({found.status}); give penalty='l2'"

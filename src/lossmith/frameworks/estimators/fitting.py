@@ -92,16 +92,7 @@ class Fit:
 
     def _units(self) -> tuple[Array, Array | None]:
         """Return where columns are moved to 0 and what they are divided by; None for nothing to gain."""
-        centre, spread = self.moments()
-        moves = self.intercept and not issparse(self.X) and bool((np.abs(centre) > _FAR * spread).any())
-        # The solver's tolerance is absolute for gradients below 1, so that columns should not be tiny.
-        ends = (min(spread.min(initial=1.0), 1.0), max(spread.max(initial=1.0), 1.0))
-        scales = self.penalty is None and bool(ends[1] > _FAR * ends[0])
-        if not (moves or scales):
-            return centre, None
-        if not moves:
-            centre = np.zeros_like(centre)
-        return centre, spread if self.penalty is None else np.ones_like(spread)
+        return units(*self.moments(), self.penalty, self.intercept and not issparse(self.X))
 
     def moments(self) -> tuple[Array, Array]:
         """Return the columns' means and standard deviations, (d,) each; without an intercept their sizes instead.
@@ -152,6 +143,29 @@ class Fit:
                 max_seconds=np.inf if self.max_seconds is None else self.max_seconds,
                 bar=self.bar,
             )
+
+
+def units(centre: Array, spread: Array, penalty: Penalty | None, movable: bool) -> tuple[Array, Array | None]:
+    """Return where columns are moved to 0 and what they are divided by; None for nothing to gain.
+
+    Parameters
+    ----------
+    centre, spread : ndarray, shape (d,)
+        Means and standard deviations.
+    penalty : Penalty or None
+        Columns are divided only where there is none.
+    movable : bool
+        Whether an intercept takes up a move, and columns would not lose their zeros.
+    """
+    moves = movable and bool((np.abs(centre) > _FAR * spread).any())
+    # The solver's tolerance is absolute for gradients below 1, so that columns should not be tiny.
+    ends = (min(spread.min(initial=1.0), 1.0), max(spread.max(initial=1.0), 1.0))
+    scales = penalty is None and bool(ends[1] > _FAR * ends[0])
+    if not (moves or scales):
+        return centre, None
+    if not moves:
+        centre = np.zeros_like(centre)
+    return centre, spread if penalty is None else np.ones_like(spread)
 
 
 def _positive(spread: Array, size: Array) -> Array:

@@ -9,11 +9,13 @@ import numpy as np
 from ...core.loss import Loss
 from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
+from ...optimize.shards import Shards
 from ...optimize.solvers import Solver
 from ..links import Affine, Exponential, Link
 from .base import LinearModel, Regression, checked, counting
 from .fitting import Fit, out_of_reach, previous, trouble, warn
 from .settings import link_of, made_loss
+from .sharded import as_shards, run
 
 Array = np.ndarray[Any, Any]
 
@@ -126,15 +128,15 @@ class LossRegressor(Regression, LinearModel):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LossRegressor:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> LossRegressor:
         """Fit.
 
         Parameters
         ----------
-        X : array_like or sparse matrix, shape (n, d)
-            Finite features.
-        y : array_like, shape (n,)
-            Targets that the loss accepts.
+        X : array_like or sparse matrix, shape (n, d), Dask array, or Shards
+            Finite features. Shards (:mod:`lossmith.shards`) hold targets and weights, and need not fit in memory.
+        y : array_like, shape (n,), or Dask array
+            Targets that the loss accepts; left out for shards.
         sample_weight : array_like, shape (n,), optional
             Numbers >= 0: 0 leaves a row out, a whole number repeats it.
 
@@ -148,7 +150,11 @@ class LossRegressor(Regression, LinearModel):
         ValueError
             For data or arguments that do not fit.
         """
-        if line := self._fit(*checked(self, X, y, sample_weight, numeric=True)):
+        if (shards := as_shards(X, y, sample_weight)) is not None:
+            line = self._fit_shards(shards)
+        else:
+            line = self._fit(*checked(self, X, y, sample_weight, numeric=True))
+        if line:
             warn(type(self).__name__, line)
         return self
 
@@ -159,6 +165,16 @@ class LossRegressor(Regression, LinearModel):
         self.coef_, self.intercept_ = found.coefficients, float(found.intercept)
         self.solution_, self.n_iter_ = found, found.iterations
         return out_of_reach(problem, found) or trouble(found, self.tol)
+
+    def _fit_shards(self, shards: Shards) -> str:
+        """Fit to rows that are read again and again; return what went wrong, in one line."""
+        loss = made_loss(self.loss)
+        self._link = number_link(loss)
+        found = run(self, loss, shards, None, previous(self, (shards.features,)) if self.warm_start else None)
+        self.n_features_in_ = shards.features
+        self.coef_, self.intercept_ = found.coefficients, float(found.intercept)
+        self.solution_, self.n_iter_ = found, found.iterations
+        return trouble(found, self.tol)
 
     def _problem(self, X: Any, y: Array, weight: Array | None) -> Fit:
         loss = made_loss(self.loss)
