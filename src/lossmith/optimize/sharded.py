@@ -18,10 +18,10 @@ import numpy.typing as npt
 from ..core.loss import Loss
 from .bars import Bar
 from .constant import best_constant
-from .progress import Descent, Progress
 from .objective import Objective
 from .passes import Model, Passes
 from .penalties import Penalty
+from .progress import Descent, Progress
 from .result import Solution, Step
 from .shards.blocks import Shards
 from .smoothing import is_piecewise_linear
@@ -187,9 +187,7 @@ def _start(sample: Objective, settings: Settings, progress: Progress) -> Array:
     return theta
 
 
-def _descend(
-    passes: Passes, theta: Array, seen: Survey, sample: Objective, progress: Progress
-) -> tuple[Descent, str]:
+def _descend(passes: Passes, theta: Array, seen: Survey, sample: Objective, progress: Progress) -> tuple[Descent, str]:
     from .newton_passes import lbfgs_passes, newton_passes
     from .sifting import sifted
 
