@@ -1,7 +1,7 @@
 """Tables in pieces that need not fit in memory: NumPy arrays and files, Parquet, Dask.
 
-Give what these functions return to :func:`lossmith.optimize.solve` or to an estimator's ``fit`` in place of X and y. The
-coefficients are those of a fit in memory; smooth losses take a handful of passes over the rows.
+Give what these functions return to :func:`lossmith.optimize.solve` or to an estimator's ``fit`` in place of X and y.
+The coefficients are those of a fit in memory; smooth losses take a handful of passes over the rows.
 
 Examples
 --------
