@@ -39,6 +39,11 @@ class Start:
     affine: Affine | None = None
     unit: float = 1.0
 
+    @property
+    def constant(self) -> Array:
+        """The best constant output, (k,)."""
+        return self.bias if self.affine is None else self.affine.centre + self.affine.scale * self.bias
+
 
 def starting_point(loss: Loss, y: Array, weight: Array | None, outputs: int) -> Start:
     """Find the start for a loss on raw scores.

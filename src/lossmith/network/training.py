@@ -24,6 +24,8 @@ Status = Literal[
 _SOME = 4096
 # A loss that ends above its start by this share has risen; less is noise.
 _WORSE = 0.25
+# If the last epochs brought this share of the whole fall, more epochs would pay.
+_MUCH = 0.03
 
 
 @dataclass(frozen=True)
@@ -269,21 +271,33 @@ class _Run:
         self.status, self.message = status, message
 
     def _rose(self) -> bool:
-        """Tell whether training made the loss worse, by more than dropout and small batches do."""
-        train = self.columns.train
-        if self.valid is not None or not train or train[-1] <= max(self.start, train[0]):
+        """Tell whether training made the loss worse; where dropout alone may have raised it, by a look without."""
+        train, margin = self.columns.train, _WORSE * abs(self.start)
+        if self.valid is not None or not train or train[-1] <= self.start + margin:
             return False
-        return train[-1] - self.best > _WORSE * max(abs(self.start), abs(self.best))
+        return not self.learner.mean_loss(self.task.some(_SOME)) <= self.start + margin
+
+    def _unfinished(self) -> bool:
+        """Tell whether the last epochs still brought a good part of what all epochs did."""
+        losses = self.columns.train if self.valid is None else self.columns.valid
+        back = self.plan.patience
+        if self.status != "epoch_limit" or back is None or len(losses) <= back:
+            return False
+        return losses[-1 - back] - losses[-1] > _MUCH * max(self.start - losses[-1], 0.0) > 0.0
 
     def _result(self) -> Training:
         train, epochs = self.columns.train, len(self.columns.train)
         if self.status in ("epoch_limit", "converged", "time_limit") and self._rose():
             line = f"the training loss rose from {self.start:.4g} to {train[-1]:.4g}; lower the learning rate"
             self._end("diverged", line)
+        if self._unfinished():
+            self.message = (
+                f"the loss was still falling after {epochs} epochs; allow more epochs or a higher learning rate"
+            )
         keeps_best = self.valid is not None or self.status in ("diverged", "interrupted")
         if keeps_best:
             self.learner.restore(self.kept)
-            if self.message:
+            if self.status in ("diverged", "interrupted"):
                 self.message += f" (the network of epoch {self.best_epoch} is kept)"
         else:
             self.best_epoch, self.best = epochs, train[-1] if train else self.start

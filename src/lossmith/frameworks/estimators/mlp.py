@@ -11,12 +11,12 @@ from ...core.loss import Loss
 from ...network.criterion import Task
 from ...network.events import History, Watch
 from ...network.passes import Network
-from ...network.start import starting_point
+from ...network.start import Start, starting_point
 from ...network.training import Training
 from ...optimize.penalties import Penalty
 from .base import Scored
 from .fitting import warn
-from .mlp_fit import Fitting, Memory, fit
+from .mlp_fit import Fitting, Memory, constant_line, fit
 from .mlp_recipe import Draws, Recipe, recipe
 
 Array = np.ndarray[Any, Any]
@@ -94,8 +94,8 @@ _ATTRIBUTES = """network_ : lossmith.network.Network
         As in scikit-learn."""
 
 _WARNS = """ConvergenceWarning
-        One line, when loss or gradient were no longer finite, when the loss rose, or when the keyboard interrupted; the
-        best network on the way is kept."""
+        One line: when loss or gradient were no longer finite, the loss rose, or the keyboard interrupted (the best
+        network on the way is kept); when the loss was still falling at the last epoch; when a constant is better."""
 
 
 def documented(cls: Class) -> Class:
@@ -197,28 +197,34 @@ class NetworkModel(Scored):
     def _train(self, task: Task, outputs: int, strata: Array | None, watch: Watch | None) -> None:
         """Fit from checked data."""
         settings, before = recipe(self), vars(self).get("network_") if self.warm_start else None
-        fresh = self._begin(settings, task, outputs)
-        start = _continued(before, fresh)
-        self._finish(settings, fit(Fitting(settings, task, strata, watch, bool(self.verbose)), start, self._memory))
+        start = starting_point(task.loss, task.y, task.weight, outputs)
+        first = _continued(before, self._begin(settings, task, start))
+        found = fit(Fitting(settings, task, strata, watch, bool(self.verbose)), first, self._memory)
+        self._finish(settings, found)
+        if line := found.message or constant_line(found, task, start):
+            warn(type(self).__name__, line)
 
     def _train_on(self, task: Task, outputs: int, watch: Watch | None) -> None:
         """Go over some more rows once."""
         settings = recipe(self)
         if "network_" not in vars(self):
-            self.network_ = self._begin(settings, task, outputs)
+            start = starting_point(task.loss, task.y, task.weight, outputs)
+            self.network_ = self._begin(settings, task, start)
         have, asked = self.network_.architecture, settings.architecture(task.X.shape[1], outputs)
         if have.sizes != asked.sizes:
             raise ValueError(
                 f"the network has layers of {have.sizes}, and {asked.sizes} are asked for; call fit instead"
             )
-        self._finish(settings, fit(Fitting(settings.once(), task, None, watch, False), self.network_, self._memory))
+        found = fit(Fitting(settings.once(), task, None, watch, False), self.network_, self._memory)
+        self._finish(settings, found)
+        if found.message:
+            warn(type(self).__name__, found.message)
 
-    def _begin(self, settings: Recipe, task: Task, outputs: int) -> Network:
+    def _begin(self, settings: Recipe, task: Task, start: Start) -> Network:
         """Forget earlier fits, and return a new network at the loss's best constant."""
         draws = Draws.of(self.random_state)
-        start = starting_point(task.loss, task.y, task.weight, outputs)
         self._memory, self.history_ = Memory(draws, start.unit), History()
-        architecture, dtype = settings.architecture(task.X.shape[1], outputs), task.X.dtype
+        architecture, dtype = settings.architecture(task.X.shape[1], start.bias.size), task.X.dtype
         theta = architecture.initial(draws.weights, dtype)
         architecture.layers(theta)[-1][1][...] = start.bias
         return Network(architecture, theta, None if start.affine is None else start.affine.astype(dtype))
@@ -230,8 +236,6 @@ class NetworkModel(Scored):
         model = settings.backend.model(found.network)
         if model is not None:
             self.model_ = model
-        if found.message:
-            warn(type(self).__name__, found.message)
 
 
 def _continued(before: Network | None, fresh: Network) -> Network:

@@ -15,8 +15,7 @@ from ..sklearn_responses import indices
 from .base import Classification, checked, counting
 from .classifier import class_loss, class_weighted, known_classes
 from .mlp import FLOATS, NetworkModel, documented
-from .mlp_recipe import outputs_of
-from .settings import link_of
+from .mlp_recipe import network_link, outputs_of
 
 Array = np.ndarray[Any, Any]
 
@@ -191,6 +190,6 @@ class LossMLPClassifier(Classification, NetworkModel):
 
     def _task(self, X: Any, codes: Array, weight: Array | None) -> Task:
         loss = class_loss(self.loss, len(self.classes_))
-        self._link = link_of(loss)
+        self._link = network_link(loss)
         weight = class_weighted(self.class_weight, self.classes_, codes, weight)
         return Task(loss, X, self._link.encode(codes), weight)

@@ -12,10 +12,14 @@ from ...network.events import Watch
 from ...network.learner import Objective
 from ...network.passes import Network
 from ...network.progress import Bar
+from ...network.start import Start
 from ...network.training import Training, train
 from .mlp_recipe import Draws, Recipe
 
 Array = np.ndarray[Any, Any]
+
+# Rows on which a network and a constant are compared.
+_SOME = 4096
 
 
 @dataclass
@@ -78,6 +82,19 @@ def fit(work: Fitting, start: Network, memory: Memory) -> Training:
         found = train(learner, settings.plan, memory.draws.order, valid, watch, memory.steps)
     memory.optimizer, memory.steps = learner.memory(), memory.steps + found.steps
     return found
+
+
+def constant_line(found: Training, task: Task, start: Start) -> str:
+    """Return a line if a network does not even beat the constant that it started from."""
+    some = task.some(_SOME)
+    constant = some.mean_loss(np.tile(start.constant, (some.rows, 1)))
+    reached = some.mean_loss(found.network.scores(some.X))
+    if reached <= constant or not np.ptp(task.y):
+        return ""
+    return (
+        f"the network (mean loss {reached:.4g}) is no better than a constant ({constant:.4g}); scale the features "
+        "(StandardScaler), train longer, or change the learning rate"
+    )
 
 
 def _split(work: Fitting, rng: np.random.Generator) -> tuple[Task, Task]:

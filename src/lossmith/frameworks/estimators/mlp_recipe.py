@@ -11,14 +11,16 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from ...core.loss import Loss
+from ...losses.compose import WeightedSum, parts_of
 from ...network.activations import Activation, activation
 from ...network.architecture import Architecture
 from ...network.optimizers import Optimizer, optimizer
 from ...network.schedules import Constant, schedule
 from ...network.training import Plan
 from ...optimize.penalties import Elastic
+from ..links import BinaryProbability, Link, RowProbability
 from .mlp_backends import BACKENDS, Backend
-from .settings import made_penalty
+from .settings import link_of, made_penalty
 
 Array = np.ndarray[Any, Any]
 
@@ -136,6 +138,23 @@ class Draws:
         """Make them from scikit-learn's ``random_state``."""
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
         return cls(*(np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(4)))
+
+
+def network_link(loss: Loss) -> Link:
+    """Return the link of a loss on raw scores; of a weighted sum that of its parts.
+
+    Raises
+    ------
+    ValueError
+        For a loss on other predictions, and for sums whose parts have different links.
+    """
+    if not isinstance(loss, WeightedSum):
+        return link_of(loss)
+    links = [link_of(part) for part in parts_of(loss)]
+    kinds = {type(link) for link in links}
+    if len(kinds) > 1 or isinstance(links[0], RowProbability):
+        raise ValueError(f"{loss!r} has parts on different scores; give parts of one kind, such as 'mse' and 'mae'")
+    return BinaryProbability(loss) if isinstance(links[0], BinaryProbability) else links[0]
 
 
 def outputs_of(loss: Loss, y: Array, classes: int) -> int:

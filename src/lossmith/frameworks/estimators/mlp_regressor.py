@@ -9,13 +9,14 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from ...core.loss import Loss
+from ...losses.compose import WeightedSum
 from ...losses.likelihood import GaussianNLL
 from ...network.criterion import Task
 from ...network.events import Watch
-from ..links import Link
+from ..links import Affine, Link
 from .base import Regression, checked, counting
 from .mlp import FLOATS, NetworkModel, documented
-from .mlp_recipe import outputs_of
+from .mlp_recipe import network_link, outputs_of
 from .regressor import number_link
 from .settings import made_loss
 
@@ -189,4 +190,6 @@ def _number_link(loss: Loss) -> Link:
     """
     if isinstance(loss, GaussianNLL) and loss.inputs == "log_variance":
         return MeanAndVariance()
+    if isinstance(loss, WeightedSum) and isinstance(found := network_link(loss), Affine):
+        return found
     return number_link(loss)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.loss import Loss
-from ...core.registry import get
+from ...core.registry import from_config, get
 from ...optimize.folded import MCP, SCAD
 from ...optimize.penalties import L1, L2, ElasticNet, Penalty
 from ..links import Link, output_link
@@ -22,14 +22,14 @@ DEFAULT_ALPHA = 1e-4
 
 
 def made_loss(spec: Any) -> Loss:
-    """Return the loss behind a Loss or its name.
+    """Return the loss behind a Loss, its name, or its configuration.
 
     Raises
     ------
     TypeError
         For anything else.
     """
-    made = get(spec) if isinstance(spec, str) else spec
+    made = get(spec) if isinstance(spec, str) else from_config(spec) if isinstance(spec, dict) else spec
     if not isinstance(made, Loss):
         raise TypeError(f"loss={spec!r} is not accepted; give a Loss or its name, such as 'huber(delta=1.35)'")
     return made
