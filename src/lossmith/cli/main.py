@@ -10,6 +10,8 @@ import typer
 
 from .._version import __version__
 from . import bench as bench_command
+from . import compare as compare_command
+from . import fit as fit_command
 from . import list as list_command
 from . import parity as parity_command
 from . import plot as plot_command
@@ -33,6 +35,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run_command.run)
+app.command("fit")(fit_command.fit)
+app.command("compare")(compare_command.compare)
 app.command("predict")(predict_command.predict)
 app.command("list")(list_command.list_losses)
 app.command("show")(show_command.show)

@@ -195,9 +195,11 @@ class Progress:
             return "iteration_limit"
         return "time_limit" if time.perf_counter() >= self.deadline else None
 
-    def recorded(self) -> History:
-        """Return the history so far."""
+    def recorded(self, descent: Descent) -> History:
+        """Return the history; where a descent converged, its last step has the measure that says so."""
         gaps = np.array(self.gaps)
+        if descent.status == "converged":
+            self.norms[-1] = min(self.norms[-1], descent.optimality * self.unit)
         return History(
             np.array(self.history),
             np.array(self.norms),

@@ -112,7 +112,8 @@ def solve(
     >>> lm.solve(lm.MeanAbsoluteError(), X, y, solver="newton")
     Traceback (most recent call last):
         ...
-    ValueError: newton cannot minimise mae: it needs a loss without kinks (mae has one at 0); solvers that fit: gd, \
+    ValueError: newton cannot minimise mae: it needs a loss without kinks (mae has one at 0, and second \
+derivatives that are 0 elsewhere); solvers that fit: gd, \
 adam, interior, smoothing; losses that newton takes: huber, log_cosh, mse, \
 pseudo_huber
     """
@@ -222,7 +223,7 @@ def _solution(objective: Objective, descent: Descent, method: str, progress: Pro
         descent.smoothing_error,
         progress.steps,
         time.perf_counter() - began,
-        progress.recorded(),
+        progress.recorded(descent),
         method,
         MESSAGES[descent.status].format(optimality=descent.optimality, steps=progress.steps),
         descent.gap,

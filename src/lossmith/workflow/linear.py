@@ -12,7 +12,7 @@ import numpy as np
 from lossmith.core.loss import Loss
 from lossmith.frameworks.links import Affine, Link
 from lossmith.losses import MeanAbsoluteError
-from lossmith.optimize import L2, Penalty, Step, solve
+from lossmith.optimize import L2, Penalty, Solution, Step, solve
 from lossmith.optimize.curvature import reweighting
 from lossmith.workflow.fitted import Fitted, TrainingCurve
 from lossmith.workflow.links import has_unit, link_for, robust_units
@@ -53,6 +53,68 @@ class LinearModel:
             np.asarray(config["coefficients"], np.float64),
             np.asarray(intercept, np.float64) if isinstance(intercept, list) else float(intercept),
         )
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A linear problem ready to be solved.
+
+    Attributes
+    ----------
+    loss : Loss
+        On raw scores.
+    link : Link
+        From targets to the loss's coding and unit.
+    Z : ndarray, shape (n, d)
+        Standardised features.
+    y : ndarray, shape (n,)
+        Targets as they were.
+    weight : ndarray, shape (n,), or None
+        Weights > 0.
+    centre, spread : ndarray, shape (d,)
+        Of the features.
+    outputs : int or None
+        Columns of raw scores of a row-wise loss.
+    penalty : Penalty
+        On the standardised coefficients.
+    """
+
+    loss: Loss
+    link: Link
+    Z: Array
+    y: Array
+    weight: Array | None
+    centre: Array
+    spread: Array
+    outputs: int | None
+    penalty: Penalty
+
+    def solve(self, solver: Any = "auto", **options: Any) -> Solution:
+        """Solve.
+
+        Parameters
+        ----------
+        solver : Solver or str
+            As of :func:`lossmith.solve`.
+        **options
+            Further arguments of :func:`lossmith.solve`.
+        """
+        return solve(
+            self.loss,
+            self.Z,
+            self.link.encode(self.y),
+            penalty=self.penalty,
+            solver=solver,
+            sample_weight=self.weight,
+            outputs=self.outputs,
+            **options,
+        )
+
+    def fitted(self, found: Solution, curve: TrainingCurve | None = None) -> Fitted:
+        """Return the model of a solution, on features in their own units."""
+        coefficients = found.coefficients / (self.spread if self.outputs is None else self.spread[:, None])
+        model = LinearModel(coefficients, found.intercept - self.centre @ coefficients)
+        return Fitted(self.loss, self.link, model, curve, _curvature_kind(self.loss, found.method))
 
 
 @dataclass(frozen=True)
@@ -124,28 +186,29 @@ class LinearLearner:
         Fitted
             The model with the curve of its training.
         """
+        posed = self.posed(X, y, weight, iterations=iterations, seconds=seconds, classes=classes)
+        seen = _standardised(validation, posed.centre, posed.spread)
+        watcher = _Watcher(self.loss, posed.link, posed.Z, posed.y, posed.weight, seen, metric)
+        found = posed.solve(max_iterations=iterations, max_seconds=seconds, tolerance=1e-7, watch=watcher.watch)
+        return posed.fitted(found, watcher.curve(found.status.replace("_", " ")))
+
+    def posed(
+        self,
+        X: Any,
+        y: Any,
+        weight: Any = None,
+        *,
+        iterations: int = 500,
+        seconds: float = math.inf,
+        classes: int | None = None,
+    ) -> Posed:
+        """Return the problem that :meth:`fit` solves; arguments are the same."""
         X, y, w = clean(X, y, weight)
         centre, spread = _moments(X, w)
         Z = (X - centre) / spread
         link = self._link(Z, y, w, iterations, seconds)
         outputs = (classes or int(y.max()) + 1) if self.loss.tier == "row-wise" else None
-        watcher = _Watcher(self.loss, link, Z, y, w, _standardised(validation, centre, spread), metric)
-        found = solve(
-            self.loss,
-            Z,
-            link.encode(y),
-            penalty=self._penalty(y.size),
-            sample_weight=w,
-            outputs=outputs,
-            max_iterations=iterations,
-            max_seconds=seconds,
-            tolerance=1e-7,
-            watch=watcher.watch,
-        )
-        coefficients = found.coefficients / (spread if outputs is None else spread[:, None])
-        model = LinearModel(coefficients, found.intercept - centre @ coefficients)
-        kind = _curvature_kind(self.loss, found.method)
-        return Fitted(self.loss, link, model, watcher.curve(found.status.replace("_", " ")), kind)
+        return Posed(self.loss, link, Z, y, w, centre, spread, outputs, self._penalty(y.size))
 
     def _penalty(self, n: int) -> Penalty:
         if self.penalty is not None:
@@ -175,7 +238,7 @@ class LinearLearner:
 def _curvature_kind(loss: Loss, method: str) -> str:
     if "smoothing" in method:
         return "smoothed"
-    return reweighting(loss).kind if method == "irls" else "exact"
+    return reweighting(loss).kind if method.startswith("irls") else "exact"
 
 
 class _Watcher:

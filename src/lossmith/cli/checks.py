@@ -1,0 +1,26 @@
+"""Checks of options that several commands share."""
+
+from __future__ import annotations
+
+
+def limits(tolerance: float, max_iter: int) -> None:
+    """Refuse limits of a fit that mean nothing.
+
+    Parameters
+    ----------
+    tolerance : float
+        Of ``--tolerance``.
+    max_iter : int
+        Of ``--max-iter``.
+
+    Raises
+    ------
+    InputError
+        One line.
+    """
+    from ..core.errors import InputError
+
+    if not 0.0 < tolerance < 1.0:
+        raise InputError(f"--tolerance {tolerance:g} is not accepted; give a number between 0 and 1, such as 1e-8")
+    if max_iter < 1:
+        raise InputError(f"--max-iter {max_iter} is not accepted; give a whole number >= 1")
