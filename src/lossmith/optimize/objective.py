@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.loss import Loss
+from ..engine import pool
+from ..losses.linear_blas import one_thread
 from .penalties import Elastic, Penalty
 
 Array = npt.NDArray[np.float64]
@@ -198,21 +200,26 @@ class Objective:
         coefficients, intercept = self.split(direction)
         loss = self.loss.compiled()
         self._read()
-        there, pulled, total, tail = np.empty_like(raw), np.zeros(self.X.shape[1]), 0.0, 0.0
-        length = max(1, _CACHED // max(self.X.shape[1], 1))
-        for start in range(0, raw.size, length):
-            part = slice(start, start + length)
-            X, share = self.X[part], self.share[part]
-            there[part] = X @ coefficients + (raw[part] + intercept)
-            values, slopes = loss.value_and_gradient(self.y[part], there[part])
-            slopes *= share
-            pulled += X.T @ slopes
-            total += float(share @ values)
-            tail += float(slopes.sum())
-        gradient = np.append(pulled, tail) if self.intercept else pulled
+        there, d = np.empty_like(raw), self.X.shape[1]
+        length = max(1, _CACHED // max(d, 1))
+        sums = np.empty((-(-raw.size // length), d + 2))
+
+        def work(first: int, last: int) -> None:
+            for i in range(first, last):
+                part = slice(i * length, (i + 1) * length)
+                X, share = self.X[part], self.share[part]
+                there[part] = X @ coefficients + (raw[part] + intercept)
+                values, slopes = loss.value_and_gradient(self.y[part], there[part])
+                slopes *= share
+                sums[i, :d], sums[i, d], sums[i, d + 1] = X.T @ slopes, slopes.sum(), share @ values
+
+        with one_thread():  # a block is too small for threads of BLAS: the blocks are shared instead
+            pool.share(len(sums), work, least=_EACH)
+        *pulled, tail, total = sums.sum(axis=0)
+        gradient = np.append(pulled, tail) if self.intercept else np.array(pulled)
         if self.penalty is not None:
-            gradient[: pulled.size] += self.penalty.gradient(self.split(theta + direction)[0])
-        return total + self._penalty(theta + direction), gradient, there
+            gradient[:d] += self.penalty.gradient(self.split(theta + direction)[0])
+        return float(total) + self._penalty(theta + direction), gradient, there
 
     @property
     def _tail(self) -> int:
@@ -282,6 +289,8 @@ class Objective:
 # twice there.
 _BLOCK = 1024
 _CACHED = 131_072
+# Blocks that a thread must have to be worth starting.
+_EACH = 8
 
 
 def _product(X: Array, weight: Array) -> Array:
