@@ -26,6 +26,17 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
         assert inspect.getdoc(thing), name
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("Focal", "BinaryFocal or CategoricalFocal"), ("hubber", "Huber"), ("to_tf", "to_"), ("xyz", "")],
+)
+def test_a_name_that_does_not_exist_names_its_neighbours(given: str, meant: str) -> None:
+    with pytest.raises(AttributeError) as told:
+        getattr(lm, given)
+    said = str(told.value).partition("; did you mean ")[2]
+    assert meant in said if meant else not said
+
+
 def test_names_are_sorted_and_unique() -> None:
     assert len(set(lm.__all__)) == len(lm.__all__)
     assert lm.__version__.count(".") >= 2

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from . import losses as _losses
 from ._version import __version__
 from .core.errors import InputError
+from .core.errors import near as _near
 from .core.registry import find, from_config, get
 from .losses import *  # noqa: F403
 
@@ -152,7 +153,9 @@ __all__ += _losses.__all__
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"module 'lossmith' has no attribute {name!r}")
+        close = [] if name.startswith("_") else _near(name, __all__)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise AttributeError(f"module 'lossmith' has no attribute {name!r}{hint}")
     return getattr(importlib.import_module(f"lossmith.{_LAZY[name]}"), name)
 
 

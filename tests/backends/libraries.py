@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -120,7 +121,9 @@ class Keras(Library):
         return self.keras.Variable(values, dtype=str(np.asarray(values).dtype), trainable=False)
 
     def back(self, values: Array) -> Any:
-        return self.keras.ops.convert_to_numpy(values)
+        with warnings.catch_warnings():  # Keras's own on torch: NumPy 2 wants a copy argument
+            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+            return self.keras.ops.convert_to_numpy(values)
 
 
 class MPArray(Library):

@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 import lossmith as lm
-from frameworks.torch_cases import EVERY, ONCE, TWICE, TorchCase, as_tensors, close
+from frameworks.torch_cases import EVERY, TorchCase, as_tensors, close
 
 torch = pytest.importorskip("torch")
 
 # torch's own, when a transformation is first used
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 every = pytest.mark.parametrize("case", EVERY, ids=lambda case: case.name)
-twice = pytest.mark.parametrize("case", TWICE, ids=lambda case: case.name)
-once = pytest.mark.parametrize("case", ONCE, ids=lambda case: case.name)
 
 
 def mild(case: TorchCase) -> tuple[Any, Any]:
@@ -33,7 +31,7 @@ def test_gradcheck(case: TorchCase) -> None:
     assert torch.autograd.gradcheck(*mild(case), rtol=1e-4, atol=1e-6)
 
 
-@twice
+@every
 def test_gradgradcheck(case: TorchCase) -> None:
     assert torch.autograd.gradgradcheck(*mild(case), rtol=1e-4, atol=1e-6)
 
@@ -41,7 +39,7 @@ def test_gradgradcheck(case: TorchCase) -> None:
 @pytest.mark.parametrize("reduction", ["sum", "none"])
 @pytest.mark.parametrize("name", ["bce", "cce"])
 def test_gradcheck_of_other_reductions_with_weights(name: str, reduction: str) -> None:
-    case = next(c for c in TWICE if c.loss.name == name)
+    case = next(c for c in EVERY if c.loss.name == name)
     f, *rest = case.tensors(torch, torch.float64)
     weight = torch.rand(f.shape[0], dtype=torch.float64)
     criterion = lm.to_torch(case.loss, reduction)
@@ -50,19 +48,9 @@ def test_gradcheck_of_other_reductions_with_weights(name: str, reduction: str) -
     assert torch.autograd.gradgradcheck(lambda x: criterion(x, *rest, weight), x)
 
 
-@once
-def test_second_derivatives_of_structured_losses_are_refused(case: TorchCase) -> None:
-    f, *rest = case.tensors(torch, torch.float64)
-    x = f.requires_grad_(True)
-    value = lm.to_torch(case.loss)(x, *rest)
-    (gradient,) = torch.autograd.grad(value, x, create_graph=True)
-    with pytest.raises(NotImplementedError, match="no second derivative"):
-        gradient.square().sum().backward()
-
-
-@pytest.mark.parametrize("name", ["bce", "cce"])
+@pytest.mark.parametrize("name", ["bce", "cce", "dice", "ctc"])
 def test_third_derivatives_are_refused(name: str) -> None:
-    case = next(c for c in TWICE if c.loss.name == name)
+    case = next(c for c in EVERY if c.loss.name == name)
     f, *rest = case.tensors(torch, torch.float64)
     x = f.requires_grad_(True)
     (first,) = torch.autograd.grad(lm.to_torch(case.loss)(x, *rest), x, create_graph=True)
@@ -71,7 +59,7 @@ def test_third_derivatives_are_refused(name: str) -> None:
         torch.autograd.grad(second.sum(), x)
 
 
-@twice
+@every
 def test_function_transforms(case: TorchCase) -> None:
     """grad, jacrev, hessian and vmap agree with backward through the kernels."""
     f, *rest = case.tensors(torch, torch.float64)
@@ -92,12 +80,16 @@ def test_function_transforms(case: TorchCase) -> None:
     close(torch.func.vmap(value)(stacked), value(f).expand(2), 1e-12)
 
 
-@once
-def test_function_transforms_of_structured_losses(case: TorchCase) -> None:
+def test_forward_mode_alone() -> None:
+    case = next(c for c in EVERY if c.loss.name == "dice")
     f, *rest = case.tensors(torch, torch.float64)
-    criterion = lm.to_torch(case.loss)
-    close(torch.func.grad(lambda x: criterion(x, *rest))(f), case.gradient(f.numpy()), 1e-12)
-    close(torch.func.vmap(lambda x: criterion(x, *rest))(torch.stack([f, f])), [case.numpy(f.numpy())] * 2, 1e-12)
+    change = torch.randn_like(f)
+    for reduction in ("mean", "none"):
+        criterion = lm.to_torch(case.loss, reduction)
+        _, risen = torch.func.jvp(lambda x, c=criterion: c(x, *rest), (f,), (change,))
+        close(
+            risen, torch.func.jacrev(lambda x, c=criterion: c(x, *rest))(f).flatten(-f.ndim) @ change.flatten(), 1e-12
+        )
 
 
 def test_a_second_backward_of_a_kept_graph_gives_the_same() -> None:

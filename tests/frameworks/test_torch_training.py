@@ -99,15 +99,3 @@ def test_the_divergence_of_probabilities_is_differentiated_along_the_simplex() -
     target = torch.tensor(p)
     assert torch.autograd.gradcheck(lambda z: lm.to_torch(loss)(z.softmax(-1), target), z)
     np.testing.assert_array_equal(loss.gradient(p, q), -p / q)
-
-
-# --- forward mode ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("transform", ["hessian", "jacfwd"])
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
-def test_structured_losses_refuse_forward_mode_in_one_line(transform: str) -> None:
-    f, y = torch.randn(2, 4, dtype=torch.float64).sigmoid(), torch.ones(2, 4, dtype=torch.float64)
-    with pytest.raises(NotImplementedError, match="gradient by reverse mode and no second derivative; use") as refusal:
-        getattr(torch.func, transform)(lambda x: lm.to_torch("dice")(x, y))(f)
-    assert "\n" not in str(refusal.value)

@@ -26,8 +26,6 @@ class TorchCase:
         As the module takes them, predictions first.
     axes : tuple of int
         The transposition that makes the module's predictions from f.
-    twice : bool
-        It has second derivatives.
     """
 
     name: str
@@ -37,7 +35,6 @@ class TorchCase:
     arguments: tuple[Array, ...]
     axes: tuple[int, ...]
     tier: str
-    twice: bool = True
 
     def numpy(self, f: Array, reduction: str = "mean", weight: Array = None) -> Array:
         """NumPy's value at predictions in the module's layout."""
@@ -111,9 +108,9 @@ def _rows(case: RowCase) -> list[TorchCase]:
 def _structured(case: Any) -> TorchCase:
     f, y = case.f, case.y
     if not isinstance(y, tuple):
-        return TorchCase(case.name, case.loss, y, f, (f, np.asarray(y)), tuple(range(f.ndim)), "structured", False)
+        return TorchCase(case.name, case.loss, y, f, (f, np.asarray(y)), tuple(range(f.ndim)), "structured")
     arguments = (f.transpose(1, 0, 2), y.labels, y.input_lengths, y.target_lengths)
-    return TorchCase(case.name, case.loss, y, f, arguments, (1, 0, 2), "structured", False)
+    return TorchCase(case.name, case.loss, y, f, arguments, (1, 0, 2), "structured")
 
 
 def _all() -> list[TorchCase]:
@@ -131,5 +128,3 @@ def _all() -> list[TorchCase]:
 
 
 EVERY = tuple(_all())
-TWICE = tuple(case for case in EVERY if case.twice)
-ONCE = tuple(case for case in EVERY if not case.twice)

@@ -60,3 +60,35 @@ def attach(f: Array, value: Callable[[Array], Array], rise: Expand) -> Array:
     if constant is None:
         return value(f)
     return value(constant) + rise(constant, step(f, constant))
+
+
+def held(x: Array) -> Array:
+    """Return x as a constant."""
+    constant = stop_gradient(x)
+    return x if constant is None else constant
+
+
+Formula = Callable[[Array], Array]
+
+
+def known(x: Array, value: Formula, slope: Formula, curvature: Formula) -> Array:
+    """Return a function of single numbers with the derivatives that are given.
+
+    Parameters
+    ----------
+    x : array
+        Where.
+    value, slope, curvature : callables
+        Of an array, elementwise.
+    """
+    return attach(x, value, lambda a, d: d * (slope(a) + 0.5 * d * curvature(a)))
+
+
+def present(x: Array, weight: Array | None, ordinary: float) -> Array:
+    """Return x with an ordinary number wherever the weight (n,) of its first axis is 0: there it may hold NaN."""
+    if weight is None:
+        return x
+    counts = weight > 0.0
+    for _ in range(len(x.shape) - 1):
+        counts = counts[..., None]
+    return where(counts, x, full_like(x, ordinary))

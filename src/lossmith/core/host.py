@@ -57,6 +57,37 @@ def is_jax(f: Array) -> bool:
     return jax is not None and isinstance(f, jax.Array)
 
 
+def is_tensorflow(f: Array) -> bool:
+    """Tell whether f is a tensor of TensorFlow, eager or traced."""
+    tf = sys.modules.get("tensorflow")
+    return tf is not None and isinstance(f, (tf.Tensor, tf.Variable))
+
+
+@functools.cache
+def tensorflow_structured() -> Any:
+    """Return the module that makes structured losses functions of TensorFlow."""
+    from . import tensorflow_structured
+
+    return tensorflow_structured
+
+
+def wide(f: Array) -> Array:
+    """Return f in float64, or as it is where that may be missing: JAX, which has it on request, and Apple's GPUs."""
+    if is_jax(f):
+        return f if f.dtype.itemsize > 2 else f.astype("float32")
+    xp = namespace(f)
+    return f.float() if is_torch(f) and f.device.type == "mps" else xp.astype(f, xp.float64)
+
+
+def alike(f: Array, x: Array) -> Array:
+    """Bring an array of f's library or NumPy's to f's library and device."""
+    if is_torch(f):
+        return sys.modules["torch"].as_tensor(x, device=f.device)
+    if is_jax(f):
+        return sys.modules["jax"].numpy.asarray(x)
+    return x if namespace(f) is np else sys.modules["tensorflow"].convert_to_tensor(x)
+
+
 def jax_chain() -> Any:
     """Return the module that makes formulas functions of JAX."""
     from . import jax_chain
@@ -249,14 +280,10 @@ def _tensorflow(
 
 def _refuse_xla(tf: Any) -> None:
     """Raise a TypeError inside ``tf.function(jit_compile=True)``, before XLA says it in its own way."""
-    if tf.executing_eagerly():
-        return
-    from tensorflow.python.ops import control_flow_util
-
-    if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+    if tensorflow_structured().in_xla():
         raise TypeError(
-            "this loss is computed on the host, which TensorFlow's XLA cannot call; give compile(jit_compile=False) "
-            "or tf.function(jit_compile=False), or choose Keras's JAX backend"
+            "this loss calls functions of Python and SciPy, which TensorFlow's XLA cannot compile; give "
+            "compile(jit_compile=False) or tf.function(jit_compile=False), or choose Keras's JAX backend"
         )
 
 

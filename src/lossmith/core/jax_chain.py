@@ -2,7 +2,8 @@
 
 Value, slope and curvature form a chain, so that JAX differentiates the value into the slope that we wrote and the slope
 into the curvature; the curvature, and everything by targets and weights, it differentiates itself. Nothing that
-is not asked for is computed. Structured losses end with their gradient. Imported only where JAX has been imported.
+is not asked for is computed. The gradient of structured losses comes from the host; what differentiates it is their
+formula in JAX's operations. Imported only where JAX has been imported.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from ..ops.arrays import row_sum
 from .attach import finite
 
 Array = Any
-_FIRST_ORDER = (
-    "structured losses have a gradient by y_pred and no further derivative (by y_true and weights they have none); "
-    "use jax.grad once, and jax.lax.stop_gradient on targets and weights that were computed"
+_BY_PREDICTIONS = (
+    "structured losses are differentiated by y_pred, not by y_true or weights; use jax.lax.stop_gradient on targets "
+    "and weights that were computed"
 )
+_TWICE = "structured losses have no third derivative; differentiate twice at most"
 
 
 class Link(NamedTuple):
@@ -125,22 +127,25 @@ class Task(NamedTuple):
         ``run(f, others, gradient)``: the value, and with it the gradient of its sum if ``gradient`` says so.
     total : callable
         What a change of the predictions, times the gradient, changes in each of the values.
+    formula : callable
+        ``formula(f, others)``: the value in operations of JAX.
     """
 
     run: Callable[[Array, tuple[Array, ...], bool], tuple[Array, ...]]
     total: Callable[[Array], Array]
+    formula: Callable[[Array, tuple[Array, ...]], Array]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def on_host(task: Task, f: Array, *others: Array) -> Array:
-    """Return the value, which differentiates once, by f."""
+    """Return the value, which differentiates by f."""
     return task.run(f, others, False)[0]
 
 
 @functools.partial(on_host.defjvp, symbolic_zeros=True)
 def _valued(task: Task, primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
     if not all(isinstance(change, SymbolicZero) for change in tangents[1:]):
-        raise NotImplementedError(_FIRST_ORDER)
+        raise NotImplementedError(_BY_PREDICTIONS)
     value, gradient = _both(task, *primals)
     return value, task.total(gradient * tangents[0])
 
@@ -150,13 +155,30 @@ def _both(task: Task, f: Array, *others: Array) -> tuple[Array, ...]:
     return task.run(f, others, True)
 
 
-@functools.partial(_both.defjvp)
-def _refused(task: Task, primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> Any:
-    raise NotImplementedError(_FIRST_ORDER)
+@functools.partial(_both.defjvp, symbolic_zeros=True)
+def _bent(task: Task, primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> Any:
+    if not all(isinstance(change, SymbolicZero) for change in tangents[1:]):
+        raise NotImplementedError(_BY_PREDICTIONS)
+    (f, *others), change = primals, tangents[0]
+    slope = jax.grad(lambda f: task.formula(f, tuple(others)).sum())
+    value, gradient = _both(task, *primals)
+    return (value, gradient), (task.total(gradient * change), jax.jvp(slope, (_last(f),), (change,))[1])
+
+
+@jax.custom_jvp  # type: ignore[untyped-decorator]
+def _last(f: Array) -> Array:
+    return f
+
+
+@functools.partial(_last.defjvp, symbolic_zeros=True)
+def _refused(primals: tuple[Array], tangents: tuple[Array]) -> Any:
+    if not isinstance(tangents[0], SymbolicZero):
+        raise NotImplementedError(_TWICE)
+    return primals[0], jax.numpy.zeros_like(primals[0])
 
 
 def structured(loss: Any, parts: Sequence[Array], f: Array, weight: Array | None, reduction: str) -> Array:
-    """Return a structured loss with its gradient; a second derivative is refused.
+    """Return a structured loss with its derivatives.
 
     Parameters
     ----------
@@ -179,7 +201,7 @@ def structured(loss: Any, parts: Sequence[Array], f: Array, weight: Array | None
     Raises
     ------
     NotImplementedError
-        When JAX differentiates it a second time, or by targets or weights.
+        When JAX differentiates it by targets or weights.
     """
 
     def run(f: Array, others: tuple[Array, ...], gradient: bool) -> tuple[Array, ...]:
@@ -187,5 +209,9 @@ def structured(loss: Any, parts: Sequence[Array], f: Array, weight: Array | None
         found: tuple[Array, ...] = loss._run(own, f, last, reduction, gradient=gradient)
         return found
 
-    task = Task(run, functools.partial(loss._total, reduction=reduction))
+    def formula(f: Array, others: tuple[Array, ...]) -> Array:
+        own, last = (others, None) if weight is None else (others[:-1], others[-1])
+        return loss._by_formula(own, f, last, reduction)
+
+    task = Task(run, functools.partial(loss._total, reduction=reduction), formula)
     return on_host(task, f, *parts, *(() if weight is None else (weight,)))

@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .errors import near
+
 if TYPE_CHECKING:
     from .loss import Loss
 
@@ -55,9 +57,7 @@ def loss_class(name: str) -> type[Loss]:
     key = name.strip().lower().replace("-", "_").replace(" ", "_")
     found = _classes.get(_aliases.get(key, key))
     if found is None:
-        import difflib
-
-        close = difflib.get_close_matches(key, [*_classes, *_aliases], n=3)
+        close = near(key, [*_classes, *_aliases])
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "see lossmith.find()"
         raise ValueError(f"no loss is called {name!r}; {hint}")
     return found

@@ -133,6 +133,10 @@ class StructuredLoss(Loss):
     def _parts(self, y_true: Any) -> Targets:
         """Take the targets apart into arrays."""
 
+    def _check_shapes(self, parts: Targets, f: Array) -> None:
+        """Raise a ValueError for targets whose shapes do not go with the predictions'."""
+        return
+
     @abstractmethod
     def _checked(self, parts: Targets, f: Floats, weight: Floats | None) -> Any:
         """Check the targets against the predictions; what comes back is given to ``_value_and_gradient``."""
@@ -162,6 +166,17 @@ class StructuredLoss(Loss):
         """
         raise NotImplementedError(f"{type(self).__name__} has no kernel")
 
+    def _formula(self, parts: Targets, f: Array, weight: Array | None) -> tuple[Array, Array | None]:
+        """Compute the same values, and what each counts, in operations of f's library, which then differentiates them.
+
+        It serves programs that cannot call the host and second derivatives. Nothing is checked. Lengths may be unknown;
+        where the weight, of f's dtype, is 0 anything may stand.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} computes on the host only: no second derivatives, and no XLA for TensorFlow "
+            "(give jit_compile=False)"
+        )
+
     # --- the tier's own work --------------------------------------------------------------------------
 
     def _accept(
@@ -184,9 +199,23 @@ class StructuredLoss(Loss):
         if host.is_jax(f):
             host.check_libraries(f, y)
             return host.jax_chain().structured(self, y, f, weight, reduction)
+        if host.is_tensorflow(f):
+            return host.tensorflow_structured().reduced(self, y, f, weight, reduction)
         constant = stop_gradient(f)
         value, gradient = self._run(y, f if constant is None else constant, weight, reduction)
         return attach(f, lambda a: value, lambda a, d: self._total(d * gradient, reduction))
+
+    def _by_formula(self, parts: Targets, f: Array, weight: Array | None, reduction: str) -> Array:
+        """Compute the reduced loss in operations of f's library, in float64 where it has that."""
+        if all(None not in tuple(array.shape) for array in (f, *parts)):
+            self._check_shapes(parts, f)
+        dtype, x = f.dtype, host.wide(f)
+        mass = None if weight is None else namespace(x).astype(host.alike(x, weight), x.dtype)
+        if mass is not None and (len(mass.shape) != 1 or None not in (*mass.shape, *self._shape(parts, f, "none"))):
+            mass = contract.weights(mass, self._shape(parts, f, "none"), x, numbers=False)
+        values, measure = self._formula(tuple(host.alike(x, part) for part in parts), x, mass)
+        found = reduce(values, mass, reduction, measure)
+        return found if found.dtype == dtype else namespace(found).astype(found, dtype)
 
     def _total(self, change: Array, reduction: str) -> Array:
         xp = namespace(change)
@@ -215,6 +244,9 @@ class StructuredLoss(Loss):
         gradient: bool = True,
         place: Array | None = None,
     ) -> tuple[Array, ...]:
+        if gradient and host.is_tensorflow(f) and host.tensorflow_structured().in_xla():
+            found: tuple[Array, ...] = host.tensorflow_structured().both(self, parts, f, weight, reduction)
+            return found
         others = parts if weight is None else (*parts, weight)
         work = functools.partial(
             self._compute, weighted=weight is not None, reduction=reduction, gradient=gradient, place=place

@@ -1,8 +1,8 @@
 """Structured losses as one operation of torch: computed on the host by NumPy, on tensors of any device.
 
 As a registered operation it has shapes that compilers know, so it breaks no graph and can be exported. Its
-second output is the gradient, so the backward pass is a product; differentiating that output, which second
-derivatives would need, is refused. Imported only where torch has been imported.
+second output is the gradient, so the backward pass is a product; that output is differentiated by the loss's formula in
+torch's operations, which backward passes of compiled programs cannot do. Imported only where torch has been imported.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ from . import registry
 
 Array = Any
 Tensor = Any
-_FIRST_ORDER = (
-    "structured losses have a gradient by reverse mode and no second derivative; use backward(), torch.autograd.grad "
-    "or torch.func.grad, once"
-)
+_TWICE = "structured losses have no third derivative; differentiate twice at most"
 
 
 def reduced(loss: Any, parts: Sequence[Any], f: Tensor, weight: Any, reduction: str) -> Tensor:
@@ -63,7 +60,7 @@ def reduced(loss: Any, parts: Sequence[Any], f: Tensor, weight: Any, reduction: 
     settings = (_configuration(loss), weight is not None, reduction, wanted)
     # Not through the function when compiling without a gradient: the compiler then miscounts its arguments.
     compiling = torch.compiler.is_compiling()
-    attached = _Structured if compiling else _ForwardRefused
+    attached = _Structured if compiling else _BothWays
     direct = compiling and not wanted
     value: Tensor = (_computed(f, tensors, *settings) if direct else attached.apply(f, *settings, *tensors))[0]
     return value
@@ -121,6 +118,48 @@ def _each(info: Any, places: Any, f: Tensor, others: list[Tensor], *settings: An
     return tuple(torch.stack(each) for each in zip(*results, strict=True)), (0, 0)
 
 
+def _formula(settings: Sequence[Any], others: Sequence[Tensor]) -> Any:
+    """Return the value as a function of predictions, in operations of torch."""
+    configuration, weighted, reduction, _ = settings
+    parts, weight = (others[:-1], others[-1]) if weighted else (others, None)
+
+    def value(f: Tensor) -> Tensor:
+        found: Tensor = _loss(configuration)._by_formula(tuple(parts), f, weight, reduction).sum()
+        return found
+
+    return value
+
+
+def _product(settings: Sequence[Any], f: Tensor, others: Sequence[Tensor], vector: Tensor) -> Tensor:
+    """Return the Hessian of the values' sum times a vector."""
+    slope = torch.func.grad(_formula(settings, others))
+    _, back = torch.func.vjp(slope, _Last.apply(f))
+    (found,) = back(vector)
+    return found
+
+
+class _Last(torch.autograd.Function):  # type: ignore[misc]
+    """Predictions that are differentiated no further."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(f: Tensor) -> Tensor:
+        return f.view_as(f)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        raise NotImplementedError(_TWICE)
+
+    @staticmethod
+    def jvp(ctx: Any, change: Tensor) -> Tensor:
+        raise NotImplementedError(_TWICE)
+
+
 class _Structured(torch.autograd.Function):  # type: ignore[misc]
     """The operation with its gradient attached."""
 
@@ -133,25 +172,36 @@ class _Structured(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(output[1])
-        ctx.count = len(inputs) - 1
+        f, *settings = inputs[:5]
+        ctx.settings, others = settings, inputs[5:]
+        ctx.save_for_backward(output[1], f, *others)
+        ctx.save_for_forward(output[1], f, *others)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor | None, of_gradient: Tensor | None) -> tuple[Any, ...]:
+        gradient, f, *others = ctx.saved_tensors
+        found = None
+        if upstream is not None:
+            found = _spread(upstream, gradient) * gradient
         # A compiler hands both over, but differentiates no backward pass.
         if of_gradient is not None and not torch.compiler.is_compiling():
-            raise NotImplementedError(_FIRST_ORDER)
-        (gradient,) = ctx.saved_tensors
-        if upstream is None:
-            return None, *(None,) * ctx.count
-        return upstream.reshape(upstream.shape + (1,) * (gradient.ndim - upstream.ndim)) * gradient, *(
-            (None,) * ctx.count
-        )
+            bent = _product(ctx.settings, f, others, of_gradient)
+            found = bent if found is None else found + bent
+        return found, *(None,) * (len(ctx.settings) + len(others))
 
 
-class _ForwardRefused(_Structured):
-    """The same with a word about forward mode, which a compiler could not trace."""
+def _spread(x: Tensor, like: Tensor) -> Tensor:
+    return x.reshape(x.shape + (1,) * (like.ndim - x.ndim))
+
+
+class _BothWays(_Structured):
+    """The same with forward mode, which a compiler could not trace."""
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
-        raise NotImplementedError(_FIRST_ORDER)
+    def jvp(ctx: Any, change: Tensor, *_: Any) -> Any:
+        gradient, f, *others = ctx.saved_tensors
+        missing = gradient.shape != f.shape
+        slope = _computed(f, others, *ctx.settings[:3], True)[1] if missing else gradient
+        value = slope * change
+        risen = value.flatten(1).sum(1) if ctx.settings[2] == "none" else value.sum()
+        return risen, torch.zeros_like(gradient) if missing else _product(ctx.settings, f, others, change)

@@ -45,9 +45,9 @@ def to_jax(loss: Loss | str, reduction: str | None = None) -> Function:
         * Dice takes predictions and masks as its ``class_axis`` says; values (n,).
 
         Structured losses (the last three kinds) and NegativeLogLikelihood are computed on the host, in traced programs
-        by a callback that ``jax.vmap`` calls once. Structured losses have the gradient only: a second derivative is
-        refused with NotImplementedError. Inside ``jax.pmap`` and ``jax.shard_map`` embeddings are compared with
-        those of their own shard; ``jax.lax.all_gather`` them before.
+        by a callback that ``jax.vmap`` calls once. The Hessian of structured losses is that of their formula in JAX's
+        operations, with all pairs and triplets in memory; their third derivatives are refused. Inside ``jax.pmap``
+        and ``jax.shard_map`` embeddings are compared with those of their own shard; ``jax.lax.all_gather`` them before.
 
     Raises
     ------

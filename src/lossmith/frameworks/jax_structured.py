@@ -42,19 +42,28 @@ class StructuredFunction(LossFunction, ABC):
         def total(change: Array) -> Array:
             return change.sum((0, 2) if reduction == "none" else None)
 
+        def formula(f: Array, others: tuple[Array, ...]) -> Array:
+            y = _numbered(f.shape, others if weight is None else others[:-1], jnp)
+            mass = None if weight is None else others[-1]
+            return self.loss._by_formula((y,), f.reshape(-1, f.shape[2]), mass, reduction)
+
         # Stacked, not one after the other as the loss wants them: batches that are split among devices stay whole.
         others = labels if weight is None else (*labels, weight)
-        return jax_chain.on_host(jax_chain.Task(run, total), jnp.stack(members), *others)
+        return jax_chain.on_host(jax_chain.Task(run, total, formula), jnp.stack(members), *others)
 
     def _compute_items(self, f: Array, *others: Array, weighted: bool, reduction: str, gradient: bool) -> Any:
-        count = f.shape[1]
-        rows = np.arange(len(f) * count).reshape(len(f), count)
         labels, weight = (others[:-1], others[-1:]) if weighted else (others, ())
-        y = np.column_stack([*rows, *labels])
+        y = _numbered(f.shape, labels, np)
         value, *slope = self.loss._compute(
             f.reshape(-1, f.shape[2]), y, *weight, weighted=weighted, reduction=reduction, gradient=gradient
         )
         return value, *(part.reshape(f.shape) for part in slope)
+
+
+def _numbered(shape: tuple[int, ...], labels: tuple[Array, ...], xp: Any) -> Array:
+    """Return targets (t, m): the rows that belong together of m stacked arrays (m, t, d), and labels."""
+    rows = np.arange(shape[0] * shape[1]).reshape(shape[:2])
+    return xp.column_stack([*rows, *labels])
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def to_keras(loss: Loss | str, reduction: str | None = "mean", *, name: str | No
     Returns
     -------
     keras.losses.Loss
-        Its gradient (and Hessian, but for structured losses) is the loss's own, in eager mode, in graphs and with
+        Its gradient and Hessian are the loss's own, in eager mode, in graphs and with
         ``jit_compile=True``. It is saved with the model; see :func:`register_keras` for loading in a new process.
 
         * Elementwise losses take y_true and y_pred of one shape; a last axis of length 1 may be missing in y_true or
@@ -49,9 +49,9 @@ def to_keras(loss: Loss | str, reduction: str | None = "mean", *, name: str | No
 
         A mask on y_pred (n,) or (n, t) counts as weights 0 and 1. Weights are (n,), (n, 1), or one for each value.
 
-        CTC, Dice, NegativeLogLikelihood and the losses of embeddings are computed on the host: XLA for TensorFlow
-        cannot call it, so give ``compile(..., jit_compile=False)`` there. On JAX and torch, and in TensorFlow's
-        graphs, they run as they are.
+        CTC, Dice and the losses of embeddings are computed on the host, but in programs that TensorFlow's XLA compiles
+        (``jit_compile=True``), which cannot call it: there they are formulas of whole arrays, with all pairs and
+        triplets, and targets are not checked. NegativeLogLikelihood calls SciPy and needs ``jit_compile=False``.
 
     Raises
     ------

@@ -31,9 +31,10 @@ def to_torch(loss: Loss | str, reduction: str = "mean", *, gather: bool = False)
     -------
     torch.nn.Module
         Without parameters, buffers or state. Its gradient and Hessian are the loss's own: ``backward`` twice,
-        ``torch.func`` and ``torch.compile(fullgraph=True)`` all find them. Structured losses have the gradient only;
-        a second derivative is refused with NotImplementedError. Third derivatives are refused likewise for plain CPU
-        tensors; under ``torch.func``, in compiled programs and on other devices they vanish and must not be used.
+        ``torch.func`` and ``torch.compile(fullgraph=True)`` all find them. The Hessian of structured losses is
+        that of their formula in torch's operations, with all pairs and triplets in memory. Third derivatives are
+        refused for structured losses and plain CPU tensors; under ``torch.func``, in compiled programs and on other
+        devices those of other losses vanish and must not be used.
         Plain CPU tensors in float32 and float64 are computed by fused kernels on the same memory; float16 and bfloat16
         are computed and returned in float32.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..core import contract
+from ..core.attach import present
 from ..core.domain import EXTENDED_REAL, UNIT, check
 from ..core.parameters import Check, choice, custom, flag, non_negative
 from ..core.registry import register
@@ -16,9 +17,10 @@ from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targ
 from ..core.traits import NOT_STATED, About, Traits
 from ..engine import pool
 from ..engine.compiled import read_only
-from ..ops import sigmoid
-from ..ops.arrays import softmax
+from ..ops import namespace
+from ..ops.arrays import column, moved, one_hot, whole
 from . import segmentation_sweep as tiled
+from .segmentation_overlap import Overlap, logistic, overlap, shares
 
 Array = Any
 # Bytes of samples that are summed up together before their gradient is taken: they are then still in the cache.
@@ -37,29 +39,6 @@ def _axis(value: Any) -> int | None:
 
 def _nothing(value: Any) -> tuple[float, ...]:
     return ()
-
-
-class _Overlap(NamedTuple):
-    """Sums over the pixels of each sample and class, (N, C).
-
-    ``difference`` is |A| + |B| - 2 |A and B|, summed from terms >= 0; ``agreement`` is 2 |A and B| + smooth.
-    """
-
-    difference: Floats
-    agreement: Floats
-    size: Floats
-
-    @property
-    def values(self) -> Floats:
-        """The loss of each sample, the mean over its classes."""
-        return np.asarray(np.where(self.size == 0.0, 0.0, self.difference / self.size).mean(axis=1))
-
-    @property
-    def slopes(self) -> tuple[Floats, Floats]:
-        """The overlap of each sample and class, and what a pixel's slope is multiplied with; 0 for empty masks."""
-        size = np.where(self.size == 0.0, 1.0, self.size)
-        gain = np.where(self.size == 0.0, 0.0, 1.0 / size) / size.shape[1]
-        return self.agreement / size, gain
 
 
 @register("dice", aliases=("dice_loss", "soft_dice", "sorensen_dice"))
@@ -126,7 +105,7 @@ class Dice(StructuredLoss):
         return int(f.shape[0]) if len(f.shape) else 0
 
     def _checked(self, parts: Targets, f: Floats, weight: Floats | None) -> Floats:
-        y = self._masks(parts, f, weight)
+        y = self._masks(parts, f)
         if y.shape != f.shape:
             y = _one_hot(y, f.shape, self._class_axis(f), weight)
         masks: Floats = y.astype(np.float64)
@@ -135,36 +114,38 @@ class Dice(StructuredLoss):
         check(f[used], UNIT if self.inputs == "probabilities" else EXTENDED_REAL, "y_pred", "Dice", nan_allowed=True)
         return masks
 
-    def _masks(self, parts: Targets, f: Array, weight: Floats | None) -> Array:
+    def _masks(self, parts: Targets, f: Array) -> Array:
         """Return y_true, of y_pred's shape or without the class axis."""
+        self._check_shapes(parts, f)
+        return np.asarray(parts[0])
+
+    def _check_shapes(self, parts: Targets, f: Array) -> None:
         self._check_axes(f)
-        y = np.asarray(parts[0])
-        if self.class_axis is not None and y.ndim == f.ndim - 1:
-            axis = self._class_axis(f)
-            expected = f.shape[:axis] + f.shape[axis + 1 :]
-            if y.shape != expected:
+        given, whole_shape, axis = tuple(parts[0].shape), tuple(f.shape), self._class_axis(f)
+        if self.class_axis is not None and len(given) == len(whole_shape) - 1:
+            expected = whole_shape[:axis] + whole_shape[axis + 1 :]
+            if given != expected:
                 raise ValueError(
-                    f"Dice: y_true has shape {y.shape}; class indices for y_pred {f.shape} have shape {expected}"
+                    f"Dice: y_true has shape {given}; class indices for y_pred {whole_shape} have shape {expected}"
                 )
-            return y
-        if y.shape != f.shape:
+        elif given != whole_shape:
             raise ValueError(
-                f"Dice: y_true has shape {y.shape} and y_pred has shape {f.shape}; they must be equal"
+                f"Dice: y_true has shape {given} and y_pred has shape {whole_shape}; they must be equal"
                 + ("" if self.class_axis is None else ", or y_true holds class indices without the class axis")
             )
-        return y
 
     def _class_axis(self, f: Array) -> int:
-        return int(f.ndim if self.class_axis is None else self.class_axis % f.ndim)
+        return len(f.shape) if self.class_axis is None else self.class_axis % len(f.shape)
 
-    def _check_axes(self, f: Floats) -> None:
-        if f.ndim < 2:
+    def _check_axes(self, f: Array) -> None:
+        rank, shape = len(f.shape), tuple(f.shape)
+        if rank < 2:
             raise ValueError(
-                f"Dice: y_pred has shape {f.shape}; the first axis counts samples, so give (1, ...) for one mask"
+                f"Dice: y_pred has shape {shape}; the first axis counts samples, so give (1, ...) for one mask"
             )
         axis = self.class_axis
-        if axis is not None and not (-f.ndim <= axis < f.ndim and axis % f.ndim != 0):
-            raise ValueError(f"Dice: class_axis={axis} is no axis of y_pred {f.shape} besides that of the samples")
+        if axis is not None and not (-rank <= axis < rank and axis % rank != 0):
+            raise ValueError(f"Dice: class_axis={axis} is no axis of y_pred {shape} besides that of the samples")
 
     # --- in NumPy ---------------------------------------------------------------------------------------
 
@@ -206,24 +187,14 @@ class Dice(StructuredLoss):
         slope = 2.0 * (ratio * a - y) if self.squared else ratio - 2.0 * y
         return overlap.values, self._through_link((slope * gain).reshape(f.shape), p, q)
 
-    def _probabilities(self, f: Floats) -> tuple[Floats, Floats]:
-        """Return p and 1 - p, the latter without cancellation."""
+    def _probabilities(self, f: Array) -> tuple[Array, Array]:
+        """Return p and 1 - p, the latter without cancellation; classes are on the last axis."""
         if self.inputs == "probabilities":
             return f, 1.0 - f
-        if self.class_axis is None:
-            return np.asarray(sigmoid(f)), np.asarray(sigmoid(-f))
-        found = softmax(f)
-        return found.probability, found.complement
+        return logistic(f) if self.class_axis is None else shares(f)
 
-    def _overlap(self, y: Floats, p: Floats, q: Floats) -> _Overlap:
-        both = (y * p).sum(axis=1)
-        if self.squared:
-            apart = ((y * q - p * (1.0 - y)) ** 2).sum(axis=1)
-            size = (y * y + p * p).sum(axis=1)
-        else:
-            apart = (y * q + p * (1.0 - y)).sum(axis=1)
-            size = (y + p).sum(axis=1)
-        return _Overlap(apart, 2.0 * both + self.smooth, size + self.smooth)
+    def _overlap(self, y: Array, p: Array, q: Array, axes: Any = 1) -> Overlap:
+        return overlap(y, p, q, axes, squared=self.squared, smooth=self.smooth)
 
     def _through_link(self, slope: Floats, p: Floats, q: Floats) -> Floats:
         if self.inputs == "probabilities":
@@ -232,13 +203,25 @@ class Dice(StructuredLoss):
             return slope * p * q
         return np.asarray(p * (slope - (slope * p).sum(axis=-1, keepdims=True)))
 
+    # --- in any library ---------------------------------------------------------------------------------
+
+    def _formula(self, parts: Targets, f: Array, weight: Array | None) -> tuple[Array, Array | None]:
+        if self.class_axis is None:
+            f, y = column(f), column(parts[0])
+        else:
+            same = len(parts[0].shape) == len(f.shape)
+            f = moved(f, self.class_axis, -1)
+            y = moved(parts[0], self.class_axis, -1) if same else one_hot(whole(parts[0]), f)
+        f, y = present(f, weight, 0.5), present(namespace(f).astype(y, f.dtype), weight, 0.0)
+        return self._overlap(y, *self._probabilities(f), tuple(range(1, len(f.shape) - 1))).values, None
+
     # --- by the kernel ----------------------------------------------------------------------------------
 
     def _cells(self, parts: Targets, f: Array) -> int:
         return int(f.size)
 
     def _sweep(self, parts: Targets, f: Array, share: Floats, place: Array | None) -> Evaluation:
-        y = self._masks(parts, f, share)
+        y = self._masks(parts, f)
         indices = y.shape != f.shape
         values = np.zeros(len(f))
         here = np.flatnonzero(share > 0.0)
@@ -282,7 +265,7 @@ class _Work:
         link = tiled.PROBABILITIES if self.loss.inputs == "probabilities" else probabilities
         return read_only(self.f), read_only(self.y), self.indices, link, self.loss.squared, tiled.tiles(self.f.shape)
 
-    def sums(self, samples: Integers) -> _Overlap | None:
+    def sums(self, samples: Integers) -> Overlap | None:
         """Return the overlap of some samples; None if a number is outside its domain."""
         settings, run = self._settings, self._graded(tiled.sum_up_single, tiled.sum_up_double)
         per_sample = settings[-1].per_sample
@@ -295,7 +278,7 @@ class _Work:
         if faults.any():
             return None
         both, apart, size = np.moveaxis(found.sum(axis=1), -1, 0)
-        return _Overlap(apart, 2.0 * both + self.loss.smooth, size + self.loss.smooth)
+        return Overlap(apart, 2.0 * both + self.loss.smooth, size + self.loss.smooth)
 
     def gradient(self, samples: Integers, ratio: Floats, gain: Floats, place: Array) -> None:
         """Fill the gradient of some samples."""

@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import contract
+from ..core.attach import present
 from ..core.parameters import choice, whole
 from ..core.registry import register
 from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, whole_numbers
 from ..core.traits import NOT_STATED, About, Traits
 from ..engine import pool
 from ..engine.compiled import read_only
-from . import lattice_sweep
+from ..ops import full_like, where
+from . import lattice_formula, lattice_sweep
 from .lattice import Lattice, log_likelihood, posteriors
 
 Array = Any
@@ -152,13 +154,24 @@ class CTC(StructuredLoss):
         return batch
 
     def _batch(self, parts: Targets, f: Array, used: npt.NDArray[np.bool_]) -> _Batch:
-        if f.ndim != 3:
-            raise ValueError(f"CTC: y_pred has shape {f.shape}; give logits (sequences, frames, classes)")
-        if self.blank >= f.shape[2]:
-            raise ValueError(f"CTC: blank={self.blank} but y_pred has {f.shape[2]} classes")
+        self._check_shapes(parts, f)
         batch = _batch(parts, *f.shape[:2])
         self._check_labels(batch, f.shape[2], used)
         return batch
+
+    def _check_shapes(self, parts: Targets, f: Array) -> None:
+        shape, given = tuple(f.shape), tuple(parts[0].shape)
+        if len(shape) != 3:
+            raise ValueError(f"CTC: y_pred has shape {shape}; give logits (sequences, frames, classes)")
+        if self.blank >= shape[2]:
+            raise ValueError(f"CTC: blank={self.blank} but y_pred has {shape[2]} classes")
+        if len(given) != 2 or given[0] != shape[0]:
+            raise ValueError(f"CTC: y_true has shape {given}; give one row of labels a sequence, ({shape[0]}, S)")
+        for part, name in zip(parts[1:], Sequences._fields[1:], strict=True):
+            if tuple(part.shape) not in ((0,), shape[:1]):
+                raise ValueError(
+                    f"CTC: {name} has shape {tuple(part.shape)}; give one length a sequence, ({shape[0]},)"
+                )
 
     def _check_labels(self, batch: _Batch, classes: int, used: npt.NDArray[np.bool_]) -> None:
         inside = used[:, None] & (np.arange(batch.labels.shape[1]) < batch.target_lengths[:, None])
@@ -206,6 +219,15 @@ class CTC(StructuredLoss):
         if self.infeasible == "inf" or not impossible.any():
             return values, None
         return np.where(impossible, 0.0, values), np.where(impossible, 0.0, 1.0)
+
+    # --- in any library ---------------------------------------------------------------------------------
+
+    def _formula(self, parts: Targets, f: Array, weight: Array | None) -> tuple[Array, Array | None]:
+        values = lattice_formula.cost(lattice_formula.Task.of(parts, present(f, weight, 0.0), self.blank, _PADDING))
+        if self.infeasible == "inf":
+            return values, None
+        possible, none = values < np.inf, full_like(values, 0.0)
+        return where(possible, values, none), where(possible, full_like(values, 1.0), none)
 
     # --- by the kernel ----------------------------------------------------------------------------------
 
@@ -290,10 +312,8 @@ def _difference(p: Floats, occupied: Floats, classes: Integers, frames: npt.NDAr
 def _batch(parts: Targets, count: int, frames: int) -> _Batch:
     """Check shapes and lengths of targets for ``count`` sequences of ``frames`` frames."""
     labels = whole_numbers(np.asarray(parts[0]), "y_true", "CTC")
-    if labels.ndim != 2 or len(labels) != count:
-        raise ValueError(f"CTC: y_true has shape {labels.shape}; give one row of labels a sequence, ({count}, S)")
-    targets = _lengths(parts[1], "target_lengths", count, labels.shape[1], "labels in a row of y_true")
-    inputs = _lengths(parts[2], "input_lengths", count, frames, "frames in y_pred")
+    targets = _lengths(parts[1], "target_lengths", labels.shape[1], "labels in a row of y_true")
+    inputs = _lengths(parts[2], "input_lengths", frames, "frames in y_pred")
     if targets is None:
         targets = (np.cumsum(labels == _PADDING, axis=1) == 0).sum(axis=1)
         late = (labels != _PADDING) & (np.arange(labels.shape[1]) >= targets[:, None])
@@ -303,13 +323,11 @@ def _batch(parts: Targets, count: int, frames: int) -> _Batch:
     return _Batch(labels, targets, np.full(count, frames) if inputs is None else inputs)
 
 
-def _lengths(value: Array, name: str, count: int, limit: int, what: str) -> Integers | None:
+def _lengths(value: Array, name: str, limit: int, what: str) -> Integers | None:
     array = np.asarray(value)
     if not array.size:
         return None
     lengths = whole_numbers(array, name, "CTC")
-    if lengths.shape != (count,):
-        raise ValueError(f"CTC: {name} has shape {lengths.shape}; give one length a sequence, ({count},)")
     outside = (lengths < 0) | (lengths > limit)
     if outside.any():
         n = int(outside.argmax())

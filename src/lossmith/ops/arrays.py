@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .elementwise import exp, full_like, indicator, log1p, where
@@ -30,7 +31,7 @@ def positions(like: Array) -> Array:
     """Return 0 ... k-1 for rows (..., k), on the same device."""
     xp = namespace(like)
     on_device = {"device": like.device} if xp.__name__.endswith("torch") else {}
-    return xp.arange(like.shape[-1], **on_device)
+    return xp.arange(lengths(like)[-1], **on_device)
 
 
 def _at(index: Array, like: Array) -> Array:
@@ -110,6 +111,77 @@ def off_diagonal(x: Array) -> Array:
     """Matrices (..., k, k) with zeros on their diagonals."""
     columns = positions(x)
     return where(columns[:, None] == columns[None, :], full_like(x, 0.0), x)
+
+
+def lengths(x: Array) -> tuple[Any, ...]:
+    """Return the shape, in which a length that TensorFlow's graph does not know is a tensor."""
+    known = tuple(x.shape)
+    return namespace(x).lengths(x) if None in known else known
+
+
+def rows_at(x: Array, index: Array) -> Array:
+    """Return the rows of x (n, ...) that an index (t,) names."""
+    return namespace(x).take(x, index, axis=0)
+
+
+def picked(x: Array, index: Array) -> Array:
+    """Return of each table of x (n, c, t) the rows that an index (n, s) names: (n, s, t)."""
+    xp = namespace(x)
+    if isinstance(xp, type):  # an adapter of ours
+        adapter: Any = xp
+        return adapter.picked(x, index)
+    return xp.take_along_axis(x, column(index), axis=1)
+
+
+def whole(x: Array) -> Array:
+    """Return whole numbers as the integers that index arrays."""
+    xp = namespace(x)
+    return xp.astype(x, xp.int64 if xp.__name__.endswith("torch") else xp.int32)
+
+
+def total(x: Array, axis: Any) -> Array:
+    """Sum over axes."""
+    return namespace(x).sum(x, axis=axis)
+
+
+def moved(x: Array, source: int, destination: int) -> Array:
+    """Move an axis to another place."""
+    return namespace(x).moveaxis(x, source, destination)
+
+
+def products(x: Array, y: Array) -> Array:
+    """Return the scalar products of the rows of x (n, d) with those of y (m, d)."""
+    return namespace(x).matmul(x, moved(y, 0, 1))
+
+
+def scan(step: Callable[[Any, Any], Any], first: Any, items: Any) -> Any:
+    """Carry a state along the first axis of some arrays.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(state, item)`` gives the next state; both are tuples of arrays.
+    first : tuple of arrays
+        The state before the first item.
+    items : tuple of arrays, shapes (t, ...)
+        Their i-th entries make item i.
+
+    Returns
+    -------
+    tuple of arrays
+        The state after the last item.
+    """
+    xp = namespace(items[0])
+    if xp.__name__ == "jax.numpy":
+        carried = sys.modules["jax"].lax.scan(lambda state, item: (step(state, item), None), first, items)
+        return carried[0]
+    if isinstance(xp, type):  # an adapter of ours
+        adapter: Any = xp
+        return adapter.scan(step, first, items)
+    state = first
+    for i in range(items[0].shape[0]):
+        state = step(state, tuple(item[i] for item in items))
+    return state
 
 
 def stack(*columns: Array) -> Array:

@@ -17,7 +17,7 @@ def _as(value: Any, dtype: Any) -> Tensor:
 class TensorFlowNamespace:
     """The words of the vocabulary on ``tf.Tensor``; everything traces under ``jit_compile=True``."""
 
-    int32 = tf.int32
+    int32, int64, float64 = tf.int32, tf.int64, tf.float64
     __name__ = "tensorflow"
     exp = staticmethod(tf.math.exp)
     log = staticmethod(tf.math.log)
@@ -35,6 +35,7 @@ class TensorFlowNamespace:
     expand_dims = staticmethod(tf.expand_dims)
     argmax = staticmethod(tf.argmax)
     concat = staticmethod(tf.concat)
+    any = staticmethod(tf.reduce_any)
 
     @staticmethod
     def erf(x: Tensor) -> Tensor:
@@ -78,6 +79,12 @@ class TensorFlowNamespace:
         return tf.cast(tf.size(x), x.dtype)
 
     @staticmethod
+    def lengths(x: Tensor) -> tuple[Any, ...]:
+        """Return the shape; tensors stand for lengths that the graph does not know."""
+        found = tf.shape(x)
+        return tuple(found[i] if length is None else length for i, length in enumerate(x.shape))
+
+    @staticmethod
     def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
         """Sum over axes."""
         return tf.reduce_sum(x, axis=axis, keepdims=keepdims)
@@ -86,6 +93,29 @@ class TensorFlowNamespace:
     def max(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
         """Return the maximum over axes."""
         return tf.reduce_max(x, axis=axis, keepdims=keepdims)
+
+    @staticmethod
+    def moveaxis(x: Tensor, source: int, destination: int) -> Tensor:
+        """Move an axis to another place."""
+        order = list(range(len(x.shape)))
+        order.insert(destination % len(order), order.pop(source))
+        return tf.transpose(x, order)
+
+    @staticmethod
+    def take(x: Tensor, index: Tensor, axis: int) -> Tensor:
+        """Return the entries of an axis that an index names."""
+        return tf.gather(x, index, axis=axis)
+
+    @staticmethod
+    def picked(x: Tensor, index: Tensor) -> Tensor:
+        """Return of each table of x (n, c, t) the rows that an index (n, s) names."""
+        return tf.gather(x, index, axis=1, batch_dims=1)
+
+    @staticmethod
+    def scan(step: Any, first: Any, items: Any) -> Any:
+        """Carry a state along the first axis of tensors."""
+        states = tf.scan(step, items, first)
+        return tf.nest.map_structure(lambda state: state[-1], states)
 
     @staticmethod
     def astype(x: Tensor, dtype: Any) -> Tensor:

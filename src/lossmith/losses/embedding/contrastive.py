@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from ...core.parameters import choice, flag, positive
 from ...core.registry import register
 from ...core.structured import Evaluation, Targets
 from ...core.traits import NOT_STATED, About, Traits
-from . import labelled
+from . import formulas, labelled
 from .classes import Classes
 from .distances import DISTANCES
 from .geometry import Floats, Integers
-from .inputs import Array, EmbeddingLoss, check_embeddings, check_rows, read, stack
+from .inputs import Array, EmbeddingLoss, check_embeddings, check_rows, stack
 from .pair_judges import contrastive, contrastive_loop
 from .prices import contrast, contrast_slope
 from .tiles import Judge, looped
@@ -56,6 +56,7 @@ class Contrastive(EmbeddingLoss):
     [0.25, 2.25]
     """
 
+    columns: ClassVar[tuple[str, ...]] = ("first row", "second row", "label 0 or 1")
     margin: float = positive(1.0)
     distance: str = choice("euclidean", ("euclidean", "cosine"))
     similar_is_one: bool = flag(False)
@@ -102,7 +103,7 @@ class Contrastive(EmbeddingLoss):
         return np.column_stack([rows, labels.astype(np.int64)]), embeddings
 
     def _checked(self, parts: Targets, f: Floats, weight: Floats | None) -> Integers:
-        y = read(parts[0], f, "Contrastive", ("first row", "second row", "label 0 or 1"))
+        y = self._read(parts, f)
         if y.ndim == 2:
             check_rows(y[:, :2], len(f), "Contrastive")
             if not np.isin(y[:, 2], (0, 1)).all():
@@ -114,6 +115,13 @@ class Contrastive(EmbeddingLoss):
         if y.ndim == 1:
             return labelled.evaluate(DISTANCES[self.distance], y, f, weight, self._judge, wanted=wanted, mirrored=True)
         return self._from_rows(y, f, weight, wanted)
+
+    def _formula(self, parts: Targets, f: Array, weight: Array | None) -> tuple[Array, Array | None]:
+        (y,), between = parts, DISTANCES[self.distance].formula
+        if len(y.shape) == 1:
+            return formulas.all_pairs(between, formulas.labelled(y, f, weight), self.margin)
+        first, second = formulas.rows(y, f, weight, 2)
+        return formulas.contrasted(between(first, second), y[:, 2] == int(self.similar_is_one), self.margin), None
 
     def _judge(self, classes: Classes, fast: bool) -> Judge:
         """Return what prices the pairs of some embeddings."""

@@ -12,11 +12,14 @@ cosine distance 1, with gradient 0.
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 
 from ...engine import jit
 from ...engine.pool import share
+from ...ops import full_like, square, where
+from ...ops.arrays import row_sum
 from .difference_loops import (
     draw,
     draw_loop,
@@ -27,7 +30,10 @@ from .difference_loops import (
     squares,
     squares_loop,
 )
+from .formulas import root, unit
 from .geometry import Ends, Floats, Geometry, Integers, Points, across, directions, power_of_two, work_on
+
+Array = Any
 
 # Coordinates of given pairs from which compiled loops pay, and that a thread must have to be worth starting.
 _COMPILED_FROM, _LEAST = 2**15, 2**16
@@ -43,6 +49,10 @@ class Distance(Geometry):
     @abstractmethod
     def slope(self, distance: Floats, unit: Floats) -> Floats | float:
         """Compute d(distance) / d(s) from the distance."""
+
+    @abstractmethod
+    def formula(self, x: Array, y: Array) -> Array:
+        """Compute the distances of points along the last axes of two arrays that broadcast, in any library."""
 
     def rows(self, one: Points, other: Points, out: Floats, fast: bool) -> None:
         def work(start: int, stop: int) -> None:
@@ -117,6 +127,9 @@ class SquaredEuclidean(Distance):
     def back(self, points: Points, gradient: Floats) -> Floats:
         return gradient
 
+    def formula(self, x: Array, y: Array) -> Array:
+        return row_sum(square(x - y))
+
 
 class Euclidean(Distance):
     """|x - y|; squares are taken of x divided by a power of 2, so they neither overflow nor vanish."""
@@ -134,6 +147,9 @@ class Euclidean(Distance):
     def back(self, points: Points, gradient: Floats) -> Floats:
         return gradient / points.unit
 
+    def formula(self, x: Array, y: Array) -> Array:
+        return root(row_sum(square(x - y)))
+
 
 class Cosine(Distance):
     """1 - cos(x, y), computed as |u - v|^2 / 2 of the unit vectors, which keeps small angles exact."""
@@ -149,6 +165,11 @@ class Cosine(Distance):
 
     def back(self, points: Points, gradient: Floats) -> Floats:
         return across(points, gradient)
+
+    def formula(self, x: Array, y: Array) -> Array:
+        (u, lost), (v, gone) = unit(x), unit(y)
+        found = 0.5 * row_sum(square(u - v))
+        return where(lost | gone, full_like(found, 1.0), found)
 
 
 DISTANCES: dict[str, Distance] = {

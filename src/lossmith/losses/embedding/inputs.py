@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ...core import contract
 from ...core.domain import Interval, check
@@ -21,7 +20,13 @@ _EMBEDDING = Interval(-1e150, 1e150, "both")
 
 
 class EmbeddingLoss(StructuredLoss):
-    """A loss whose predictions are embeddings, one a row, and whose targets are one array of whole numbers."""
+    """A loss whose predictions are embeddings, one a row, and whose targets are one array of whole numbers.
+
+    These are a label for each embedding, if it ``takes_labels``, or have ``columns`` for each given item.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ()
+    takes_labels: ClassVar[bool] = True
 
     @abstractmethod
     def _evaluate(self, y: Integers, f: Floats, weight: Floats, wanted: bool) -> Evaluation:
@@ -36,36 +41,29 @@ class EmbeddingLoss(StructuredLoss):
     def _parts(self, y_true: Any) -> Targets:
         return (contract.as_array(y_true, "y_true"),)
 
+    def _check_shapes(self, parts: Targets, f: Array) -> None:
+        name, given, shape, width = type(self).__name__, tuple(parts[0].shape), tuple(f.shape), len(self.columns)
+        if len(shape) != 2:
+            raise ValueError(f"{name}: y_pred has shape {shape}; give one embedding a row, (n, d)")
+        forms = [f"one label for each of the {shape[0]} embeddings, ({shape[0]},)"] if self.takes_labels else []
+        forms += [f"an array (t, {width}) with the columns {', '.join(self.columns)}"] if width else []
+        labels, rows = self.takes_labels and given == shape[:1], width > 0 and len(given) == 2 and given[1] == width
+        if not labels and not rows:
+            raise ValueError(f"{name}: y_true has shape {given} and y_pred {shape}; give {', or '.join(forms)}")
+
+    def _read(self, parts: Targets, f: Floats) -> Integers:
+        """Return labels, or whole numbers in columns.
+
+        Raises
+        ------
+        ValueError
+            For other shapes and for numbers that are not whole.
+        """
+        self._check_shapes(parts, f)
+        return whole_numbers(np.asarray(parts[0]), "y_true", type(self).__name__)
+
     def _count(self, parts: Targets, f: Array) -> int:
         return int(parts[0].shape[0]) if len(parts[0].shape) else 0
-
-
-def read(y: npt.NDArray[Any], f: Floats, loss: str, columns: tuple[str, ...] = (), by_label: bool = True) -> Integers:
-    """Check the shape of targets: a label for each embedding, or whole numbers in columns for each given item.
-
-    Parameters
-    ----------
-    y : ndarray, shape (n,) or (t, number of columns)
-        Labels, or what the columns name.
-    f : ndarray, shape (n, d)
-        Embeddings.
-    loss, columns, by_label
-        Who asks, and which of the two forms it takes.
-
-    Raises
-    ------
-    ValueError
-        For other shapes and for numbers that are not whole.
-    """
-    if f.ndim != 2:
-        raise ValueError(f"{loss}: y_pred has shape {f.shape}; give one embedding a row, (n, d)")
-    n, width = len(f), len(columns)
-    forms = [f"one label for each of the {n} embeddings, ({n},)"] if by_label else []
-    forms += [f"an array (t, {width}) with the columns {', '.join(columns)}"] if columns else []
-    labels, rows = by_label and y.shape == (n,), width > 0 and y.ndim == 2 and y.shape[1] == width
-    if not labels and not rows:
-        raise ValueError(f"{loss}: y_true has shape {y.shape} and y_pred {f.shape}; give {', or '.join(forms)}")
-    return whole_numbers(y, "y_true", loss)
 
 
 def check_rows(rows: Integers, n: int, loss: str) -> None:

@@ -12,10 +12,10 @@ from ...core.parameters import flag, positive
 from ...core.registry import register
 from ...core.structured import Evaluation, Targets
 from ...core.traits import NOT_STATED, About, Traits
-from . import facing_single, labelled, mirrored, mirrored_single
+from . import facing_single, formulas, labelled, mirrored, mirrored_single
 from .classes import Classes, by_class
 from .geometry import Floats, Integers
-from .inputs import Array, EmbeddingLoss, check_embeddings, check_rows, read, stack
+from .inputs import Array, EmbeddingLoss, check_embeddings, check_rows, stack
 from .pair_judges import against_negatives, against_negatives_loop
 from .similarity import COSINE
 from .tiles import Judge, compiles, looped, sweep
@@ -98,7 +98,7 @@ class NTXent(EmbeddingLoss):
         return np.tile(rows[:, 0], 2), embeddings
 
     def _checked(self, parts: Targets, f: Floats, weight: Floats | None) -> Integers:
-        y = read(parts[0], f, "NTXent")
+        y = self._read(parts, f)
         check_embeddings(y, f, weight, "NTXent")
         return y
 
@@ -106,6 +106,9 @@ class NTXent(EmbeddingLoss):
         judge = functools.partial(_judge, self.temperature, False)
         shortcut = self._shortcut(weight, f.dtype == np.float32)
         return labelled.evaluate(COSINE, y, f.astype(np.float64), weight, judge, wanted=wanted, shortcut=shortcut)
+
+    def _formula(self, parts: Targets, f: Array, weight: Array | None) -> tuple[Array, Array | None]:
+        return formulas.views(formulas.labelled(parts[0], f, weight), self.temperature)
 
     def _shortcut(self, weight: Floats, single: bool) -> labelled.Shortcut | None:
         """Return the sweep that meets each pair once, where it keeps the digits."""
@@ -147,6 +150,8 @@ class InfoNCE(EmbeddingLoss):
     """
 
     takes_float32: ClassVar[bool] = True
+    columns: ClassVar[tuple[str, ...]] = ("query", "key")
+    takes_labels: ClassVar[bool] = False
     temperature: float = positive(0.07)
     symmetric: bool = flag(False)
     claims = _CLAIMS
@@ -179,7 +184,7 @@ class InfoNCE(EmbeddingLoss):
         return stack(queries=queries, keys=keys)
 
     def _checked(self, parts: Targets, f: Floats, weight: Floats | None) -> Integers:
-        y = read(parts[0], f, "InfoNCE", ("query", "key"), by_label=False)
+        y = self._read(parts, f)
         check_rows(y, len(f), "InfoNCE")
         check_embeddings(y, f, weight, "InfoNCE")
         return y
@@ -194,6 +199,13 @@ class InfoNCE(EmbeddingLoss):
         for pairs in ways if here.size else []:
             self._add(pairs, f, weight[here], here, values, gradient, single)
         return Evaluation(values / len(ways), None, None if gradient is None else gradient / len(ways))
+
+    def _formula(self, parts: Targets, f: Array, weight: Array | None) -> tuple[Array, Array | None]:
+        y, (query, key) = parts[0], formulas.rows(parts[0], f, weight, 2)
+        values = formulas.keys(query, key, y[:, 1], weight, self.temperature)
+        if not self.symmetric:
+            return values, None
+        return 0.5 * (values + formulas.keys(key, query, y[:, 0], weight, self.temperature)), None
 
     def _add(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,11 +12,12 @@ from ...core.parameters import choice, flag, non_negative
 from ...core.registry import register
 from ...core.structured import Evaluation, Targets
 from ...core.traits import NOT_STATED, About, Traits
-from . import labelled, triplet_loops, triplets
+from ...ops import full_like
+from . import formulas, labelled, triplet_loops, triplets
 from .classes import Classes
 from .distances import DISTANCES
 from .geometry import Floats, Integers
-from .inputs import Array, EmbeddingLoss, check_embeddings, check_rows, read, stack
+from .inputs import Array, EmbeddingLoss, check_embeddings, check_rows, stack
 from .prices import violated, violated_slope
 from .tiles import Judge, looped
 
@@ -65,6 +66,7 @@ class Triplet(EmbeddingLoss):
     0.3909830056250525
     """
 
+    columns: ClassVar[tuple[str, ...]] = ("anchor", "positive", "negative")
     margin: float = non_negative(0.2)
     distance: str = choice("squared_euclidean", DISTANCES)
     selection: str = choice("all", ("all", *triplets.MINERS))
@@ -114,7 +116,7 @@ class Triplet(EmbeddingLoss):
         return stack(anchor=anchor, positive=positive, negative=negative)
 
     def _checked(self, parts: Targets, f: Floats, weight: Floats | None) -> Integers:
-        y = read(parts[0], f, "Triplet", ("anchor", "positive", "negative"))
+        y = self._read(parts, f)
         if y.ndim == 2:
             check_rows(y, len(f), "Triplet")
         check_embeddings(y, f, weight, "Triplet")
@@ -124,6 +126,17 @@ class Triplet(EmbeddingLoss):
         if y.ndim == 1:
             return labelled.evaluate(DISTANCES[self.distance], y, f, weight, self._judge, wanted=wanted)
         return self._from_rows(y, f, weight, wanted)
+
+    def _formula(self, parts: Targets, f: Array, weight: Array | None) -> tuple[Array, Array | None]:
+        (y,), between = parts, DISTANCES[self.distance].formula
+        price = formulas.Price(self.margin, self.soft, self.average == "active")
+        if len(y.shape) == 1:
+            batch = formulas.labelled(y, f, weight)
+            near = between(batch.x[:, None, :], batch.x[None, :, :])
+            return formulas.SELECTIONS[self.selection](near, batch, price)
+        anchor, positive, negative = formulas.rows(y, f, weight, 3)
+        cost = price.cost(between(anchor, positive), between(anchor, negative))
+        return cost, price.counted(full_like(cost, 1.0), cost)
 
     def _judge(self, classes: Classes, fast: bool) -> Judge:
         """Return what prices the triplets of some anchors."""
