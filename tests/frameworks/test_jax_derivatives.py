@@ -138,7 +138,7 @@ def test_second_derivatives_of_items_in_arrays_of_their_own() -> None:
     rng = np.random.default_rng(5)
     members, labels = [jnp.asarray(rng.normal(size=(4, 3))) for _ in range(3)], jnp.array([0, 1, 0, 1])
     for loss, arguments in (
-        (lm.to_jax("triplet(margin=3.0)"), tuple(members)),
+        (lm.to_jax("triplet(margin=3.0, distance='euclidean')"), tuple(members)),
         (lm.to_jax("contrastive(margin=4.0)"), (*members[:2], labels)),
     ):
         rest = arguments[1:]
