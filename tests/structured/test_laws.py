@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -164,7 +165,8 @@ def test_lists_are_taken(case: Case):
 @every_case
 def test_config_pickle_equality_and_repr(case: Case):
     loss = case.loss
-    for twin in (lm.from_config(loss.to_config()), pickle.loads(pickle.dumps(loss)), lm.get(loss.name, **vars(loss))):
+    fields = {field.name: getattr(loss, field.name) for field in dataclasses.fields(loss)}
+    for twin in (lm.from_config(loss.to_config()), pickle.loads(pickle.dumps(loss)), lm.get(loss.name, **fields)):
         assert twin == loss
         assert hash(twin) == hash(loss)
         assert repr(twin) == repr(loss)
