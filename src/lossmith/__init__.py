@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
     from .diagnose.monitors.torch import TorchMonitor
     from .diagnose.monitors.trouble import NonFiniteError
+    from .diagnose.readers.read import read_record
     from .diagnose.record import Record
     from .frameworks.catboost import to_catboost
     from .frameworks.estimators.classifier import LossClassifier
@@ -68,6 +69,7 @@ _LAZY = {
     "NonFiniteError": "diagnose.monitors.trouble",
     "QuantileLossRegressor": "frameworks.estimators.quantiles",
     "Record": "diagnose.record",
+    "read_record": "diagnose.readers.read",
     "TorchMonitor": "diagnose.monitors.torch",
     "plot": "plots.losses",
     "predict": "workflow.final",
@@ -132,6 +134,7 @@ __all__ = [
     "get",
     "plot",
     "predict",
+    "read_record",
     "register_keras",
     "run",
     "shards",

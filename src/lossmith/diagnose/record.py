@@ -313,6 +313,33 @@ class Record:
         self._last, self._merged = here, None
         self.total += 1
 
+    def with_steps(self, steps: Iterable[Step]) -> Record:
+        """Return a record of the same run with other steps.
+
+        Parameters
+        ----------
+        steps : iterable of Step
+            Instead of those here.
+
+        Returns
+        -------
+        Record
+            With the facts and notes of this one.
+        """
+        other = Record.of(self.facts, steps, limit=max(16, 4 * len(self.steps)))
+        other._notes = list(self.notes)
+        return other
+
+    def pass_over(self, count: int) -> None:
+        """Count steps that a reader left out, evenly spread, to be quick.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+        """
+        self.total += count
+
     def note(self, text: str) -> None:
         """Remember a remark on how this record came to be; the same remark is kept once.
 
