@@ -84,7 +84,7 @@ def newton(
         (theta, raw), before = line.ahead(t), value
         with np.errstate(over="ignore", invalid="ignore"):
             value, gradient = objective.value_and_gradient_at(theta, raw)
-        still = still + 1 if before - value <= 1e-15 * abs(value) else 0
+        still = still + 1 if before - value <= 1e-15 * abs(value) and not plain else 0
         # A step far from Newton's own length means that the parabola was no good model: brake harder.
         damping = min(damping * 10.0, 1.0) if t < 0.1 and not plain else max(damping / 10.0, 1e-10)
         progress.record(theta, value, gradient)

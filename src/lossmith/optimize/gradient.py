@@ -61,7 +61,7 @@ def gradient_descent(
             return best.descent("stalled")
         theta, raw = moved
         with np.errstate(over="ignore", invalid="ignore"):
-            raw = raw if progress.steps % _FRESH else objective.raw(theta)
+            raw = raw if (progress.steps + 1) % _FRESH else objective.raw(theta)
             value, gradient = objective.value_and_gradient_at(theta, raw)
         progress.record(theta, value, gradient)
 

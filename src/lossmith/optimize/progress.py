@@ -146,10 +146,10 @@ class Progress:
         raw = objective.raw(theta)
         value, gradient = objective.value_and_gradient_at(theta, raw)
         self.unit = self.unit or max(1.0, float(np.abs(gradient).max(initial=0.0)))
-        if self.history:
-            self.history[-1] = value  # the same point, under the objective of this stage
-        else:
+        if not self.history:
             self.record(theta, value, gradient)
+        elif self.steps:
+            self.history[-1] = value  # the same point, under the objective of this stage
         return raw, value, gradient
 
     def count(self, read: Counted) -> None:

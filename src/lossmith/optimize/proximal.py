@@ -50,7 +50,7 @@ def proximal_gradient(objective: Objective, theta: Array, progress: Progress, ac
         there, raw_there, reached, step = part.backtrack(ahead, value, gradient, step)
         move = (ahead - there) / step
         optimality = progress.relative(move)
-        if optimality <= 2.0 * progress.accepted or progress.steps % _FRESH == 0:
+        if optimality <= 2.0 * progress.accepted or (progress.steps + 1) % _FRESH == 0:
             raw_there = objective.raw(there)
             optimality = progress.relative(part.wrong(there, raw_there))
         progress.record(there, reached + part.penalty(there), np.full(1, optimality * progress.unit))

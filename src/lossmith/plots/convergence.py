@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # Below this share of the way from the start to the minimum only rounding is left.
 _FLOOR = 1e-13
 _MOST = 6
+# Up to so many steps an axis counts them evenly.
+_FEW = 20
 _TITLES = {"solver": "Convergence with different losses", "loss": "Comparison of optimisation methods"}
 
 
@@ -149,10 +151,17 @@ def _say_absent(axes: Axes, names: list[str]) -> None:
 
 
 def _dress_column(column: Any, title: str, first: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     steps, seconds = column
-    steps.set_xscale("symlog", linthresh=1.0, linscale=0.35)
+    if steps.dataLim.x1 > _FEW:
+        steps.set_xscale("symlog", linthresh=1.0, linscale=0.35)
+    else:
+        steps.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    steps.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     steps.set_xlim(left=0.0)
     seconds.set_xscale("log")
+    seconds.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     y = "share of the way still to go"
     dress(steps, title=title, x="steps", y=y if first else "", grid="both")
     dress(seconds, x="seconds", y=y if first else "", grid="both")

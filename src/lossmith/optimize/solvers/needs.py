@@ -84,7 +84,8 @@ class Needs:
         rows = loss.tier != "elementwise"
         if kinks and (self.kinks == "none" or (self.kinks == "rows" and not rows)):
             places = " and ".join(f"{kink:g}" for kink in kinks)
-            flat = ", and second derivatives that are 0 elsewhere" if self.hessian and is_piecewise_linear(loss) else ""
+            straight = self.hessian and not rows and is_piecewise_linear(loss)
+            flat = ", and second derivatives that are 0 elsewhere" if straight else ""
             return f"a loss without kinks ({name} has {'one' if len(kinks) == 1 else 'some'} at {places}{flat})"
         if self.kinks == "wanted" and (not kinks or rows):
             return f"a loss of one number a sample with kinks ({name} is another)"
