@@ -195,10 +195,10 @@ class Progress:
             return "iteration_limit"
         return "time_limit" if time.perf_counter() >= self.deadline else None
 
-    def recorded(self, descent: Descent) -> History:
+    def recorded(self, descent: Descent | None = None) -> History:
         """Return the history; where a descent converged, its last step has the measure that says so."""
         gaps = np.array(self.gaps)
-        if descent.status == "converged":
+        if descent is not None and descent.status == "converged":
             self.norms[-1] = min(self.norms[-1], descent.optimality * self.unit)
         return History(
             np.array(self.history),

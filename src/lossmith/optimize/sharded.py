@@ -214,7 +214,7 @@ def _solution(sample: Objective, descent: Descent, method: str, progress: Progre
         0.0,
         progress.steps,
         time.perf_counter() - began,
-        progress.recorded(),
+        progress.recorded(descent),
         f"{method} over shards",
         MESSAGES[descent.status].format(optimality=descent.optimality, steps=progress.steps),
         descent.gap,
