@@ -85,6 +85,8 @@ _TRIAL = {
     "reused": False,
 }
 _FINDING = {
+    "id": "LM-OUTLIERS",
+    "severity": "warning",
     "name": "outlier sensitivity",
     "seen": True,
     "evidence": "12% of the gradient comes from 1% of the rows",
@@ -154,8 +156,15 @@ _RUN: dict[str, Any] = {
     },
     "findings": [
         _FINDING,
-        _FINDING | {"name": "overfitting", "seen": False, "evidence": "a small gap"},
-        _FINDING | {"name": "class imbalance", "seen": None, "evidence": "", "could_not_run": "it is numeric"},
+        _FINDING | {"id": "LM-OVERFIT", "name": "overfitting", "seen": False, "evidence": ""},
+        _FINDING
+        | {
+            "id": "LM-IMBALANCE",
+            "name": "class imbalance",
+            "seen": None,
+            "evidence": "",
+            "could_not_run": "it is numeric",
+        },
     ],
     "attempts": [
         {

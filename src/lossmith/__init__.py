@@ -14,6 +14,7 @@ from .losses import *  # noqa: F403
 
 if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
+    from .diagnose.diagnosis import Diagnosis, diagnose
     from .diagnose.monitors.torch import TorchMonitor
     from .diagnose.monitors.trouble import NonFiniteError
     from .diagnose.readers.read import read_record
@@ -57,6 +58,7 @@ _LAZY = {
     "MCP": "optimize.folded",
     "SCAD": "optimize.folded",
     "Box": "optimize.folded",
+    "Diagnosis": "diagnose.diagnosis",
     "ElasticNet": "optimize.penalties",
     "GroupLasso": "optimize.group",
     "LinearCrossEntropy": "losses.linear",
@@ -78,6 +80,7 @@ _LAZY = {
     "run": "workflow.run",
     "shards": "optimize",
     "check_derivatives": "core.verify",
+    "diagnose": "diagnose.diagnosis",
     "verify": "core.verify",
     "from_catboost": "frameworks.translation.catboost",
     "from_keras": "frameworks.translation.keras",
@@ -105,6 +108,7 @@ __all__ = [
     "MCP",
     "SCAD",
     "Box",
+    "Diagnosis",
     "ElasticNet",
     "GroupLasso",
     "InputError",
@@ -122,6 +126,7 @@ __all__ = [
     "Translation",
     "__version__",
     "check_derivatives",
+    "diagnose",
     "find",
     "from_catboost",
     "from_config",

@@ -210,8 +210,8 @@ def test_an_interrupted_run_says_so() -> None:
 
 def test_troubles_are_seen_not_seen_or_could_not_be_tested() -> None:
     text = page(example()).text
-    assert "outlier sensitivity seen" in text
-    assert "overfitting not seen" in text
+    assert "outlier sensitivity seen LM-OUTLIERS" in text
+    assert "Tested and not seen: overfitting LM-OVERFIT." in text
     assert "class imbalance could not be tested" in text
 
 

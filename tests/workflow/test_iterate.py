@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lossmith.diagnose.evidence import Finding
 from lossmith.select.facts import analyse
 from lossmith.select.metrics import METRICS
 from lossmith.workflow.evaluate import Entrant, evaluate
+from lossmith.workflow.findings import Finding
 from lossmith.workflow.heldout import Model, settled
 from lossmith.workflow.iterate import iterate
 from lossmith.workflow.scoring import score
@@ -39,7 +39,7 @@ def step5(of, *models):
 
 
 def seen(name):
-    return Finding(name, True, "planted", "", "", "", "")
+    return Finding("LM-X", name, "warning", True, "planted", "", "", "", "")
 
 
 def attempts_of(of, start, findings=(), others=(), train=lambda plan: None):

@@ -18,6 +18,7 @@ import pytest
 import lossmith
 from lossmith.core.errors import InputError
 from lossmith.workflow.final import load_model, predict
+from lossmith.workflow.findings import CHECKS
 from lossmith.workflow.progress import STEPS, Silent
 from lossmith.workflow.run import run
 from lossmith.workflow.settings import seconds_of
@@ -87,7 +88,7 @@ def test_the_folder_is_complete(results, kind):
     assert result.report == result.folder / "report.html"
     assert set(result.record.final.files) == {p.name for p in (result.folder / "model").iterdir()}
     assert not [p for p in result.folder.rglob("*") if p.name.endswith(".tmp")]
-    assert len(saved["findings"]) == 7
+    assert [f["id"] for f in saved["findings"]] == list(CHECKS)
     assert all(card["passed"] for card in saved["implementation"])
     assert not saved["budget"]["cut"]
     assert saved["data"]["rows"] == N

@@ -8,10 +8,13 @@ import shlex
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import pictures, view, words
 from .formula import unicode
+
+if TYPE_CHECKING:
+    import jinja2
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _LONGEST = 600
@@ -64,9 +67,19 @@ def render(record: Mapping[str, Any], folder: str) -> str:
     str
         A whole page without scripts, links outward or fetched parts.
     """
+    return environment().get_template("template.html.j2").render(**_context(record, folder))
+
+
+def environment() -> jinja2.Environment:
+    """Return the templates' environment: autoescape on, our filters, control characters out.
+
+    Returns
+    -------
+    jinja2.Environment
+    """
     import jinja2
 
-    environment = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.ChainableUndefined,  # an unfinished run lacks parts; the page says so where it matters
@@ -74,7 +87,7 @@ def render(record: Mapping[str, Any], folder: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "number": words.number,
         "percent": words.percent,
         "settings": words.settings,
@@ -85,7 +98,7 @@ def render(record: Mapping[str, Any], folder: str) -> str:
         "label": _label,
         "error": lambda value, error: words.with_error(value, error),
     }
-    return environment.get_template("template.html.j2").render(**_context(record, folder))
+    return made
 
 
 def _harmless(value: Any) -> Any:
@@ -131,13 +144,6 @@ def _context(record: Mapping[str, Any], folder: str) -> dict[str, Any]:
 
 
 def _pictures(record: Mapping[str, Any]) -> dict[str, Any]:
-    from markupsafe import Markup
-
-    def safe(picture: pictures.Picture | None) -> dict[str, Any] | None:
-        if picture is None:
-            return None
-        return {"svg": Markup(picture.svg), "caption": picture.caption, "wide": picture.wide}
-
     singles = {
         "target": pictures.target,
         "curves": pictures.curves,
@@ -148,6 +154,33 @@ def _pictures(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: safe(draw(record)) for name, draw in singles.items()} | {
         "losses": [safe(picture) for picture in pictures.losses(record)]
     }
+
+
+def safe(picture: pictures.Picture | None) -> dict[str, Any] | None:
+    """Say that a picture's SVG is ours and needs no escaping.
+
+    Parameters
+    ----------
+    picture : Picture or None
+        Drawn by :mod:`lossmith.plots`, which escapes what it writes.
+
+    Returns
+    -------
+    dict or None
+        For the templates.
+    """
+    from markupsafe import Markup
+
+    if picture is None:
+        return None
+    return {"svg": Markup(picture.svg), "caption": picture.caption, "wide": picture.wide}
+
+
+def version() -> str:
+    """Return our own version."""
+    from .._version import __version__
+
+    return __version__
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -32,7 +32,22 @@ class Picture:
     wide: bool = True
 
 
-def _picture(draw: Callable[[], Figure], title: str, caption: str, prefix: str, wide: bool = True) -> Picture:
+def picture(draw: Callable[[], Figure], title: str, caption: str, prefix: str, wide: bool = True) -> Picture:
+    """Draw one picture, or say why it cannot be drawn.
+
+    Parameters
+    ----------
+    draw : callable
+        Returns the figure, or raises ValueError with the reason.
+    title, caption, prefix : str
+        For those who do not see it, for those who do, and for the ids in the page.
+    wide : bool
+        Whether it wants the page's width.
+
+    Returns
+    -------
+    Picture
+    """
     from ..plots.svg import inline
 
     try:
@@ -48,13 +63,13 @@ def target(record: Mapping[str, Any]) -> Picture:
     facts, name = record.get("facts") or {}, str((record.get("settings") or {}).get("target", "target"))
     if facts.get("classes"):
         caption = "Rows of each class."
-        return _picture(
+        return picture(
             lambda: plot_classes(facts["classes"], facts["class_counts"], name), "Target", caption, "target", False
         )
     shape = facts.get("shape") or {}
     values = _numbers((record.get("predictions") or {}).get("actual") or ())
     caption = f"Histogram of the target: {len(values)} rows spread evenly over the data."
-    return _picture(
+    return picture(
         lambda: plot_numbers(values, name, shape.get("mean"), shape.get("median")), "Target", caption, "target", False
     )
 
@@ -77,7 +92,7 @@ def losses(record: Mapping[str, Any]) -> list[Picture]:
         except (ValueError, TypeError, KeyError):
             continue
     return [
-        _picture(
+        picture(
             lambda group=group: plot(*group[:_MOST_LINES]),  # type: ignore[misc]
             "Losses",
             f"Loss, pull and curvature of one sample against the {axis.partition('  ')[0]}.",
@@ -92,7 +107,7 @@ def curves(record: Mapping[str, Any]) -> Picture:
     from ..plots.curves import plot_curves
 
     caption = "Mean loss over training, one line a fold; the dot marks the first fold's best held-out iteration."
-    return _picture(lambda: plot_curves(record.get("curves") or ()), "Training curves", caption, "curves")
+    return picture(lambda: plot_curves(record.get("curves") or ()), "Training curves", caption, "curves")
 
 
 def scores(record: Mapping[str, Any]) -> Picture:
@@ -104,7 +119,7 @@ def scores(record: Mapping[str, Any]) -> Picture:
         "How much worse than the best each candidate is on the same folds. Blue, filled: within one standard "
         "error of the best, which is an honest tie; grey, hollow: worse; green diamond: the best."
     )
-    return _picture(
+    return picture(
         lambda: plot_scores(evaluation.get("scores") or (), metric.get("name", "metric"), evaluation.get("chosen")),
         "Candidates compared",
         caption,
@@ -121,7 +136,7 @@ def calibration(record: Mapping[str, Any]) -> Picture:
         return Picture("", _NO_CALIBRATION, False)
     name = str((record.get("settings") or {}).get("target", ""))
     caption = "What was predicted against what happened, on held-out rows; below, the rows of each bin."
-    return _picture(lambda: plot_calibration(found, name), "Calibration", caption, "calibration", False)
+    return picture(lambda: plot_calibration(found, name), "Calibration", caption, "calibration", False)
 
 
 def predictions(record: Mapping[str, Any]) -> Picture | None:
@@ -138,7 +153,7 @@ def predictions(record: Mapping[str, Any]) -> Picture | None:
     ]
     name = str((record.get("settings") or {}).get("target", "target"))
     caption = f"Held-out predictions of {len(pairs)} rows; a perfect model lies on the dashed line."
-    return _picture(
+    return picture(
         lambda: plot_predictions([a for a, _ in pairs], [p for _, p in pairs], name),
         "Predictions",
         caption,

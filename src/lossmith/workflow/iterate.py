@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossmith.core.registry import names
-from lossmith.diagnose.evidence import Finding
 from lossmith.select.rules import label_of
 from lossmith.workflow.evaluate import paired
+from lossmith.workflow.findings import Finding
 from lossmith.workflow.fits import LINEAR_STEPS, RATE, ROUNDS
 from lossmith.workflow.heldout import Model, adjusted, thresholded
 from lossmith.workflow.records import Attempt, Evaluation

@@ -194,8 +194,9 @@ class RunRecord:
         ``admissible`` (config, label, reason, risk, elicits, source, reference) and ``excluded`` (loss,
         reason).
     implementation, trials, evaluation, findings, attempts, final
-        Steps 3 to 8; ``findings`` are ``asdict`` of :class:`lossmith.diagnose.evidence.Finding`: keys
-        ``name``, ``seen`` (true, false or null), ``evidence``, ``cause``, ``remedy``, ``could_not_run``, ``article``.
+        Steps 3 to 8; ``findings`` are ``asdict`` of :class:`lossmith.workflow.findings.Finding`: keys
+        ``id``, ``name``, ``severity``, ``seen`` (true, false or null), ``evidence``, ``cause``, ``remedy``,
+        ``could_not_run``, ``article``.
     calibration
         Of the chosen model on held-out rows, remedies included; None for tasks without one.
     curves, predictions

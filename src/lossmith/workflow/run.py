@@ -11,8 +11,6 @@ from typing import Any
 
 from lossmith._version import __version__
 from lossmith.core.errors import InputError
-from lossmith.diagnose.evidence import Finding
-from lossmith.diagnose.troubles import diagnose
 from lossmith.select.facts import Facts, analyse, encode_target
 from lossmith.select.metrics import Metric, metric_for
 from lossmith.select.rules import Selection, candidates
@@ -22,6 +20,7 @@ from lossmith.workflow.clock import Clock
 from lossmith.workflow.data import Dataset, read_table
 from lossmith.workflow.evaluate import evaluate
 from lossmith.workflow.final import refit
+from lossmith.workflow.findings import Finding, findings_of
 from lossmith.workflow.fits import available_learners, restarts_of
 from lossmith.workflow.folds import affordable, fold_of
 from lossmith.workflow.heldout import Model, collect
@@ -245,7 +244,9 @@ def _improve(
     trials = list(training.trials)
     with journal.step(6) as result:
         restarts = restarts_of(start.plan, problem)
-        findings = diagnose(steps.evidence_of(problem, start, trials, restarts))
+        curves = [trial.curve for trial in steps.own_trials(start, trials) if trial.curve is not None]
+        counts = problem.facts.class_counts if problem.facts.classes else ()
+        findings = findings_of(curves, steps.held_out_of(problem, start, trials), restarts, counts)
         result.append(findings)
     clock.reserve(_FOR_THE_END)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lossmith.core.registry import from_config
-from lossmith.diagnose.evidence import Evidence, Training
+from lossmith.diagnose.held_out import HeldOut
 from lossmith.select.facts import Facts
 from lossmith.select.metrics import Metric
 from lossmith.select.rules import Selection
@@ -85,8 +85,8 @@ def incomplete_of(plans: Iterable[Plan], models: Iterable[Model], trials: Iterab
     return tuple(f"{plan.name}: {failures.get((plan.label, plan.learner), 'not finished')}" for plan in missing)
 
 
-def evidence_of(problem: Problem, model: Model, trials: Iterable[Trial], restarts: tuple[float, ...] = ()) -> Evidence:
-    """Gather what the diagnosis of step 6 looks at.
+def held_out_of(problem: Problem, model: Model, trials: Iterable[Trial]) -> HeldOut:
+    """Gather what the diagnosis of step 6 looks at besides the curves.
 
     Parameters
     ----------
@@ -96,38 +96,34 @@ def evidence_of(problem: Problem, model: Model, trials: Iterable[Trial], restart
         The chosen one.
     trials : iterable of Trial
         All; those of the model are picked out.
-    restarts : tuple of float
-        Final objectives from several starts.
 
     Returns
     -------
-    Evidence
+    HeldOut
     """
-    loss, plan = from_config(model.plan.config), model.plan
-    own = [t for t in trials if t.record.label == plan.label and t.record.learner == plan.learner and t.curve]
+    loss, plan, metric = from_config(model.plan.config), model.plan, problem.metric
+    own = own_trials(model, trials)
+    curves = [t.curve for t in own if t.curve is not None]
     classes = bool(problem.facts.classes)
-    metric = problem.metric
-    return Evidence(
+    return HeldOut(
         loss=loss,
-        learner=plan.learner,
         y=model.target if loss.tier == "elementwise" else problem.y,
         raw=model.raw,
         fitted=model.base if plan.config["params"].get("inputs") == "log_rate" else None,
         decided=decisions(problem, model) if classes else None,
         codes=problem.y if classes else None,
         probability=_probability_of_truth(problem, model) if classes else None,
-        trainings=tuple(_training(t.curve) for t in own if t.curve is not None),
         train_errors=tuple(error(metric, t.record.train_score or 0.0) for t in own),
         valid_errors=tuple(error(metric, t.record.score or 0.0) for t in own),
         trivial_error=error(metric, score(metric, problem.y, constant(metric, problem.facts, problem.y))),
-        restarts=restarts,
+        limited=float(np.mean(["limit" in curve.stopped for curve in curves])) if curves else None,
     )
 
 
-def _training(curve: Curve) -> Training:
-    """Held-out losses count up to the model that was kept; what came after it harmed nobody."""
-    kept = sum(iteration <= curve.kept for iteration in curve.iterations)
-    return Training(curve.train, curve.valid[:kept], curve.gradient_norm, "limit" in curve.stopped)
+def own_trials(model: Model, trials: Iterable[Trial]) -> list[Trial]:
+    """Return the trainings of a model that left a curve."""
+    plan = model.plan
+    return [t for t in trials if t.record.label == plan.label and t.record.learner == plan.learner and t.curve]
 
 
 def _probability_of_truth(problem: Problem, model: Model) -> Array | None:

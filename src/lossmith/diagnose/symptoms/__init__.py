@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+
+import numpy as np
 
 from ..record import Record
 from . import breakdown, carry, data, flow, output, progress, units
+from .advice import ADVICE, Advice
 from .found import SEVERITIES, NotRun, Rule, Severity, Symptom
 from .view import View
 
-__all__ = ["RULES", "SEVERITIES", "NotRun", "Rule", "Severity", "Symptom", "View", "symptoms", "timeline"]
+__all__ = [
+    "ADVICE",
+    "RULES",
+    "SEVERITIES",
+    "Advice",
+    "NotRun",
+    "Rule",
+    "Severity",
+    "Symptom",
+    "View",
+    "symptoms",
+    "timeline",
+]
 
 RULES: tuple[Rule, ...] = (
     *breakdown.RULES,
@@ -23,7 +38,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def symptoms(
-    record: Record, numbers: Mapping[str, float] | None = None
+    record: Record, numbers: Mapping[str, float] | None = None, only: Collection[str] | None = None
 ) -> tuple[tuple[Symptom, ...], tuple[NotRun, ...]]:
     """Check a record for every known symptom.
 
@@ -32,7 +47,9 @@ def symptoms(
     record : Record
         What happened.
     numbers : mapping of str to float, optional
-        What probes of the live model measured.
+        What probes of the live model, or its held-out predictions, say.
+    only : collection of str, optional
+        Ids of the checks to make; all by default.
 
     Returns
     -------
@@ -46,11 +63,12 @@ def symptoms(
     >>> [symptom.id for symptom in found]
     ['LM-NAN']
     """
-    return _examine(View(record, numbers=numbers))
+    return _examine(View(record, numbers=numbers), only)
 
 
-def _examine(view: View) -> tuple[tuple[Symptom, ...], tuple[NotRun, ...]]:
-    results = [rule.evaluate(view) for rule in RULES]
+def _examine(view: View, only: Collection[str] | None = None) -> tuple[tuple[Symptom, ...], tuple[NotRun, ...]]:
+    with np.errstate(all="ignore"):
+        results = [rule.evaluate(view) for rule in RULES if only is None or rule.id in only]
     found = sorted((r for r in results if isinstance(r, Symptom)), key=lambda s: SEVERITIES.index(s.severity))
     return tuple(found), tuple(r for r in results if isinstance(r, NotRun))
 

@@ -13,6 +13,7 @@ from .view import View
 
 RISE = 1.10  # last held-out loss over its minimum; healthy twins are taken up to 1.05
 LOST = 0.04  # ... and this share of the whole fall given back
+NOT_CARRIED = 0.5  # of the improvement over a constant
 GAP = 3.0  # held-out over training loss, both smoothed ...
 GAP_SHARE = 0.25  # ... and this share of the reference
 LEAK = 8e-3  # held-out loss over chance; the best honest models of clean data stay above .01
@@ -29,6 +30,8 @@ def _both(view: View) -> Lacking | None:
 
 def overfitting(view: View) -> Verdict:
     """The held-out loss rises while the training loss falls, or stays far above it."""
+    if "held.lost_share" in view.numbers and (lost := _lost(view)):
+        return lost
     if lacking := _both(view):
         return lacking
     held, train = view.eval_loss.finite, view.loss.finite
@@ -46,6 +49,8 @@ def overfitting(view: View) -> Verdict:
         )
         return Seen(text, numbers, int(held.steps[place]), "eval_loss")
     gap = (last - told.end) / told.reference if told.reference > 0 else 0.0
+    if "held.lost_share" in view.numbers:
+        return None
     if told.end > 0 and last > GAP * told.end and gap > GAP_SHARE:
         numbers |= {"gap": gap, "gap_limit": GAP_SHARE}
         text = (
@@ -54,6 +59,18 @@ def overfitting(view: View) -> Verdict:
         )
         return Seen(text, numbers, int(held.steps[place]), "eval_loss")
     return None
+
+
+def _lost(view: View) -> Seen | None:
+    """Judged on the metric, over folds."""
+    share, gap, error = (view.numbers[f"held.{name}"] for name in ("lost_share", "gap", "gap_error"))
+    if share <= NOT_CARRIED or gap <= 2.0 * error:
+        return None
+    text = (
+        f"{share:.0%} of the improvement over a constant does not carry over to held-out rows (threshold "
+        f"{NOT_CARRIED:.0%}); gap {gap:.4g} +- {error:.2g}"
+    )
+    return Seen(text, {"lost_share": share, "lost_share_limit": NOT_CARRIED, "gap": gap, "gap_error": error})
 
 
 def _turn(held: Curve) -> tuple[float, int, float, float]:

@@ -14,6 +14,7 @@ from .view import View
 RATIO = 3.0  # largest class over smallest
 RECALL_GAP = 0.3  # between the best and the worst known class
 HEAVY = 0.3  # of a regression loss on the worst 1 % of samples; 7 % under normal noise, below 20 % in healthy twins
+TOP_PULL = 0.10  # of the gradient carried by 1 % of the rows; 3.6 % for squared error under normal noise
 BATCH_TAIL = 6.0  # highest 5 % of batch losses over the median one
 INPUT_SIZE = 10.0  # AutoTrainer: mean absolute input of a layer
 INPUT_SMALL = 0.05  # largest spread of an input column
@@ -53,6 +54,11 @@ def imbalance(view: View) -> Verdict:
 
 def outliers(view: View) -> Verdict:
     """Few samples carry much of the loss."""
+    held = _in_predictions(view)
+    if held is not None:
+        return held if isinstance(held, Seen) else None
+    if "held.stuck_share" in view.numbers:
+        return Lacking("fewer than 100 held-out rows, or a model without probabilities")
     # A classifier's last mistakes carry its loss; that is no fault.
     if view.facts.classes or view.facts.task in ("binary", "multiclass") or "eval_accuracy" in view.names:
         return None
@@ -68,6 +74,19 @@ def outliers(view: View) -> Verdict:
     text = f"the highest 5 % of the batch losses are {tail:.1f} times the median one (threshold {BATCH_TAIL:g})"
     step = int(curve.steps[np.argmax(curve.values)])
     return Seen(text, {"tail": tail, "tail_limit": BATCH_TAIL}, step, "loss")
+
+
+def _in_predictions(view: View) -> Seen | bool | None:
+    """Whether held-out predictions show it; None where there are none to look at."""
+    pull = view.numbers.get("held.top_pull")
+    if pull is not None:
+        text = f"{pull:.1%} of the gradient comes from 1 % of the rows (threshold {TOP_PULL:.0%})"
+        return pull > TOP_PULL and Seen(text, {"top_pull": pull, "top_pull_limit": TOP_PULL})
+    share, limit = (view.numbers.get(f"held.confident_mistakes{end}") for end in ("", "_limit"))
+    if share is None or limit is None:
+        return None
+    text = f"{share:.2%} of the rows have a true class called less than 1 % likely (threshold {limit:.2%})"
+    return share > limit and Seen(text, {"confident_mistakes": share, "confident_mistakes_limit": limit})
 
 
 def _few_samples(shares: Curve) -> Verdict:

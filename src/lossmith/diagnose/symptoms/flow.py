@@ -18,6 +18,7 @@ TINY_GRADIENT = 1e-7  # SageMaker Debugger: mean absolute gradient
 GROWN = 4.0  # gradient norm, last fifth over first steps
 JUMP = 0.06  # relative change from batch to batch; gradients of fresh batches differ by 9 % and more
 SMOOTH = 0.2  # noise of the gradient norm over its whole spread
+STUCK_SHARE = 0.01  # of the rows
 UNDERFLOWN = 0.05  # of the steps with a gradient of exactly zero
 HALVES = ("float16", "fp16", "half", "16", "16-mixed", "float16-mixed")
 
@@ -65,7 +66,11 @@ def _frozen_layers(view: View) -> Verdict:
 def vanishing(view: View) -> Verdict:
     """No gradient reaches the first layers, or none at all, while the loss is still high."""
     layers, gradient = view.layers("gradient_norm"), view.column("grad_norm").finite
-    if len(layers) < 2 and len(gradient) < 3:
+    stuck = view.numbers.get("held.stuck_share")
+    if stuck is not None and stuck >= STUCK_SHARE:
+        text = f"{stuck:.2%} of the held-out rows are clearly wrong and hardly pull (threshold {STUCK_SHARE:.0%})"
+        return Seen(text, {"stuck_share": stuck, "stuck_share_limit": STUCK_SHARE})
+    if stuck is None and len(layers) < 2 and len(gradient) < 3:
         return Lacking("no gradient norms")
     told = _told(view)
     if told is not None and told.gained > 0.5:

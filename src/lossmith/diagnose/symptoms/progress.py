@@ -14,10 +14,11 @@ from .view import View
 LATE_SHARE = 0.3  # of the fall in the second half: a straight line has 50 %, an exponential of two time constants 27 %
 NEARLY_DONE = 0.75  # share of the first loss gone: what is left to gain is little, unless ...
 STEEP = 0.4  # ... this share of the fall came in the second half
+LAST_FIFTH = 0.02  # of the whole decrease, for solvers that end by themselves
 STUCK = 0.10  # less than this share below chance counts as nothing learned
 LR_DEAD = 1e-3  # of the largest learning rate
 LR_EARLY = 0.75  # share of the run at which a schedule may reach it
-SPREAD = 0.05  # relative spread of final losses over restarts
+SPREAD = 0.01  # relative spread of final losses over restarts
 
 
 def _need(view: View, least: int) -> Lacking | None:
@@ -29,6 +30,8 @@ def slow(view: View) -> Verdict:
     """The loss is still falling steadily when the run ends, or has hardly begun to."""
     if lacking := _need(view, 6):
         return lacking
+    if "held.limited" in view.numbers:
+        return _at_the_limit(view, view.numbers["held.limited"])
     curve = _steadier(view)
     told = story(curve, view.facts)
     late, error = late_share(curve, view.column("learning_rate").finite)
@@ -41,6 +44,20 @@ def slow(view: View) -> Verdict:
         f"falling, with {told.gained_from_start:.0%} of its first value gone"
     )
     return Seen(text, numbers, int(curve.steps[len(curve) // 2]), _name(view, curve))
+
+
+def _at_the_limit(view: View, limited: float) -> Verdict:
+    """Solvers that know when they are done are slow only where they were stopped."""
+    v = (view.eval_loss if len(view.eval_loss) else view.loss).finite.values
+    whole = float(v[0] - v.min())
+    late = max(0.0, float(v[int(0.8 * (v.size - 1))] - v[-1])) / whole if whole > 0 else 0.0
+    if late <= LAST_FIFTH or limited < 0.5:
+        return None
+    text = (
+        f"{late:.1%} of the whole decrease came in the last fifth of {v.size} iterations (threshold {LAST_FIFTH:.0%}), "
+        f"and {limited:.0%} of the trainings ended at the iteration limit (threshold: half)"
+    )
+    return Seen(text, {"late_share": late, "late_share_limit": LAST_FIFTH, "limited": limited}, None, "loss")
 
 
 def _steadier(view: View) -> Curve:
@@ -108,6 +125,8 @@ def plateau(view: View) -> Verdict:
 
 def local_minimum(view: View) -> Verdict:
     """Several starts ended at different losses."""
+    if view.numbers.get("held.convex"):
+        return None
     names = [name for name in view.names if name.startswith("restart_loss")]
     ends = [view.column(name).finite.last for name in names if len(view.column(name).finite)]
     if len(ends) < 2:
