@@ -47,6 +47,19 @@ def test_tokens_cost_what_torch_says(shift: bool, smoothing: float) -> None:
     torch.testing.assert_close(gradient(value, logits), gradient(theirs, logits), rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("size", [(6, 8), (3, 4)])
+def test_masks_of_segmentation_models(size: tuple[int, int]) -> None:
+    """As SegformerForSemanticSegmentation has it: logits are enlarged to the size of the labels."""
+    rng = np.random.default_rng(1)
+    logits = torch.tensor(rng.normal(size=(2, 5, *size)), requires_grad=True)
+    labels = torch.tensor(np.where(rng.random((2, 6, 8)) < 0.2, -100, rng.integers(0, 5, (2, 6, 8))))
+    value = lm.to_huggingface("cce")({"logits": logits}, labels)
+    enlarged = torch.nn.functional.interpolate(logits, size=(6, 8), mode="bilinear", align_corners=False)
+    theirs = torch.nn.functional.cross_entropy(enlarged, labels)
+    torch.testing.assert_close(value, theirs, rtol=1e-13, atol=0)
+    torch.testing.assert_close(gradient(value, logits), gradient(theirs, logits), rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.parametrize(
     ("loss", "batch"),
     [

@@ -30,7 +30,7 @@ def to_huggingface(loss: Loss | str, *, shift: bool | None = None, output: str =
         An elementwise or row-wise loss of the catalogue, or its name.
     shift : bool, optional
         Whether position t of a sequence predicts the label at t + 1, as in causal language models. It must be said
-        for logits (N, T, C): False is for token classification and masked language models.
+        for logits (N, T, C): False is for token classification and masked language models. Not for images.
     output : str, default "logits"
         The model's output to take; models that return tuples have it first.
 
@@ -39,7 +39,9 @@ def to_huggingface(loss: Loss | str, *, shift: bool | None = None, output: str =
     HuggingFaceLoss
         Called as ``compute_loss_func(outputs, labels, num_items_in_batch=None)``.
 
-        * Row-wise losses take logits (N, C) or (N, T, C), with labels (N,) or (N, T), or target rows.
+        * Row-wise losses take logits (N, C) or (N, T, C), with labels (N,) or (N, T), or target rows; of segmentation
+          models logits (N, C, h, w) with labels (N, H, W), to whose size they are enlarged (bilinear), as these models
+          do for their own loss. Pixels of label -100 do not count (where processors write 255, replace it).
         * Elementwise losses take outputs of the labels' shape, or with one column more.
         * A label -100 does not count, in classes and counts; as a number it is a number like others.
         * Class weights multiply values; the mean is over items, not over the sum of their weights, which the Trainer
@@ -170,6 +172,8 @@ class HuggingFaceLoss:
         """Bring predictions and the labels they are for into line."""
         if not self._of_rows:
             return (logits[..., 0] if logits.shape == (*labels.shape, 1) else logits), labels
+        if self.shift is None and logits.ndim == 4 and labels.ndim == 3:
+            return _enlarged(logits, labels.shape[1:]).movedim(1, -1), labels
         if self.shift is None and logits.ndim > 2:
             raise ValueError(
                 f"logits have shape {tuple(logits.shape)}; say shift=True if position t predicts label t + 1 (causal "
@@ -180,3 +184,10 @@ class HuggingFaceLoss:
         if logits.ndim < 3:
             raise ValueError(f"shift=True takes logits (N, T, C); these have shape {tuple(logits.shape)}")
         return logits[..., :-1, :], labels[:, 1:]
+
+
+def _enlarged(logits: Tensor, size: Any) -> Tensor:
+    """Return logits (N, C, h, w) as (N, C, H, W)."""
+    from torch.nn.functional import interpolate
+
+    return logits if logits.shape[2:] == size else interpolate(logits, size=tuple(size), mode="bilinear")
