@@ -82,7 +82,7 @@ def interior(
     """
     problem = _Lines.of(objective, kink, None if tilt is None else tilt.slope)
     point = problem.start(theta, problem.margin(theta) if margin is None else margin)
-    first = None
+    first, best = None, (np.inf, theta)
     if tilt is None:
         progress.begin(objective, theta)
     while True:
@@ -92,6 +92,7 @@ def interior(
             first = state.gap  # a measure of size where the objective is 0
         else:
             progress.record(point.theta, value, state.dual_residual, state.gap)
+        best = (value, point.theta) if value < best[0] else best
         optimality = max(
             state.gap / max(abs(value), 1e-6 * first),
             float(np.abs(state.dual_residual).max(initial=0.0)) / progress.unit,
@@ -105,10 +106,10 @@ def interior(
         if optimality <= progress.tolerance:
             return Descent(point.theta, "converged", optimality, state.gap)
         if (limit := progress.exhausted()) is not None:
-            return Descent(point.theta, limit, optimality, state.gap)
+            return Descent(best[1], limit, optimality, state.gap)
         moved = problem.step(point, state)
         if moved is None:
-            return Descent(point.theta, "stalled", optimality, state.gap)
+            return Descent(best[1], "stalled", optimality, state.gap)
         point = moved
 
 

@@ -23,6 +23,8 @@ from .solvers.automatic import Automatic, made_solver, must_fit
 from .solvers.base import Solver
 
 Array = npt.NDArray[np.float64]
+# Share of a robust loss's largest curvature below which there is too little of it to start from.
+_FLAT = 1e-3
 Watch = Callable[[Step], Any]
 
 
@@ -54,7 +56,8 @@ def solve(
     parabola above the loss).
 
     Without ``start`` the fit starts from the best constant; regression losses that are not convex start from the least
-    absolute error, which is what makes a redescending loss find the bulk of the data.
+    absolute error, which is what makes a redescending loss find the bulk of the data, and so do robust losses in whose
+    unit nearly all residuals are huge.
 
     Parameters
     ----------
@@ -178,15 +181,32 @@ def _start(objective: Objective, start: tuple[Any, Any] | None, progress: Progre
     if objective.intercept:
         k = objective.outputs or 1
         theta[-k:] = best_constant(objective.loss, objective.y, objective.share, objective.outputs)
-    if objective.loss.traits.task == "regression" and not objective.loss.traits.convex:
-        from ..losses import MeanAbsoluteError
-
-        # The interior point method takes L1 and L2; a start needs no other penalty.
-        penalty = objective.penalty if isinstance(objective.penalty, Elastic) else None
-        pilot = replace(objective, loss=MeanAbsoluteError(), penalty=penalty)
-        quiet = Progress(1e-4, progress.limit, progress.deadline)
-        theta = Automatic().descend(pilot, theta, quiet).theta
+    if objective.loss.traits.task == "regression" and (not objective.loss.traits.convex or _flat(objective, theta)):
+        return _from_absolute_error(objective, theta, progress)
     return theta
+
+
+def _flat(objective: Objective, theta: Array) -> bool:
+    """Tell whether a robust loss bends for hardly any row, so that Newton's method would not know where to go."""
+    traits = objective.loss.traits
+    if traits.kinks or not (traits.lipschitz < np.inf and 0.0 < traits.smooth < np.inf):
+        return False
+    bend = float(objective.share @ objective.loss.hessian(objective.y, objective.raw(theta)))
+    return bend < _FLAT * float(traits.smooth)
+
+
+def _from_absolute_error(objective: Objective, theta: Array, progress: Progress) -> Array:
+    """Return the least absolute error fit: a flat loss is about that, but for the rows it passes through."""
+    from ..losses import MeanAbsoluteError
+
+    traits = objective.loss.traits
+    # The interior point method takes L1 and L2; a start needs no other penalty.
+    penalty: Any = objective.penalty if isinstance(objective.penalty, Elastic) else None
+    if traits.convex and penalty is not None:
+        penalty = replace(penalty, alpha=penalty.alpha / traits.lipschitz)
+    pilot = replace(objective, loss=MeanAbsoluteError(), penalty=penalty)
+    quiet = Progress(1e-9 if traits.convex else 1e-4, progress.limit, progress.deadline)
+    return Automatic().descend(pilot, theta, quiet).theta
 
 
 def _allowed(theta: Array, objective: Objective, progress: Progress) -> Array:
