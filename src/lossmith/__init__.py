@@ -15,8 +15,10 @@ from .losses import *  # noqa: F403
 if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
     from .diagnose.diagnosis import Diagnosis, diagnose
+    from .diagnose.doctor import Doctor
     from .diagnose.monitors.torch import TorchMonitor
     from .diagnose.monitors.trouble import NonFiniteError
+    from .diagnose.plan import Plan
     from .diagnose.readers.read import read_record
     from .diagnose.record import Record
     from .frameworks.catboost import to_catboost
@@ -59,6 +61,7 @@ _LAZY = {
     "SCAD": "optimize.folded",
     "Box": "optimize.folded",
     "Diagnosis": "diagnose.diagnosis",
+    "Doctor": "diagnose.doctor",
     "ElasticNet": "optimize.penalties",
     "GroupLasso": "optimize.group",
     "LinearCrossEntropy": "losses.linear",
@@ -70,6 +73,7 @@ _LAZY = {
     "LossRegressorCV": "frameworks.estimators.cv",
     "NonFiniteError": "diagnose.monitors.trouble",
     "QuantileLossRegressor": "frameworks.estimators.quantiles",
+    "Plan": "diagnose.plan",
     "Record": "diagnose.record",
     "read_record": "diagnose.readers.read",
     "TorchMonitor": "diagnose.monitors.torch",
@@ -109,6 +113,7 @@ __all__ = [
     "SCAD",
     "Box",
     "Diagnosis",
+    "Doctor",
     "ElasticNet",
     "GroupLasso",
     "InputError",
@@ -120,6 +125,7 @@ __all__ = [
     "LossRegressor",
     "LossRegressorCV",
     "NonFiniteError",
+    "Plan",
     "QuantileLossRegressor",
     "Record",
     "TorchMonitor",

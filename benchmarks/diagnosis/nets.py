@@ -1,0 +1,96 @@
+"""Four small networks. Their layers are named so that a recorder can tell depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+HELD_OUT = frozenset({"conv"})
+ARCHITECTURES = ("shallow", "deep", "norm", "conv")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to build."""
+
+    kind: str
+    inputs: int
+    outputs: int
+    width: int = 32
+    depth: int = 1
+    activation: type[nn.Module] = nn.ReLU
+    norm: bool = False
+    dropout: float = 0.0
+    momentum: float = 0.1  # of the batch norm's running statistics
+    last: type[nn.Module] | None = None
+    cut: bool = False  # the graph is cut before the head: the body never learns
+    always: bool = False  # functional dropout, on in evaluation too
+
+
+def spec_of(kind: str, inputs: int, outputs: int) -> Spec:
+    base = Spec(kind, inputs, outputs)
+    return {
+        "shallow": base,
+        "deep": replace(base, width=24, depth=5, activation=nn.Tanh),
+        "norm": replace(base, depth=2, norm=True, dropout=0.1),
+        "conv": replace(base, width=8, depth=2, norm=True, dropout=0.1),
+    }[kind]
+
+
+class Cut(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.detach()
+
+
+class AlwaysDropout(nn.Module):
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.rate = p
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.dropout(x, self.rate)  # whose default is training=True: the classic
+
+
+class Row(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, None, :]
+
+
+class Squeeze(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, 0]
+
+
+def build(spec: Spec) -> nn.Module:
+    """Make the network with torch's own initialisation."""
+    conv = spec.kind == "conv"
+    layers: list[nn.Module] = [Row()] if conv else []
+    size = 1 if conv else spec.inputs
+    for level in range(spec.depth):
+        wide = spec.width * (2**level if conv else 1)
+        layers.append(nn.Conv1d(size, wide, 3, padding=1) if conv else nn.Linear(size, wide))
+        if spec.norm:
+            layers.append((nn.BatchNorm1d)(wide, momentum=spec.momentum))
+        layers.append(spec.activation())
+        if spec.dropout and not conv:
+            layers.append(_dropout(spec))
+        size = wide
+    if conv:
+        layers += [nn.AdaptiveAvgPool1d(4), nn.Flatten()]
+        size *= 4
+        if spec.dropout:
+            layers.append(_dropout(spec))
+    if spec.cut:
+        layers.append(Cut())
+    layers.append(nn.Linear(size, spec.outputs))
+    if spec.last is not None:
+        layers.append(spec.last(dim=1) if spec.last is nn.Softmax else spec.last())
+    if spec.outputs == 1:
+        layers.append(Squeeze())
+    return nn.Sequential(*layers)
+
+
+def _dropout(spec: Spec) -> nn.Module:
+    return AlwaysDropout(spec.dropout) if spec.always else nn.Dropout(spec.dropout)

@@ -1,0 +1,54 @@
+"""What a fault is, and the list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .setup import Setup
+
+Apply = Callable[[Setup, int], None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to go wrong. `apply` takes a severity 0, 1 or 2; what has `held_out` set was never used for tuning."""
+
+    name: str
+    cause: str
+    symptoms: tuple[str, ...]  # any of them is right
+    apply: Apply
+    held_out: bool = False
+    fits: Callable[[Setup], bool] = lambda setup: True
+    repairable: bool = True  # by changing the plan, not the data's history
+    from_start: bool = True
+
+
+FAULTS: dict[str, Fault] = {}
+
+
+class Kinds(NamedTuple):
+    """Ready-made answers to "does it apply?"."""
+
+    regression: Callable[[Setup], bool] = lambda s: s.task == "regression"
+    classes: Callable[[Setup], bool] = lambda s: s.task != "regression"
+    binary: Callable[[Setup], bool] = lambda s: s.task == "binary"
+    multiclass: Callable[[Setup], bool] = lambda s: s.task == "multiclass"
+    stacked: Callable[[Setup], bool] = lambda s: s.arch in ("shallow", "deep")
+    normed: Callable[[Setup], bool] = lambda s: s.spec.norm
+    rectified: Callable[[Setup], bool] = lambda s: s.arch != "deep"
+    momentum: Callable[[Setup], bool] = lambda s: s.seed % 2 == 1
+
+
+KIND = Kinds()
+
+
+def fault(name: str, cause: str, *symptoms: str, **more: object) -> Callable[[Apply], Apply]:
+    """Register a fault."""
+
+    def keep(apply: Apply) -> Apply:
+        FAULTS[name] = Fault(name, cause, symptoms, apply, **more)  # type: ignore[arg-type]
+        return apply
+
+    return keep

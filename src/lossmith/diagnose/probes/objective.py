@@ -1,0 +1,203 @@
+"""The loss: does it ask for the right thing, and whom does it listen to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossmith.diagnose.probes.motion import TINY, Numbers, log10
+from lossmith.diagnose.probes.patient import Array, Patient
+
+
+def reference_gradient(task: str, outputs: Array, y: Array) -> Array:
+    """Slope of the loss that suits a task: squared error, logistic, or softmax cross-entropy on logits.
+
+    Parameters
+    ----------
+    task : str
+        "regression", "binary" or "multiclass".
+    outputs : ndarray, shape (n,) or (n, k)
+        Of the model.
+    y : ndarray, shape (n,)
+        Targets.
+
+    Returns
+    -------
+    ndarray
+        With the shape of ``outputs``.
+    """
+    if task == "multiclass":
+        return np.asarray(_softmax(outputs) - np.eye(outputs.shape[1])[y.astype(int)])
+    y = y.reshape(outputs.shape)
+    said = outputs if task == "regression" else 1.0 / (1.0 + np.exp(-np.clip(outputs, -500, 500)))
+    return np.asarray(said - y)
+
+
+def _softmax(outputs: Array) -> Array:
+    e = np.exp(outputs - outputs.max(1, keepdims=True))
+    return np.asarray(e / e.sum(1, keepdims=True))
+
+
+def _rows(a: Array) -> Array:
+    return np.asarray(a.reshape(len(a), -1))
+
+
+def loss_shape(patient: Patient) -> Numbers:
+    """Ask the loss about made-up outputs: whether it pulls where the right loss for the task pulls.
+
+    Parameters
+    ----------
+    patient : Patient
+        Only its loss and its targets matter.
+
+    Returns
+    -------
+    dict of str to float
+        Cosine with the right slope, its scale, share of flat and of negative losses, how it weighs the classes, and how
+        fast it grows for large mistakes.
+    """
+    _, y = patient.sample(patient.train)
+    probe = patient.outputs(patient.sample(patient.train)[0])
+    rng = np.random.default_rng(3)
+    centre, unit = (y.mean(), y.std() + TINY) if patient.task == "regression" else (0.0, 1.0)
+    made = np.asarray(centre + 1.5 * unit * rng.normal(size=probe.shape))
+    own, right = _rows(patient.output_gradient(made, y)), _rows(reference_gradient(patient.task, made, y))
+    size, expected = np.linalg.norm(own, axis=1), np.linalg.norm(right, axis=1)
+    if not np.isfinite(size).all():
+        return {}
+    cosine = (own * right).sum(1) / (size * expected + TINY)
+    far = np.median(np.linalg.norm(_rows(patient.output_gradient(centre + 20 * (made - centre), y)), axis=1))
+    values = patient.losses(made, y)
+    return {
+        "loss_cosine": float(cosine.mean()),
+        "loss_cosine_low": float(np.quantile(cosine, 0.05)),
+        "loss_scale": log10(float(np.median(size / (expected + TINY)))),
+        "loss_flat_share": float(np.mean(size < 1e-6 * (np.median(size) + TINY)) if size.any() else 1.0),
+        "loss_negative_share": float(np.mean(values < -1e-9)),
+        "loss_growth": log10(float(far) / (float(np.median(size)) + TINY)),
+        "loss_sum_of_slopes": float(np.mean(np.abs(own.sum(1)) / (np.abs(own).sum(1) + TINY))),
+        **_class_weights(patient, size / (expected + TINY), y),
+    }
+
+
+def _class_weights(patient: Patient, ratio: Array, y: Array) -> Numbers:
+    if patient.task == "regression":
+        return {}
+    codes, counts = np.unique(y, return_counts=True)
+    pull = np.array([np.median(ratio[y == code]) for code in codes])
+    logs, sizes = np.log(pull + TINY), np.log(counts)
+    spread = float(logs.max() - logs.min())
+    slope = float(np.polyfit(sizes, logs, 1)[0]) if np.ptp(sizes) > 0.1 else 0.0
+    return {"class_weight_spread": spread, "class_weight_slope": float(np.clip(slope, -5, 5))}
+
+
+def outputs_fit(patient: Patient) -> Numbers:
+    """Compare the outputs' range with what the loss expects, and the rows' pull with what their mistakes deserve.
+
+    Parameters
+    ----------
+    patient : Patient
+        The model.
+
+    Returns
+    -------
+    dict of str to float
+        Whether outputs look squashed, one-sided or like probabilities; rows that are wrong and hardly pull.
+    """
+    x, y = patient.sample(patient.train)
+    out = patient.outputs(x)
+    flat = _rows(out)
+    if not np.isfinite(flat).all():
+        return {}
+    own = np.linalg.norm(_rows(patient.output_gradient(out, y)), axis=1)
+    right = np.linalg.norm(_rows(reference_gradient(patient.task, out, y)), axis=1)
+    sums = flat.sum(1)
+    wrong = right > (0.5 if patient.task != "regression" else float(np.std(y)))
+    typical = float(np.median(own)) + TINY
+    found = {
+        "outputs_within_unit": float(np.mean((flat >= -1e-6) & (flat <= 1 + 1e-6))),
+        "outputs_within_one": float(np.mean(np.abs(flat) <= 1 + 1e-6)),
+        "outputs_nonnegative": float(np.mean(flat >= 0.0)),
+        "outputs_zero": float(np.mean(flat == 0.0)),
+        "outputs_sum_to_one": float(np.mean(np.abs(sums - 1.0) < 1e-4)) if flat.shape[1] > 1 else 0.0,
+        "outputs_outside_unit": float(np.mean((flat < 0) | (flat > 1))),
+        "wrong_and_still": float(np.mean(own[wrong] < 0.01 * max(typical, float(right.mean()))))
+        if wrong.any()
+        else 0.0,
+        "wrong_share": float(wrong.mean()),
+    }
+    if patient.task == "regression":
+        found["outputs_cover"] = log10(float(np.ptp(flat)) / (float(np.ptp(y)) + TINY))
+        found["outputs_outside"] = abs(float(np.mean(flat)) - float(np.mean(y))) / (float(np.std(y)) + TINY)
+        found["outputs_outside"] = log10(found["outputs_outside"])
+    return found
+
+
+def initial_loss(patient: Patient) -> Numbers:
+    """Hold the loss of newly drawn parameters against theory: ln k, or the target's spread.
+
+    Parameters
+    ----------
+    patient : Patient
+        The model; given back as it was.
+
+    Returns
+    -------
+    dict of str to float
+        log10 of their ratio.
+    """
+    x, y = patient.sample(patient.train)
+    theory = float(np.var(y)) if patient.task == "regression" else float(np.log(patient.classes))
+    with patient.undisturbed():
+        patient.reinitialise(1)
+        mean = float(patient.losses(patient.outputs(x), y).mean())
+    return {"initial_loss": log10(mean / (theory + TINY))} if mean > 0 else {"initial_loss_negative": 1.0}
+
+
+def carriers(patient: Patient) -> Numbers:
+    """Who carries the loss: the top 1 % of rows, and each class.
+
+    Parameters
+    ----------
+    patient : Patient
+        The model.
+
+    Returns
+    -------
+    dict of str to float
+        Shares of loss and gradient of the top 1 %, recalls, and how they go with the size of the class.
+    """
+    x, y = patient.train
+    out = patient.outputs(x)
+    each, pull = np.abs(patient.losses(out, y)), np.linalg.norm(_rows(patient.output_gradient(out, y)), axis=1)
+    if not (np.isfinite(each).all() and np.isfinite(pull).all()):
+        return {}
+    found = {"top_loss_share": _top(each), "top_gradient_share": _top(pull)}
+    return found if patient.task == "regression" else found | _recalls(patient, out, y, pull)
+
+
+def _top(values: Array) -> float:
+    total = float(values.sum())
+    return float(np.sort(values)[-max(1, len(values) // 100) :].sum()) / total if total > 0 else 0.0
+
+
+def _recalls(patient: Patient, out: Array, y: Array, pull: Array) -> Numbers:
+    said = _decide(out)
+    codes, counts = np.unique(y, return_counts=True)
+    recalls = np.array([float(np.mean(said[y == code] == code)) for code in codes])
+    share = np.array([float(np.mean(said == code)) for code in codes])
+    rare = int(counts.argmin())
+    held_x, held_y = patient.valid
+    held = _decide(patient.outputs(held_x))
+    held_recalls = [float(np.mean(held[held_y == c] == c)) for c in codes if (held_y == c).any()]
+    return {
+        "class_ratio": log10(counts.max() / counts.min()),
+        "recall_low": float(recalls.min()),
+        "recall_gap": float(recalls[int(counts.argmax())] - recalls[rare]),
+        "held_recall_low": min(held_recalls, default=float("nan")),
+        "favourite": float((share - counts / counts.sum()).max()),
+        "rare_gradient": float(pull[y == codes[rare]].sum() / (pull.sum() + TINY)) / (counts[rare] / counts.sum()),
+    }
+
+
+def _decide(out: Array) -> Array:
+    return np.asarray(out.argmax(1) if out.ndim == 2 and out.shape[1] > 1 else (out.reshape(-1) > 0).astype(int))

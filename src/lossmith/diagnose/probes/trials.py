@@ -1,0 +1,92 @@
+"""Short trainings by the book: can this model, loss and data learn at all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossmith.diagnose.probes.motion import TINY, Numbers, log10
+from lossmith.diagnose.probes.patient import Array, Patient
+
+STEPS = 40
+
+
+def memorise(patient: Patient) -> Numbers:
+    """Overfit 16 rows, from the present parameters and from new ones: a sound model and loss can.
+
+    Parameters
+    ----------
+    patient : Patient
+        The model; given back as it was.
+
+    Returns
+    -------
+    dict of str to float
+        log10 of the last loss over the first, and the share of rows (of the spread) that was learned.
+    """
+    x, y = patient.sample(patient.train, 16)
+    found: Numbers = {}
+    for name in ("memorised", "fresh_memorised"):
+        with patient.undisturbed():
+            if name.startswith("fresh"):
+                patient.reinitialise(1)
+            before = _mean(patient, x, y)
+            patient.rehearse(x, y, STEPS, 1e-2)
+            after = _mean(patient, x, y)
+            found[name] = log10(after / before) if before > 0 and after > 0 else float("nan")
+            found[f"{name}_right"] = _right(patient, x, y)
+    return found
+
+
+def _mean(patient: Patient, x: Array, y: Array) -> float:
+    return float(patient.losses(patient.outputs(x), y).mean())
+
+
+def _right(patient: Patient, x: Array, y: Array) -> float:
+    out = patient.outputs(x)
+    if patient.task == "regression":
+        return float(np.clip(1.0 - np.mean((out.reshape(-1) - y) ** 2) / (np.var(y) + TINY), -1.0, 1.0))
+    said = out.argmax(1) if out.ndim == 2 and out.shape[1] > 1 else out.reshape(-1) > 0
+    return float(np.mean(said == y))
+
+
+def restarts(patient: Patient) -> Numbers:
+    """Train anew from two starts by the book, and compare with where the training ended.
+
+    Parameters
+    ----------
+    patient : Patient
+        The model; given back as it was.
+
+    Returns
+    -------
+    dict of str to float
+        log10 of the training's loss over that of the best restart (above 0: the restart is better), the spread over
+        starts, and the same comparison for going on from here.
+    """
+    x, y = patient.train
+    now = _mean(patient, x, y)
+    ends, skills = [], []
+    for seed in (1, 2):
+        with patient.undisturbed():
+            patient.reinitialise(seed)
+            patient.rehearse(x, y, STEPS, 5e-3, 64)
+            ends.append(_mean(patient, x, y))
+            skills.append(_right(patient, *patient.valid))
+    with patient.undisturbed():
+        patient.rehearse(x, y, STEPS, 3e-3, 64)
+        onward = _mean(patient, x, y)
+    best = min(ends)
+    return {
+        "restart_gain": _ratio(now, best),
+        "restart_spread": float(np.std(ends) / (abs(np.mean(ends)) + TINY)),
+        "onward_gain": _ratio(now, onward),
+        "restart_skill": max(skills),
+        "own_skill": _right(patient, *patient.valid),
+        "own_skill_train": _right(patient, x, y),
+    }
+
+
+def _ratio(now: float, other: float) -> float:
+    if not np.isfinite(now):
+        return 6.0
+    return float(np.clip(log10(now / other), -6, 6)) if now > 0 and other > 0 and np.isfinite(other) else float("nan")

@@ -1,0 +1,158 @@
+"""Probes leave no trace, and their numbers move with what they measure."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from lossmith.diagnose.plan import Loop, Plan, reference_step, train  # noqa: E402
+from lossmith.diagnose.probes import PROBES, TorchPatient, examine  # noqa: E402
+
+nn = torch.nn
+
+
+def squared(out, y):
+    return (out - y) ** 2
+
+
+def network(activation=nn.ReLU, depth=1):
+    layers, size = [], 5
+    for _ in range(depth):
+        layers += [nn.Linear(size, 8), nn.BatchNorm1d(8), activation(), nn.Dropout(0.2)]
+        size = 8
+    return nn.Sequential(*layers, nn.Linear(size, 1), nn.Flatten(0))
+
+
+def plan_of(**changes):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(160, 5)).astype(np.float32)
+    y = (x @ np.array([1.0, -1.0, 0.5, 0.0, 0.0]) + 0.1 * rng.normal(size=160)).astype(np.float32)
+    base = {"build": network, "loss": squared, "train": (x[:100], y[:100]), "valid": (x[100:], y[100:]), "steps": 30}
+    return Plan(**({"task": "regression"} | base | changes))
+
+
+def state_of(loop: Loop):
+    return (
+        {k: v.clone() for k, v in loop.model.state_dict().items()},
+        copy.deepcopy(loop.optimizer.state_dict()),
+        [None if p.grad is None else p.grad.clone() for p in loop.model.parameters()],
+        [p.requires_grad for p in loop.model.parameters()],
+        [m.training for m in loop.model.modules()],
+        torch.random.get_rng_state(),
+    )
+
+
+def same(a, b):
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_a_probe_leaves_no_trace(name):
+    plan = plan_of()
+    loop = train(plan)
+    loop.model[0].weight.requires_grad_(False)
+    loop.model[1].eval()
+    before = state_of(loop)
+    found = examine(TorchPatient.of(plan, loop), only=(name,))
+    assert found
+    assert same(state_of(loop), before)
+
+
+def test_the_comparison_of_states_sees_a_change():
+    plan = plan_of()
+    loop = train(plan)
+    before = state_of(loop)
+    reference_step(loop, *plan.arrays(plan.train))
+    assert not same(state_of(loop), before)
+
+
+def test_all_numbers_are_finite():
+    plan = plan_of()
+    found = examine(TorchPatient.of(plan, train(plan)))
+    assert len(found) > 80
+    assert all(map(math.isfinite, found.values()))
+
+
+def test_parameters_of_nan_are_survived():
+    plan = plan_of()
+    loop = train(plan)
+    with torch.no_grad():
+        loop.model[0].weight.fill_(float("nan"))
+    found = examine(TorchPatient.of(plan, loop))
+    assert found["finite_parameters"] == 0.0
+    assert "neighbours_train" in found
+
+
+def idle(loop, x, y):
+    losses = loop.loss(loop.model(x), y)
+    loop.optimizer.zero_grad()
+    losses.mean().backward()
+    return losses.detach()
+
+
+def hoarding(loop, x, y):
+    losses = loop.loss(loop.model(x), y)
+    losses.mean().backward()
+    loop.optimizer.step()
+    return losses.detach()
+
+
+def number(name, probe, **changes):
+    plan = plan_of(**changes)
+    return examine(TorchPatient.of(plan, train(plan)), only=(probe,))[name]
+
+
+def zeros(model):
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+
+
+@pytest.mark.parametrize(
+    ("name", "probe", "sick", "low", "high"),
+    [
+        ("moved", "movement", {"step": idle}, -12.5, -11.5),
+        ("accumulates", "movement", {"step": hoarding}, 0.9, 1.1),
+        ("twin_units", "symmetry", {"prepare": (zeros,)}, 0.99, 1.01),
+        ("step_excess", "line_search", {"learning_rate": 1e-9}, -12.0, -6.0),
+        ("squashing_layers", "activity", {"build": lambda: network(nn.Sigmoid, 3)}, 3.0, 3.0),
+        ("loss_cosine", "loss_shape", {"loss": lambda out, y: -((out - y) ** 2)}, -1.01, -0.99),
+        ("batch_size", "order", {"batch_size": 4}, 2.0, 2.0),
+    ],
+)
+def test_a_number_tells_sick_from_sound(name, probe, sick, low, high):
+    assert low <= number(name, probe, **sick) <= high
+    assert not low <= number(name, probe) <= high
+
+
+def test_data_probes():
+    plan = plan_of()
+    x, y = plan.train
+    leaking = plan_of(
+        train=(np.hstack([x, y[:, None]]), y), build=lambda: nn.Sequential(nn.Linear(6, 1), nn.Flatten(0))
+    )
+    held_x, held_y = plan.valid
+    leaking = Plan(**{**vars(leaking), "valid": (np.hstack([held_x, held_y[:, None]]), held_y)})
+    assert examine(TorchPatient.of(leaking, leaking.start()), only=("split",))["top_column_lead"] > 0.3
+    assert number("top_column_lead", "split") < 0.3
+    assert number("seen_before", "split", valid=plan.train) == 1.0
+    assert number("seen_before", "split") == 0.0
+    noisy = number("neighbours_doubt", "neighbours", train=(x, np.random.default_rng(1).permutation(y)))
+    assert noisy > number("neighbours_doubt", "neighbours") + 0.3
+
+
+def test_an_unknown_probe_is_named():
+    plan = plan_of()
+    with pytest.raises(ValueError, match="no probe 'tarot'"):
+        examine(TorchPatient.of(plan, plan.start()), only=("tarot",))
