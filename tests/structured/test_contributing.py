@@ -64,3 +64,26 @@ def test_numpy_and_kernel_agree(loss, monkeypatch):
 def test_what_is_no_order_is_refused(way, loss):
     with pytest.raises(ValueError, match="must order the items 0 to 2"):
         loss([[0, 1, 1]], np.zeros((1, 3)))
+
+
+def test_the_formula_is_what_the_host_computes(loss):
+    rng = np.random.default_rng(3)
+    z, order = rng.normal(0, 2, (5, 7)), rng.permuted(np.tile(np.arange(7), (5, 1)), axis=1)
+    weight = np.array([1.0, 0.0, 2.0, 0.5, 1.0])
+    assert loss._by_formula((order,), z, weight, "mean") == pytest.approx(loss(order, z, weight), rel=1e-14)
+
+
+def test_second_derivatives(loss):
+    torch = pytest.importorskip("torch")
+    order = torch.tensor([[2, 0, 1], [0, 1, 2]])
+    z = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda f: loss(order, f), z)
+
+
+def test_without_a_formula_second_derivatives_are_refused(loss, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.delattr(type(loss), "_formula")
+    z = torch.randn(1, 3, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(loss(torch.tensor([[2, 0, 1]]), z), z, create_graph=True)
+    with pytest.raises(NotImplementedError, match="computes on the host only: no second derivatives"):
+        slope.sum().backward()

@@ -71,8 +71,13 @@ def _configuration(loss: Any) -> str:
     return json.dumps(loss.to_config())
 
 
-@functools.cache
 def _loss(configuration: str) -> Any:
+    return _made(configuration, registry.loss_class(json.loads(configuration)["loss"]))
+
+
+@functools.cache
+def _made(configuration: str, kind: type) -> Any:
+    """Make a loss again when its name stands for another class, as when a notebook's cell is run twice."""
     return registry.from_config(json.loads(configuration))
 
 

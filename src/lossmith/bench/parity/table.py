@@ -262,7 +262,7 @@ class _Comparison:
     def _judged(self, name: str, found: dict[str, Host], right: dict[str, Host]) -> Iterator[Cell]:
         for order in self.orders:
             if order not in self.numpy:
-                yield self._untold(name, order, "structured losses have no Hessian")
+                yield self._untold(name, order, "NumPy has no Hessian of structured losses to compare with")
             else:
                 yield self._measured(name, order, found[order], right[order])
 
