@@ -87,6 +87,27 @@ CLAIMS = {
             ("points off on held-out patients, lossmith>huber", "points off on held-out patients, squared error"),
         ),
     ],
+    "network_losses": [
+        Claim(
+            lambda r: (
+                r["absolute error with mistyped counts, huber"]
+                < 0.3 * r["absolute error with mistyped counts, squared"]
+            ),
+            ("absolute error with mistyped counts, huber", "absolute error with mistyped counts, squared"),
+        ),
+        Claim(
+            lambda r: r["deviance, poisson"] < 0.2 * r["deviance, a constant"],
+            ("deviance, poisson", "deviance, a constant"),
+        ),
+        Claim(
+            lambda r: r["absolute error, squared"] < 1.15 * r["absolute error, scikit-learn"],
+            ("absolute error, squared", "absolute error with mistyped counts, squared"),
+        ),
+        Claim(
+            lambda r: r["below, quantile 0.1"] < 0.25 < 0.75 < r["below, quantile 0.9"],
+            ("below, quantile 0.1", "below, quantile 0.9"),
+        ),
+    ],
     "quantile_bands": [
         Claim(
             lambda r: abs(r["coverage, widened"] - 0.9) < min(0.03, abs(r["coverage, lossmith"] - 0.9)),

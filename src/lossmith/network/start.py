@@ -1,4 +1,4 @@
-"""Where a network starts: at the loss's best constant, in units in which its scores are near 1."""
+"""Where a network starts: at the loss's best constant, in units in which its scores are a few."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ Array = np.ndarray[Any, Any]
 
 # The median of |y - centre| times this is the standard deviation of normal targets.
 _NORMAL = 1.4826
+# Spread of the targets that a score of 1 stands for. Were it all of it, random features would do with small weights on
+# them, and few would be learnt (Chizat, Oyallon and Bach 2019, On Lazy Training, NeurIPS); far less takes long.
+_REACH = 0.3
 
 
 @dataclass(frozen=True)
@@ -104,10 +107,10 @@ def _of_normal(y: Array, weight: Array | None) -> Start:
 
 
 def _spread(y: Array, centre: float, weight: Array | None) -> float:
-    """Return a standard deviation that a few wild targets cannot change; 1 for constant targets."""
+    """Return part of a standard deviation that a few wild targets cannot change; 1 for constant targets."""
     distance = np.abs(y - centre)
     typical = _NORMAL * float(best_constant(MeanAbsoluteError(), distance, weight))
-    return typical or float(np.sqrt(np.average(np.square(distance), weights=weight))) or 1.0
+    return _REACH * (typical or float(np.sqrt(np.average(np.square(distance), weights=weight)))) or 1.0
 
 
 def _unit(loss: Loss, y: Array, centre: Array, scale: Array, weight: Array | None) -> float:

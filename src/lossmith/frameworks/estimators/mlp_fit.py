@@ -20,6 +20,8 @@ Array = np.ndarray[Any, Any]
 
 # Rows on which a network and a constant are compared.
 _SOME = 4096
+# A loss higher by less than this share is noise.
+_ROUGHLY = 0.01
 
 
 @dataclass
@@ -89,7 +91,7 @@ def constant_line(found: Training, task: Task, start: Start) -> str:
     some = task.some(_SOME)
     constant = some.mean_loss(np.tile(start.constant, (some.rows, 1)))
     reached = some.mean_loss(found.network.scores(some.X))
-    if reached <= constant or not np.ptp(task.y):
+    if reached <= constant + _ROUGHLY * abs(constant):
         return ""
     return (
         f"the network (mean loss {reached:.4g}) is no better than a constant ({constant:.4g}); scale the features "

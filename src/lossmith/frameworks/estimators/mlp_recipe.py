@@ -24,8 +24,9 @@ from .settings import link_of, made_penalty
 
 Array = np.ndarray[Any, Any]
 
-# Rows of a batch if nothing is said, as in scikit-learn.
-_BATCH = 200
+# Rows of a batch if nothing is said: a tenth of all, within these. scikit-learn takes 200 of any number, which makes
+# one or two steps an epoch on small data.
+_FEWEST, _MOST = 50, 200
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Recipe:
     penalty : Elastic or None
         On the weights.
     batch : int or None
-        Rows; None: 200, or all if they are fewer.
+        Rows; None: a tenth of all, at least 50 and at most 200.
     clip_norm : float or None
         Largest norm of a gradient.
     plan : Plan
@@ -78,7 +79,7 @@ class Recipe:
 
     def rows(self, n: int) -> int:
         """Return the size of a batch of n rows."""
-        return min(self.batch or _BATCH, n)
+        return min(self.batch or min(max(n // 10, _FEWEST), _MOST), n)
 
 
 def recipe(estimator: Any) -> Recipe:

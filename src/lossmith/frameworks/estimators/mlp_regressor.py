@@ -70,7 +70,7 @@ class LossMLPRegressor(Regression, NetworkModel):
     >>> x = np.linspace(-3.0, 3.0, 200)[:, None]
     >>> y = 1000.0 * np.sin(x[:, 0])
     >>> y[::20] += 1e5  # typing errors
-    >>> net = lm.LossMLPRegressor("huber(delta=50)", (32,), "tanh", batch_size=20, random_state=0)
+    >>> net = lm.LossMLPRegressor("huber(delta=50)", (32,), "tanh", learning_rate=0.01, random_state=0)
     >>> float(np.median(np.abs(net.fit(x, y).predict(x) - 1000.0 * np.sin(x[:, 0])))) < 50.0
     True
     """
