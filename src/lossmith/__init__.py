@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .optimize import shards, solvers
     from .optimize.folded import MCP, SCAD, Box
     from .optimize.group import GroupLasso
+    from .optimize.path import regularisation_path
     from .optimize.penalties import L1, L2, ElasticNet
     from .optimize.solve import solve
     from .plots.losses import plot
@@ -79,6 +80,7 @@ _LAZY = {
     "TorchMonitor": "diagnose.monitors.torch",
     "plot": "plots.losses",
     "predict": "workflow.final",
+    "regularisation_path": "optimize.path",
     "solve": "optimize.solve",
     "solvers": "optimize",
     "run": "workflow.run",
@@ -147,6 +149,7 @@ __all__ = [
     "predict",
     "read_record",
     "register_keras",
+    "regularisation_path",
     "run",
     "shards",
     "solve",

@@ -7,6 +7,7 @@ from .constant import best_constant
 from .folded import MCP, SCAD, Box
 from .group import GroupLasso
 from .objective import Objective
+from .path import RegularisationPath, regularisation_path
 from .penalties import L1, L2, ElasticNet, Penalty
 from .result import History, Solution, Step
 from .solve import solve
@@ -22,9 +23,11 @@ __all__ = [
     "History",
     "Objective",
     "Penalty",
+    "RegularisationPath",
     "Solution",
     "Step",
     "best_constant",
+    "regularisation_path",
     "shards",
     "solve",
     "solvers",

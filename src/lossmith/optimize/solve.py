@@ -131,10 +131,10 @@ pseudo_huber
     with Bar.shown(bar, tolerance) as line:
         progress = Progress(tolerance, max_iterations, began + max_seconds)
         progress.watch = told(objective, progress, watch, line)
-        theta = _allowed(_start(objective, start, progress), objective, progress)
+        theta = start_of(objective, start, progress)
         way = way.chosen(objective) if isinstance(way, Automatic) else way
         descent = way.descend(objective, theta, progress)
-    return _solution(objective, descent, str(way), progress, began)
+    return solution_of(objective, descent, str(way), progress, began)
 
 
 def _nothing_beside(solver: Any, y: Any, sample_weight: Any) -> None:
@@ -165,6 +165,11 @@ def told(
         return watch is not None and watch(step) is True
 
     return tell
+
+
+def start_of(objective: Objective, start: tuple[Any, Any] | None, progress: Progress) -> Array:
+    """Flatten the given start, or find one, and move it to where the penalty is finite."""
+    return _allowed(_start(objective, start, progress), objective, progress)
 
 
 def _start(objective: Objective, start: tuple[Any, Any] | None, progress: Progress) -> Array:
@@ -232,7 +237,8 @@ MESSAGES = {
 }
 
 
-def _solution(objective: Objective, descent: Descent, method: str, progress: Progress, began: float) -> Solution:
+def solution_of(objective: Objective, descent: Descent, method: str, progress: Progress, began: float) -> Solution:
+    """Return how a descent ended, in the form that users get."""
     coefficients, intercept = objective.split(descent.theta)
     return Solution(
         coefficients,

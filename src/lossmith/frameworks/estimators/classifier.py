@@ -174,7 +174,10 @@ class LossClassifier(Classification, LinearModel):
         """Fit to checked data; return what went wrong, in one line."""
         problem = self._problem(X, y, weight)
         shape = (X.shape[1],) if problem.outputs is None else (X.shape[1], problem.outputs)
-        found = problem.run(previous(self, shape) if self.warm_start else None)
+        return self._take(problem, problem.run(previous(self, shape) if self.warm_start else None))
+
+    def _take(self, problem: Fit, found: Solution) -> str:
+        """Keep a solution; return what went wrong, in one line."""
         self.coef_ = np.atleast_2d(found.coefficients.T)
         self.intercept_ = np.atleast_1d(np.asarray(found.intercept, np.float64))
         self.solution_, self.n_iter_ = found, found.iterations

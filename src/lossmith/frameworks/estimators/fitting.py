@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +12,13 @@ from scipy.sparse import diags_array, issparse
 
 from ...core.loss import Loss
 from ...optimize.constant import best_constant
+from ...optimize.objective import Objective
+from ...optimize.path import Limits, along_path
 from ...optimize.penalties import Penalty
 from ...optimize.result import Solution
 from ...optimize.solve import solve
-from ...optimize.solvers import Solver
+from ...optimize.solvers.automatic import made_solver, must_fit
+from ...optimize.solvers.base import Solver
 
 Array = np.ndarray[Any, Any]
 Start = tuple[Any, Any] | None
@@ -83,11 +87,34 @@ class Fit:
         centre, spread = self._units()
         if spread is None:
             return self._solve(self.X, start)
-        moved = self.X @ diags_array(1.0 / spread) if issparse(self.X) else (self.X - centre) / spread
         columns = spread if self.outputs is None else spread[:, None]
         inner = None if start is None else (start[0] * columns, start[1] + centre @ start[0])
-        found = self._solve(moved, inner)
-        coefficients = found.coefficients / columns
+        return self._back(self._solve(self._moved(centre, spread), inner), centre, spread)
+
+    def path(self, penalties: Sequence[Penalty]) -> Iterator[Solution]:
+        """Solve under one penalty after the other, each fit starting from the last.
+
+        Parameters
+        ----------
+        penalties : sequence of Penalty
+            In order.
+        """
+        way = made_solver(self.solver)
+        must_fit(way, self.loss, penalties[0])
+        centre, spread = replace(self, penalty=penalties[0])._units()
+        X = self.X if spread is None else self._moved(centre, spread)
+        limits = Limits(self.tolerance, self.max_iterations, np.inf if self.max_seconds is None else self.max_seconds)
+        with np.errstate(over="ignore", invalid="ignore"):
+            objective = Objective.build(self.loss, X, self.y, self.weight, None, self.intercept, self.outputs)
+            for found in along_path(objective, penalties, way, limits):
+                yield found if spread is None else self._back(found, centre, spread)
+
+    def _moved(self, centre: Array, spread: Array) -> Any:
+        return self.X @ diags_array(1.0 / spread) if issparse(self.X) else (self.X - centre) / spread
+
+    def _back(self, found: Solution, centre: Array, spread: Array) -> Solution:
+        """Return a solution for the columns as they are."""
+        coefficients = found.coefficients / (spread if self.outputs is None else spread[:, None])
         return replace(found, coefficients=coefficients, intercept=found.intercept - centre @ coefficients)
 
     def _units(self) -> tuple[Array, Array | None]:

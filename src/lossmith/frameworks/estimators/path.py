@@ -66,6 +66,10 @@ class Path:
         }
 
 
+# Stands for strength 0.
+_TINY = 1e-300
+
+
 def walk_path(
     model: Any,
     alphas: Array,
@@ -107,10 +111,13 @@ def _walk(model: Any, alphas: Array, train: Any, test: Any, scorer: Scorer) -> t
     if any(part[2] is not None and not part[2].any() for part in (train, test)):
         raise ValueError("sample_weight is 0 for all rows of a fold; give fewer folds, or weights to more rows")
     model.n_features_in_ = train[0].shape[1]
-    scores, lines = [], []
-    for alpha in alphas:
-        if line := model.set_params(alpha=float(alpha))._fit(*train):
+    problem, scores, lines = model._problem(*train), [], []
+    # Strength 0 is no penalty to an estimator, which then scales its columns; on a path it is a penalty of strength 0.
+    penalties = [made_penalty(model.penalty, float(alpha) or _TINY, model.l1_ratio) for alpha in alphas]
+    for alpha, found in zip(alphas, problem.path(penalties), strict=True):
+        if line := model._take(problem, found):
             lines.append(f"alpha={alpha:.3g}: {line}")
+        model.alpha = float(alpha)
         scores.append(_score(model, test, scorer))
     return scores, lines
 

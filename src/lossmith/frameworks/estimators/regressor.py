@@ -161,7 +161,10 @@ class LossRegressor(Regression, LinearModel):
     def _fit(self, X: Any, y: Array, weight: Array | None) -> str:
         """Fit to checked data; return what went wrong, in one line."""
         problem = self._problem(X, y, weight)
-        found = problem.run(previous(self, (X.shape[1],)) if self.warm_start else None)
+        return self._take(problem, problem.run(previous(self, (X.shape[1],)) if self.warm_start else None))
+
+    def _take(self, problem: Fit, found: Solution) -> str:
+        """Keep a solution; return what went wrong, in one line."""
         self.coef_, self.intercept_ = found.coefficients, float(found.intercept)
         self.solution_, self.n_iter_ = found, found.iterations
         return out_of_reach(problem, found) or trouble(found, self.tol)
