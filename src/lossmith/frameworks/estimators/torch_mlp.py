@@ -109,7 +109,9 @@ class TorchLearner(Learner):
             return torch.optim.SGD([*weights, *biases], lr=1.0, momentum=spec.momentum, nesterov=spec.nesterov)
         if isinstance(spec, Adam):
             groups = [{"params": weights, "weight_decay": spec.decay}, {"params": biases, "weight_decay": 0.0}]
-            return torch.optim.AdamW(groups, lr=1.0, betas=(spec.beta1, spec.beta2), eps=spec.epsilon)
+            if not spec.decay:
+                groups = [{"params": [*weights, *biases], "weight_decay": 0.0}]
+            return torch.optim.AdamW(groups, lr=1.0, betas=(spec.beta1, spec.beta2), eps=spec.epsilon, fused=True)
         raise ValueError(f"solver={spec!r} is for backend='numpy'; torch takes SGD and Adam of lossmith.network")
 
     def step(self, rows: Array, rate: float) -> tuple[float, float]:
@@ -118,9 +120,10 @@ class TorchLearner(Learner):
         self._optimizer.zero_grad()
         total = self._total(rows, index)
         batch = self.objective.batch
-        (total / (batch * self.objective.unit) + self._penalty(len(rows) / batch)).backward()
+        (total / (batch * self.objective.unit)).backward()
+        self._add_penalty(len(rows) / batch)
         gradients = [p.grad for p in self.model.parameters()]
-        norm = float(torch.stack([g.square().sum() for g in gradients]).sum().sqrt())
+        norm = float(torch.nn.utils.get_total_norm(gradients))
         value = float(total.detach())
         if not (math.isfinite(norm) and math.isfinite(value)):
             return value, norm
@@ -139,7 +142,9 @@ class TorchLearner(Learner):
         values = self._criterion(f.reshape(y.shape) if self._elementwise else f, y)
         self._losses = values.detach()
         share = self._share[index]
-        return (values.reshape(len(rows), -1).sum(1) * share).sum() / self._columns
+        if self._columns > 1:
+            values = values.sum(1) / self._columns
+        return values @ share
 
     def _features(self, rows: Array, index: Tensor) -> Tensor:
         if issparse(self._X):
@@ -155,12 +160,16 @@ class TorchLearner(Learner):
         kept = self._dropout.random(shape, np.float32) >= rate
         return torch.as_tensor(kept, device=self._device).to(dtype) * (1.0 / (1.0 - rate))
 
-    def _penalty(self, part: float) -> Tensor | float:
+    def _add_penalty(self, part: float) -> None:
+        """Add the penalty's gradient, by hand: cheaper than through autograd."""
         if self.objective.penalty is None:
-            return 0.0
+            return
         lasso, ridge = self.objective.penalty.parts
-        terms = [lasso * w.abs().sum() + ridge * w.square().sum() for w in (d.weight for d in _dense(self.model))]
-        return part * torch.stack(terms).sum()
+        with torch.no_grad():
+            for layer in _dense(self.model):
+                layer.weight.grad.add_(layer.weight, alpha=2.0 * ridge * part)
+                if lasso:
+                    layer.weight.grad.add_(layer.weight.sign(), alpha=lasso * part)
 
     def mean_loss(self, task: Task) -> float:
         """Compute the mean loss of a task, without dropout."""
