@@ -9,7 +9,8 @@ import numpy as np
 from ..record import Record
 from . import breakdown, carry, data, flow, output, progress, units
 from .advice import ADVICE, Advice
-from .found import SEVERITIES, NotRun, Rule, Severity, Symptom
+from .found import SEVERITIES, NotRun, Severity, Symptom
+from .rule import Rule
 from .view import View
 
 __all__ = [

@@ -7,7 +7,9 @@ import math
 import numpy as np
 
 from .curves import Array, Curve
-from .found import Lacking, Rule, Seen, Verdict
+from .found import Lacking, Seen, Verdict
+from .progress import LATE_SHARE, late_share
+from .rule import Rule
 from .story import story
 from .view import View
 
@@ -17,8 +19,11 @@ NOT_CARRIED = 0.5  # of the improvement over a constant
 GAP = 3.0  # held-out over training loss, both smoothed ...
 GAP_SHARE = 0.25  # ... and this share of the reference
 LEAK = 8e-3  # held-out loss over chance; the best honest models of clean data stay above .01
-BETTER_HELD = 1.5  # training over held-out loss; dropout explains up to about 1.3
-BETTER_SHARE = 0.12  # ... and this share of the reference apart
+UNSURE = 0.2  # share of chance's loss left less share of chance's mistakes left; healthy below .18
+BETTER_HELD = 1.35  # training over held-out loss; dropout explains up to about 1.3
+BETTER_SHARE = 0.15  # ... and this share of the reference apart
+FADED = 0.35  # of the first learning rate
+JUMPY = 0.03  # typical jump of the held-out loss from check to check
 EARLY_GAP = 0.35  # of the reference, before anything can have been learned by heart
 
 
@@ -118,6 +123,8 @@ def wrong_labels(view: View) -> Verdict:
     train, held, steps = _at_checks(view)
     if told.reference <= 0 or len(steps) < 6:
         return Lacking("fewer than 6 held-out losses, or losses below zero")
+    if unsure := _unsure(view, told.reference):
+        return unsure
     late = slice(len(steps) // 2, None)
     over = float(np.median(train[late]) / max(float(np.median(held[late])), 1e-300))
     apart = float(np.median(train[late] - held[late])) / told.reference
@@ -132,10 +139,29 @@ def wrong_labels(view: View) -> Verdict:
     return None
 
 
+def _unsure(view: View, reference: float) -> Seen | None:
+    """A classifier that decides well and yet stays unsure has learned from labels that contradict each other."""
+    f, held, right = view.facts, view.eval_loss.finite, view.column("eval_accuracy").finite
+    if len(right) < 6 or not (f.class_counts or f.classes):
+        return None
+    base = max(f.class_counts) / sum(f.class_counts) if f.class_counts else 1.0 / (f.classes or 2)
+    left, wrong = held.level(0.5, 1.0) / reference, (1.0 - right.level(0.5, 1.0)) / max(1.0 - base, 1e-9)
+    late, _ = late_share(held, view.column("learning_rate").finite)
+    if left - wrong <= UNSURE or wrong > 0.6 or late > LATE_SHARE:
+        return None
+    text = (
+        f"held-out loss stays at {left:.0%} of chance although only {wrong:.0%} of chance's mistakes are left "
+        f"(threshold: {UNSURE:.0%} apart): training taught it to doubt"
+    )
+    return Seen(
+        text, {"left": left, "wrong": wrong, "apart_limit": UNSURE}, int(held.steps[len(held) // 2]), "eval_loss"
+    )
+
+
 def wrong_mode(view: View) -> Verdict:
     """Held-out losses are off although training goes well: batch normalisation or dropout in the wrong mode."""
-    if "evaluation_spread" in view.numbers or "mode_gap" in view.numbers:
-        return _probed_mode(view)
+    if "evaluates_in_training" in view.numbers:
+        return None  # the live model was asked itself
     if lacking := _both(view):
         return lacking
     told = story(view.loss, view.facts)
@@ -151,11 +177,26 @@ def wrong_mode(view: View) -> Verdict:
             f"(threshold {EARLY_GAP:.0%}), before anything can be learned by heart: evaluation computes something else"
         )
         return Seen(text, numbers, int(steps[1]), "eval_loss")
-    return None
+    return _by_chance(view)
 
 
-def _probed_mode(view: View) -> Verdict:
-    return None
+def _by_chance(view: View) -> Verdict:
+    """Held-out losses that jump as before although the learning rate has faded: chance in the evaluation."""
+    held, rate = view.eval_loss.finite, view.column("learning_rate").finite
+    if len(held) < 12 or len(rate) < 12 or held.values.min() <= 0.0:
+        return None
+    faded = rate.level(0.8, 1.0) / max(rate.level(0.0, 0.2), 1e-300)
+    half = len(held) // 2
+    early, late = (Curve(held.steps, np.log(part)).noise for part in (held.values[:half], held.values[half:]))
+    if faded > FADED or late < JUMPY or late < 0.7 * early:
+        return None
+    text = (
+        f"held-out loss jumps by {late:.1%} from check to check (threshold {JUMPY:.1%}), as before ({early:.1%}), although "
+        f"the learning rate fell to {faded:.0%}: the evaluation itself varies"
+    )
+    return Seen(
+        text, {"late_jumps": late, "late_jumps_limit": JUMPY, "early_jumps": early}, int(held.steps[half]), "eval_loss"
+    )
 
 
 def disagreeing(view: View) -> Verdict:

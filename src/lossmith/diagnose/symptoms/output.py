@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from .curves import Curve
-from .found import Lacking, Rule, Seen, Verdict
+from .found import Lacking, Seen, Verdict
+from .rule import Rule
 from .story import story
 from .view import View
 

@@ -7,13 +7,15 @@ import math
 import numpy as np
 
 from .curves import Array, Curve
-from .found import Lacking, Rule, Seen, Verdict
+from .found import Lacking, Seen, Verdict
+from .rule import Rule
 from .story import story
 from .view import View
 
-LATE_SHARE = 0.3  # of the fall in the second half: a straight line has 50 %, an exponential of two time constants 27 %
+LATE_SHARE = 0.35  # of the fall in the second half: a straight line has 50 %, an exponential of two time constants 27 %
 NEARLY_DONE = 0.75  # share of the first loss gone: what is left to gain is little, unless ...
 STEEP = 0.4  # ... this share of the fall came in the second half
+CLOSING = 0.03  # of the cost of knowing nothing, in the last fifth; healthy runs end below .025
 LAST_FIFTH = 0.02  # of the whole decrease, for solvers that end by themselves
 STUCK = 0.10  # less than this share below chance counts as nothing learned
 LR_DEAD = 1e-3  # of the largest learning rate
@@ -37,7 +39,7 @@ def slow(view: View) -> Verdict:
     late, error = late_share(curve, view.column("learning_rate").finite)
     limit = STEEP if told.gained_from_start > NEARLY_DONE else LATE_SHARE
     if late - 2.0 * error <= limit or told.gained_from_start > 0.97:
-        return None
+        return _closing(view, curve)
     numbers = {"late_share": late, "late_share_limit": limit, "gained": told.gained_from_start}
     text = (
         f"{late:.0%} of the whole fall came in the second half of the way (threshold {limit:.0%}): the loss was still "
@@ -60,9 +62,25 @@ def _at_the_limit(view: View, limited: float) -> Verdict:
     return Seen(text, {"late_share": late, "late_share_limit": LAST_FIFTH, "limited": limited}, None, "loss")
 
 
+def _closing(view: View, curve: Curve) -> Verdict:
+    """A fall at the end that is large beside what knowing nothing costs, however much came before."""
+    told, v = story(curve, view.facts), curve.values
+    if curve is not view.eval_loss.finite or told.reference <= 0:
+        return None
+    cut = float(np.interp(0.8 * curve.steps[-1] + 0.2 * curve.steps[0], curve.steps, v))
+    closing = (cut - float(v[-1])) / told.reference
+    if closing <= CLOSING or closing * told.reference < 4.0 * curve.noise:
+        return None
+    text = (
+        f"held-out loss fell by {closing:.1%} of {told.reference:.4g} in the last fifth of the run (threshold "
+        f"{CLOSING:.0%}): it was still falling"
+    )
+    return Seen(text, {"closing": closing, "closing_limit": CLOSING}, int(curve.steps[-1]), "eval_loss")
+
+
 def _steadier(view: View) -> Curve:
     """Held-out losses are means over the same rows each time: no noise of batches."""
-    return view.eval_loss.finite if len(view.eval_loss.finite) >= 6 else view.main.finite
+    return view.eval_loss.finite if len(view.eval_loss.finite) >= 4 else view.main.finite
 
 
 def _name(view: View, curve: Curve) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .curves import Curve
-from .found import Lacking, Rule, Seen, Verdict
+from .found import Lacking, Seen, Verdict
+from .rule import Rule
 from .view import View
 
 DEAD = 0.7  # of a layer's units: AutoTrainer's share for dying ReLU
