@@ -11,6 +11,7 @@ import typer
 from .._version import __version__
 from . import bench as bench_command
 from . import compare as compare_command
+from . import diagnose as diagnose_command
 from . import fit as fit_command
 from . import list as list_command
 from . import parity as parity_command
@@ -40,6 +41,7 @@ app.command("compare")(compare_command.compare)
 app.command("predict")(predict_command.predict)
 app.command("list")(list_command.list_losses)
 app.command("show")(show_command.show)
+app.command("diagnose")(diagnose_command.diagnose)
 app.command("plot")(plot_command.plot)
 app.command("translate")(translate_command.translate)
 app.command("bench")(bench_command.bench)

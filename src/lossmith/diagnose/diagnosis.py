@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, final
+from typing import Any, final
 
+from lossmith.diagnose.causes import HEALTHY, Cause, causes
+from lossmith.diagnose.probes import Patient, examine
+from lossmith.diagnose.readers.read import read_record
 from lossmith.diagnose.record import Record
 from lossmith.diagnose.symptoms import RULES, SEVERITIES, NotRun, Symptom, symptoms, timeline
 
 SCHEMA = 1
 
 
-class RemedyLike(Protocol):
-    """Something to do about a cause."""
-
-    @property
-    def text(self) -> str:
-        """In a sentence."""
-
-    @property
-    def code(self) -> str:
-        """The same as lines to copy."""
-
-
-class CauseLike(Protocol):
-    """One possible reason, as :func:`lossmith.diagnose.causes.causes` ranks them."""
-
-    @property
-    def id(self) -> str:
-        """Stable, such as "learning-rate-too-high"."""
-
-    @property
-    def name(self) -> str:
-        """In words."""
-
-    @property
-    def probability(self) -> float:
-        """Among all causes."""
-
-    @property
-    def evidence(self) -> Sequence[str]:
-        """Lines with the numbers that speak for it."""
-
-    @property
-    def remedies(self) -> Sequence[RemedyLike]:
-        """The first is the one to try first."""
-
-
-Explain = Callable[[Record, Sequence[Symptom], Mapping[str, float] | None], Sequence[CauseLike]]
-NO_CAUSE = "healthy"
-SHOWN = 0.05  # probability below which a cause is not told unless it is the first
+SHOWN = 0.05  # probability below which a cause is not told
 
 
 @final
@@ -77,16 +43,16 @@ class Diagnosis:
     Examples
     --------
     >>> from lossmith.diagnose.record import Facts, Record, Step
-    >>> print(diagnose(Record.of(Facts(), [Step(0, loss=0.7), Step(1, loss=float("nan"))]), explain=None))
+    >>> found = diagnose(Record.of(Facts(), [Step(0, loss=0.7), Step(1, loss=float("nan"))]))
+    >>> print(str(found).partition("cause")[0].rstrip())
     1 finding: 1 error
     LM-NAN error, step 1: loss is nan at step 1; 50% of the recorded losses are not finite (threshold: one number)
-    23 checks could not run, 1 ran and found nothing
     """
 
     record: Record
     symptoms: tuple[Symptom, ...]
     not_run: tuple[NotRun, ...]
-    causes: tuple[CauseLike, ...] = ()
+    causes: tuple[Cause, ...] = ()
     muted: tuple[Symptom, ...] = ()
     raised: Mapping[str, int] = field(default_factory=dict)
 
@@ -101,12 +67,12 @@ class Diagnosis:
         return not self.findings
 
     @property
-    def likely(self) -> tuple[CauseLike, ...]:
+    def likely(self) -> tuple[Cause, ...]:
         """Causes worth telling, without "healthy"; empty for a clean record."""
         if self.clean:
             return ()
-        real = [cause for cause in self.causes if cause.id != NO_CAUSE]
-        return tuple(cause for rank, cause in enumerate(real[:5]) if rank == 0 or cause.probability >= SHOWN)
+        real = [cause for cause in self.causes if cause.id != HEALTHY]
+        return tuple(cause for cause in real[:5] if cause.probability >= SHOWN)
 
     @property
     def headline(self) -> str:
@@ -155,7 +121,7 @@ def _count(many: int, word: str) -> str:
     return f"{many} {word}" if many == 1 or word == "info" else f"{many} {word}s"
 
 
-def _cause(cause: CauseLike) -> dict[str, Any]:
+def _cause(cause: Cause) -> dict[str, Any]:
     return {
         "id": cause.id,
         "name": cause.name,
@@ -174,24 +140,25 @@ def _plain(value: Any) -> Any:
 
 
 def diagnose(
-    record: Record,
-    numbers: Mapping[str, float] | None = None,
+    record: Record | str | os.PathLike[str],
+    model: Patient | None = None,
     *,
     mute: Iterable[str] = (),
-    explain: Explain | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Diagnosis:
-    """Find out what is wrong with a training run.
+    """Find out what is wrong with a training run, and why.
 
     Parameters
     ----------
-    record : Record
-        What happened.
-    numbers : mapping of str to float, optional
-        What probes of the live model measured.
+    record : Record or path
+        What happened: a record, or a log file or folder to read one from.
+    model : Patient, optional
+        The live model, such as a :class:`lossmith.diagnose.probes.TorchPatient`; probes of it tell apart what looks
+        alike in a log. It is given back as it was.
     mute : iterable of str
         Ids of symptoms not to be told, such as "LM-OVERFIT".
-    explain : callable, optional
-        Ranks causes of a record, its symptoms and the numbers; None leaves them out.
+    columns : mapping of str to str, optional
+        For a log file: which of its columns is which quantity, {"loss": "train/nll"}.
 
     Returns
     -------
@@ -200,7 +167,7 @@ def diagnose(
     Raises
     ------
     ValueError
-        For an unknown id in ``mute``.
+        For an unknown id in ``mute``, or a log without anything to read.
 
     Examples
     --------
@@ -209,16 +176,18 @@ def diagnose(
     True
     """
     silenced = _ids(mute)
-    found, not_run = symptoms(record, numbers)
+    happened = record if isinstance(record, Record) else read_record(record, columns)
+    numbers = {} if model is None else examine(model)
+    found, not_run = symptoms(happened, numbers)
     told = tuple(s for s in found if s.id not in silenced)
     sick = any(s.severity != "info" for s in told)
     return Diagnosis(
-        record,
+        happened,
         told,
         tuple(check for check in not_run if check.id not in silenced),
-        tuple(explain(record, told, numbers)) if sick and explain is not None else (),
+        causes(happened, numbers, symptoms=told) if sick else (),
         tuple(s for s in found if s.id in silenced),
-        timeline(record, looks=20) if told else {},
+        timeline(happened, looks=20) if told else {},
     )
 
 

@@ -191,8 +191,8 @@ def _by_chance(view: View) -> Verdict:
     if faded > FADED or late < JUMPY or late < 0.7 * early:
         return None
     text = (
-        f"held-out loss jumps by {late:.1%} from check to check (threshold {JUMPY:.1%}), as before ({early:.1%}), although "
-        f"the learning rate fell to {faded:.0%}: the evaluation itself varies"
+        f"held-out loss jumps by {late:.1%} from check to check (threshold {JUMPY:.1%}), as before ({early:.1%}), "
+        f"although the learning rate fell to {faded:.0%}: the evaluation itself varies"
     )
     return Seen(
         text, {"late_jumps": late, "late_jumps_limit": JUMPY, "early_jumps": early}, int(held.steps[half]), "eval_loss"
