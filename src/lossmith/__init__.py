@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from .core.verify import check_derivatives, verify
     from .diagnose.diagnosis import Diagnosis, diagnose
     from .diagnose.doctor import Doctor
+    from .diagnose.monitors.boosters import CatBoostMonitor, LightGBMMonitor
+    from .diagnose.monitors.fit import FitMonitor
+    from .diagnose.monitors.huggingface import huggingface_monitor
+    from .diagnose.monitors.jax import JaxMonitor
+    from .diagnose.monitors.keras import keras_monitor
+    from .diagnose.monitors.lightning import lightning_monitor
+    from .diagnose.monitors.sklearn import SklearnMonitor
     from .diagnose.monitors.torch import TorchMonitor
     from .diagnose.monitors.trouble import NonFiniteError
+    from .diagnose.monitors.xgboost import xgboost_monitor
     from .diagnose.plan import Plan
     from .diagnose.readers.read import read_record
     from .diagnose.record import Record
@@ -72,6 +80,15 @@ _LAZY = {
     "LossMLPRegressor": "frameworks.estimators.mlp_regressor",
     "LossRegressor": "frameworks.estimators.regressor",
     "LossRegressorCV": "frameworks.estimators.cv",
+    "CatBoostMonitor": "diagnose.monitors.boosters",
+    "LightGBMMonitor": "diagnose.monitors.boosters",
+    "FitMonitor": "diagnose.monitors.fit",
+    "JaxMonitor": "diagnose.monitors.jax",
+    "SklearnMonitor": "diagnose.monitors.sklearn",
+    "huggingface_monitor": "diagnose.monitors.huggingface",
+    "keras_monitor": "diagnose.monitors.keras",
+    "lightning_monitor": "diagnose.monitors.lightning",
+    "xgboost_monitor": "diagnose.monitors.xgboost",
     "NonFiniteError": "diagnose.monitors.trouble",
     "QuantileLossRegressor": "frameworks.estimators.quantiles",
     "Plan": "diagnose.plan",
@@ -114,11 +131,15 @@ __all__ = [
     "MCP",
     "SCAD",
     "Box",
+    "CatBoostMonitor",
     "Diagnosis",
     "Doctor",
     "ElasticNet",
+    "FitMonitor",
     "GroupLasso",
     "InputError",
+    "JaxMonitor",
+    "LightGBMMonitor",
     "LinearCrossEntropy",
     "LossClassifier",
     "LossClassifierCV",
@@ -130,6 +151,7 @@ __all__ = [
     "Plan",
     "QuantileLossRegressor",
     "Record",
+    "SklearnMonitor",
     "TorchMonitor",
     "Translation",
     "__version__",
@@ -145,6 +167,9 @@ __all__ = [
     "from_torch",
     "from_xgboost",
     "get",
+    "huggingface_monitor",
+    "keras_monitor",
+    "lightning_monitor",
     "plot",
     "predict",
     "read_record",
@@ -164,6 +189,7 @@ __all__ = [
     "to_xgboost",
     "translate",
     "verify",
+    "xgboost_monitor",
 ]
 __all__ += _losses.__all__
 

@@ -24,8 +24,8 @@ MODULES = sorted(
 
 
 # Packages that are no requirements, by a word in the names of the modules whose examples use them.
-NEEDED = {word: word for word in ("torch", "jax", "tensorflow", "keras", "xgboost", "catboost")}
-NEEDED["huggingface"] = "torch"
+NEEDED = {word: word for word in ("torch", "jax", "tensorflow", "keras", "xgboost", "catboost", "lightning")}
+NEEDED |= {"huggingface": "torch", "huggingface_callback": "transformers"}
 
 
 @pytest.mark.parametrize("name", MODULES)

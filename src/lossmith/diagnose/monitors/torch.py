@@ -227,6 +227,48 @@ class TorchMonitor:
         value = None if loss is None else float(loss)
         self._run.add(Step(max(0, self._number - 1), eval_loss=value, seconds=self._run.seconds(), metrics=named))
 
+    def learn(self, **facts: Any) -> None:
+        """Fill in facts that are not known yet; what the user gave stays.
+
+        Parameters
+        ----------
+        **facts : object
+            Fields of `Facts`.
+        """
+        self._run.learn(**facts)
+
+    def at(self, step: int) -> TorchMonitor:
+        """Say the number of the next step, where not every step is recorded.
+
+        Parameters
+        ----------
+        step : int
+            From 0.
+
+        Returns
+        -------
+        TorchMonitor
+            Itself.
+        """
+        self._number = step
+        return self
+
+    def before_update(self, optimizer: Any) -> None:
+        """Look at the gradient before an optimiser uses it; for loops that hide it behind ``optimizer.step(closure)``.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            The one that will use it.
+
+        Raises
+        ------
+        NonFiniteError
+            If the gradient is not finite and ``nan="stop"``.
+        """
+        if self._probe is not None:
+            self._before_update(rate([optimizer]), judged=False)
+
     def close(self) -> None:
         """Take the hooks off, and write what is left; a second call does nothing."""
         if self._probe is not None:
@@ -323,12 +365,12 @@ class TorchMonitor:
     def _introduce(self, model: Any) -> None:
         dtype = next((str(p.dtype).removeprefix("torch.") for p in model.parameters()), None)
         names = " + ".join(type(o).__name__ for o in self._optimizers)
-        self._run.learn(optimizer=names or None, precision=dtype, framework="torch", source="TorchMonitor")
+        self._run.learn(optimizer=names or None, precision=dtype, source="TorchMonitor")
 
     def _introduce_batch(self, loss: Any) -> None:
         from .torch_probe import loss_name
 
-        self._run.learn(loss=loss_name(loss))
+        self._run.learn(loss=loss_name(loss), framework="torch")
         if self._probe is not None:
             self._run.learn(**self._probe.inputs())
 

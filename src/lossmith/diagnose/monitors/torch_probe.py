@@ -176,6 +176,9 @@ class Probe:
         tensor.register_hook(keep)
 
     def _on_update(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        # With a closure the optimiser is about to run the batch itself: there is no gradient of it yet.
+        if (len(args) > 1 and args[1] is not None) or kwargs.get("closure") is not None:
+            return
         group = optimizer.param_groups[0]
         # A gradient scaler leaves this mark on fused optimisers and handles infinities itself.
         judged = getattr(optimizer, "found_inf", None) is not None

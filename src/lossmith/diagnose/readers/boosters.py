@@ -169,7 +169,7 @@ def from_rounds(rounds: Iterable[tuple[int, Mapping[tuple[str, str], float]]], f
     roles: dict[tuple[str, str], str] = {}
     for number, found in rounds:
         if any(key not in roles for key in found):
-            roles = _roles(list(dict.fromkeys([*roles, *found])))
+            roles = booster_roles(list(dict.fromkeys([*roles, *found])))
         named = {roles[key]: value for key, value in found.items()}
         loss, held_out = named.pop("loss", None), named.pop("eval_loss", None)
         record.add(Step(number, loss, held_out, metrics=named))
@@ -181,8 +181,24 @@ def from_rounds(rounds: Iterable[tuple[int, Mapping[tuple[str, str], float]]], f
     return in_order(record)
 
 
-def _roles(keys: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Decide which rows were learned from and which measure is the loss."""
+def booster_roles(keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Decide which rows were learned from and which measure is the loss.
+
+    Parameters
+    ----------
+    keys : sequence of (str, str)
+        Rows and measure of all that was evaluated.
+
+    Returns
+    -------
+    dict of (str, str) to str
+        "loss", "eval_loss", or the name of a metric.
+
+    Examples
+    --------
+    >>> booster_roles([("training", "auc"), ("training", "l2"), ("valid_1", "l2")])[("valid_1", "l2")]
+    'eval_loss'
+    """
     sets = list(dict.fromkeys(rows for rows, _ in keys))
     learned = next((s for s in sets if _TRAIN.match(s)), None)
     if learned is None and len(sets) > 1:

@@ -1,0 +1,43 @@
+"""The monitor of Keras."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+
+def keras_monitor(**options: Any) -> Any:
+    """Make a callback for ``model.fit`` of Keras, on TensorFlow, JAX or PyTorch.
+
+    Recorded are the loss and the learning rate of each batch; norms of parameters and updates of each layer as often
+    as 4 % of the time allow; and what an epoch gives on held-out rows. The gradient's norm is recorded on PyTorch
+    only: the other backends keep gradients inside a compiled step.
+
+    Parameters
+    ----------
+    **options
+        ``path``, ``live``, ``nan``, ``facts``, ``limit`` as of `TorchMonitor`, and ``every``: look at the layers every
+        so many steps, whatever it costs.
+
+    Returns
+    -------
+    keras.callbacks.Callback
+        With the attribute ``record``.
+
+    Raises
+    ------
+    ImportError
+        When Keras is not installed.
+
+    Examples
+    --------
+    >>> import keras
+    >>> import lossmith as lm
+    >>> isinstance(lm.keras_monitor(live=False), keras.callbacks.Callback)
+    True
+    """
+    if importlib.util.find_spec("keras") is None:
+        raise ImportError("keras_monitor needs Keras; pip install 'lossmith[keras]'")
+    from .keras_callback import KerasMonitor
+
+    return KerasMonitor(options)

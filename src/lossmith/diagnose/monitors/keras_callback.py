@@ -1,0 +1,150 @@
+"""The monitor of Keras, as a class of its own."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any, final
+
+import keras
+import numpy as np
+
+from ..record import Record, Step
+from .arrays import ArrayGauge, first_bad, norm
+from .budget import Budget
+from .run import Run
+from .trouble import NonFinite
+
+_CLOCK = time.perf_counter
+
+
+@final
+class KerasMonitor(keras.callbacks.Callback):  # type: ignore[misc]
+    """See `lossmith.keras_monitor`.
+
+    Parameters
+    ----------
+    options : mapping of str to object
+        As of `lossmith.keras_monitor`.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__()
+        held = dict(options)
+        self._every: int | None = held.pop("every", None)
+        self._run = Run(held.pop("facts", None), **held)
+        self._budget = Budget({"layers": math.inf if self._every else 0.04})
+        self._gauge = ArrayGauge()
+        self._number = self._next = self._batches = 0
+        self._remembered = False
+        self._mean: float | None = None
+
+    @property
+    def record(self) -> Record:
+        """The run so far."""
+        return self._run.record
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Begin; Keras calls this."""
+        told = self.params or {}
+        epochs, steps = told.get("epochs"), told.get("steps")
+        self._run.learn(
+            framework="keras",
+            source=f"keras on {keras.backend.backend()}",
+            optimizer=type(self.model.optimizer).__name__,
+            precision=keras.config.floatx(),
+            planned_steps=epochs * steps if epochs and steps else None,
+            steps_per_epoch=steps,
+        )
+        self._prepare()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Begin the running mean anew; Keras calls this."""
+        self._epoch, self._batches, self._mean = epoch, 0, None
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Record a step; Keras calls this."""
+        logs = logs or {}
+        loss = self._unmeaned(batch, logs)
+        measured = self._measure()
+        self._run.add(
+            Step(
+                self._number,
+                loss,
+                learning_rate=float(_array(self.model.optimizer.learning_rate)),
+                epoch=self._epoch + (batch + 1) / self.params["steps"] if self.params.get("steps") else None,
+                seconds=self._run.seconds(),
+                **measured,
+            )
+        )
+        if loss is not None and not math.isfinite(loss) and self._run.nan != "ignore":
+            bad = first_bad(self._parameters())
+            self._run.trouble(NonFinite(self._number, "loss", bad, detail=f"is {loss}" + _already(bad)))
+        self._number += 1
+        self._prepare()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Record the epoch's figures; Keras calls this."""
+        told = {name: float(value) for name, value in (logs or {}).items()}
+        held_out = {f"eval_{k.removeprefix('val_')}": v for k, v in told.items() if k.startswith("val_")}
+        learned = {k: v for k, v in told.items() if not k.startswith("val_") and k not in ("loss", "learning_rate")}
+        loss = held_out.pop("eval_loss", None)
+        step = max(0, self._number - 1)
+        self._run.add(
+            Step(step, eval_loss=loss, epoch=epoch + 1.0, seconds=self._run.seconds(), metrics=held_out | learned)
+        )
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Write what is left; Keras calls this."""
+        self._run.close()
+
+    def _unmeaned(self, batch: int, logs: Mapping[str, Any]) -> float | None:
+        """Return the loss of the batches since the last call: Keras tells the mean over the epoch so far."""
+        if "loss" not in logs:
+            return None
+        mean, before, done = float(logs["loss"]), self._mean, self._batches
+        self._mean, self._batches = mean, batch + 1
+        if before is None or not math.isfinite(before) or not math.isfinite(mean) or batch + 1 <= done:
+            return mean
+        return (mean * (batch + 1) - before * done) / (batch + 1 - done)
+
+    def _parameters(self) -> dict[str, list[Any]]:
+        named: dict[str, list[Any]] = {}
+        for variable in self.model.trainable_variables:
+            name = variable.path.rpartition("/")[0] or variable.path
+            named.setdefault(name, []).append(_array(variable))
+        return named
+
+    def _prepare(self) -> None:
+        due = self._number % self._every == 0 if self._every else self._number >= self._next
+        self._remembered = due and self._budget.allows("layers")
+        if self._remembered:
+            begun = _CLOCK()
+            self._gauge.remember(self._parameters())
+            self._spent = _CLOCK() - begun
+            self._next = self._number + max(10, self._number // 200)
+
+    def _measure(self) -> dict[str, Any]:
+        if not self._remembered:
+            return {}
+        begun = _CLOCK()
+        layers, size, moved = self._gauge.look(self._parameters())
+        found: dict[str, Any] = {"layers": layers, "parameter_norm": size, "update_norm": moved}
+        if keras.backend.backend() == "torch":
+            held = [v.value.grad for v in self.model.trainable_variables if v.value.grad is not None]
+            found["grad_norm"] = norm([g.detach().cpu().numpy() for g in held]) if held else None
+        self._budget.charge("layers", _CLOCK() - begun + self._spent)
+        return found
+
+
+def _array(value: Any) -> Any:
+    with warnings.catch_warnings():
+        # TensorFlow's tensors do not know NumPy 2's way of asking for a copy.
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        return np.asarray(keras.ops.convert_to_numpy(value))
+
+
+def _already(layer: str | None) -> str:
+    return "" if layer is None else "; the layer's parameters are not finite after this step"

@@ -1,0 +1,76 @@
+"""The monitor of Lightning, as a class of Lightning's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+from lightning.pytorch import Callback
+
+from ..record import Record
+from .torch import TorchMonitor
+
+
+@final
+class LightningMonitor(Callback):  # type: ignore[misc]
+    """See `lossmith.lightning_monitor`.
+
+    Parameters
+    ----------
+    options : mapping of str to object
+        As of `TorchMonitor`.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._options = dict(options)
+        self._monitor: TorchMonitor | None = None
+
+    @property
+    def record(self) -> Record:
+        """The run so far; empty before training."""
+        return Record() if self._monitor is None else self._monitor.record
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Begin; Lightning calls this."""
+        # No hook on the optimisers: they run the batch inside their step, and Lightning says itself when to look.
+        self._monitor = TorchMonitor(pl_module, None, **self._options)
+        names = " + ".join(type(o).__name__ for o in trainer.optimizers)
+        planned = trainer.estimated_stepping_batches
+        steps = int(planned) if planned != float("inf") and planned > 0 else None
+        self._monitor.learn(optimizer=names or None, framework="lightning", planned_steps=steps)
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        """Look at the gradient; Lightning calls this after the backward pass."""
+        if self._monitor is not None:
+            self._monitor.before_update(optimizer)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Record a step; Lightning calls this."""
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        if self._monitor is None or loss is None:
+            return
+        batches = trainer.num_training_batches
+        part = (batch_idx + 1) / batches if batches and batches != float("inf") else 0.0
+        self._monitor.step(loss, epoch=trainer.current_epoch + part)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Record what was logged on held-out rows; Lightning calls this."""
+        if self._monitor is None or trainer.sanity_checking:
+            return
+        logged = {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith(("val", "eval"))}
+        named = {name.split("_", 1)[-1].split("/", 1)[-1]: value for name, value in logged.items()}
+        if named:
+            self._monitor.evaluate(named.pop("loss", None), **named)
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Write what is left; Lightning calls this when training fails."""
+        self._end()
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Write what is left; Lightning calls this."""
+        self._end()
+
+    def _end(self) -> None:
+        if self._monitor is not None:
+            self._monitor.close()

@@ -1,0 +1,113 @@
+"""What the monitors of boosters have in common: rounds with measures on sets of rows."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, final
+
+from ..readers.boosters import booster_roles
+from ..record import LIMIT, Facts, Record, Step
+from .run import Run
+from .trouble import NonFinite
+
+Measures = Mapping[tuple[str, str], float]
+
+
+@final
+class Rounds:
+    """Records the rounds of a booster.
+
+    Parameters
+    ----------
+    framework : str
+        Its name.
+    path, live, nan, facts, limit
+        As of `lossmith.TorchMonitor`.
+
+    Examples
+    --------
+    >>> rounds = Rounds("lightgbm", live=False)
+    >>> rounds.add(0, {("training", "l2"): 0.5, ("valid_1", "l2"): 0.6}, 0.1)
+    >>> rounds.run.record.steps[0].eval_loss
+    0.6
+    """
+
+    def __init__(
+        self,
+        framework: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        live: bool | None = None,
+        nan: str = "stop",
+        facts: Facts | None = None,
+        limit: int = LIMIT,
+    ) -> None:
+        self.run = Run(facts, path=path, live=live, nan=nan, limit=limit)
+        self.run.learn(framework=framework, source=f"{framework} monitor")
+        self._roles: dict[tuple[str, str], str] = {}
+
+    @property
+    def record(self) -> Record:
+        """The run so far."""
+        return self.run.record
+
+    def add(self, number: int, measures: Measures, rate: float | None = None) -> None:
+        """Record one round.
+
+        Parameters
+        ----------
+        number : int
+            From 0.
+        measures : mapping of (str, str) to float
+            By rows and measure.
+        rate : float, optional
+            Learning rate.
+
+        Raises
+        ------
+        NonFiniteError
+            If a measure is not finite and ``nan="stop"``.
+        """
+        if any(key not in self._roles for key in measures):
+            self._roles = booster_roles(list(dict.fromkeys([*self._roles, *measures])))
+        named = {self._roles[key]: float(value) for key, value in measures.items()}
+        loss, held_out = named.pop("loss", None), named.pop("eval_loss", None)
+        self.run.add(Step(number, loss, held_out, rate, seconds=self.run.seconds(), metrics=named))
+        bad = next((key for key, value in measures.items() if not math.isfinite(value)), None)
+        if bad is not None and self.run.nan != "ignore":
+            self.run.trouble(NonFinite(number, f"{bad[1]} of '{bad[0]}'", detail=f"is {measures[bad]}"))
+
+
+class RoundMonitor:
+    """Base of the boosters' monitors: a context that writes what is left when it ends.
+
+    Parameters
+    ----------
+    framework : str
+        Its name.
+    **options
+        As of `Rounds`.
+    """
+
+    def __init__(self, framework: str, **options: Any) -> None:
+        self._rounds = Rounds(framework, **options)
+
+    @property
+    def record(self) -> Record:
+        """The run so far."""
+        return self._rounds.record
+
+    def close(self) -> None:
+        """Write what is left; a second call does nothing."""
+        self._rounds.run.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
