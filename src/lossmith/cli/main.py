@@ -20,6 +20,7 @@ from . import predict as predict_command
 from . import run as run_command
 from . import show as show_command
 from . import translate as translate_command
+from . import watch as watch_command
 
 # Typer carries its own click since 0.16 and used the package before; both have this ancestry.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -44,6 +45,7 @@ app.command("show")(show_command.show)
 app.command("diagnose")(diagnose_command.diagnose)
 app.command("plot")(plot_command.plot)
 app.command("translate")(translate_command.translate)
+app.command("watch")(watch_command.watch)
 app.command("bench")(bench_command.bench)
 app.command("parity")(parity_command.parity)
 

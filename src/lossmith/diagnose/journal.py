@@ -112,6 +112,13 @@ class Journal:
         self.write(Step(step))
         self.flush()
 
+    def end(self) -> None:
+        """Say that the run is over, so that who follows it need not wait, and close the file."""
+        if self._file is not None:
+            self._aside["ended"] = True
+            self.write(Step(self._latest))
+            self.close()
+
     def flush(self) -> None:
         """Hand what was written to the operating system."""
         if self._lines and self._file is not None:

@@ -132,4 +132,4 @@ class Run:
         """Write what is left; a second call does nothing."""
         self._screen.close(self.record)
         if self._journal is not None:
-            self._journal.close()
+            self._journal.end()
