@@ -51,6 +51,7 @@ def interior(
     progress: Progress,
     tilt: Tilt | None = None,
     margin: float | None = None,
+    penalised: int | None = None,
 ) -> Descent:
     """Minimise an objective whose loss is linear on both sides of one kink a sample.
 
@@ -69,6 +70,9 @@ def interior(
         A linear function that is added. Then the start is on record, and the unit known.
     margin : float, optional
         How far predictions at the start may be off; a share of the mean distance from the kinks by default.
+    penalised : int, optional
+        How many of the first columns the penalty is on, for features that hold intercepts as columns. Then the start is
+        on record.
 
     Returns
     -------
@@ -80,14 +84,14 @@ def interior(
     Portnoy and Koenker (1997), The Gaussian hare and the Laplacian tortoise, Statistical Science 12. Mehrotra (1992),
     On the implementation of a primal-dual interior point method, SIAM J. Optim. 2.
     """
-    problem = _Lines.of(objective, kink, None if tilt is None else tilt.slope)
+    problem = _Lines.of(objective, kink, None if tilt is None else tilt.slope, penalised)
     point = problem.start(theta, problem.margin(theta) if margin is None else margin)
     first, best = None, (np.inf, theta)
-    if tilt is None:
+    if tilt is None and penalised is None:
         progress.begin(objective, theta)
     while True:
         state = problem.state(point)
-        value = objective.value(point.theta) + (0.0 if tilt is None else tilt.at(point.theta))
+        value = problem.value(point.theta) + (0.0 if tilt is None else tilt.at(point.theta))
         if first is None:
             first = state.gap  # a measure of size where the objective is 0
         else:
@@ -100,7 +104,7 @@ def interior(
         settled = progress.tolerance < _SETTLED and optimality <= _SETTLED
         exact = corner(problem, point, state) if settled else None
         if exact is not None:
-            least = objective.value(exact) + (0.0 if tilt is None else tilt.at(exact))
+            least = problem.value(exact) + (0.0 if tilt is None else tilt.at(exact))
             progress.record(exact, least, np.zeros(1), 0.0)
             return Descent(exact, "converged", 0.0, 0.0)
         if optimality <= progress.tolerance:
@@ -175,24 +179,30 @@ class _Lines:
     high: Array
     l1: float
     l2: float
+    d: int
     tilt: Array | float = 0.0
 
     @classmethod
-    def of(cls, objective: Objective, kink: Kink, tilt: Array | None = None) -> _Lines:
+    def of(cls, objective: Objective, kink: Kink, tilt: Array | None, penalised: int | None) -> _Lines:
         used = np.flatnonzero(objective.share * kink.jump)  # a sample without weight has no room between its walls
         if used.size < objective.share.size:
             objective = objective.rows(used)
             kink = Kink(kink.place[used], kink.left[used], kink.jump[used])
         l1, ridge = objective.penalty.parts if isinstance(objective.penalty, Elastic) else (0.0, 0.0)
-        extra = np.full(objective.X.shape[1] if l1 else 0, l1)
+        d = objective.X.shape[1] if penalised is None else penalised
+        extra = np.full(d if l1 else 0, l1)
         low, jump = objective.share * kink.left, objective.share * kink.jump
         place = np.concatenate([kink.place, 0.0 * extra])
         low, high = np.concatenate([low, -extra]), np.concatenate([low + jump, extra])
-        return cls(objective, place, low, high, l1, ridge, 0.0 if tilt is None else tilt)
+        return cls(objective, place, low, high, l1, ridge, d, 0.0 if tilt is None else tilt)
+
+    def value(self, theta: Array) -> float:
+        penalty = self.objective.penalty
+        return self.objective.bare().value(theta) + (0.0 if penalty is None else penalty.value(theta[: self.d]))
 
     def raw(self, theta: Array) -> Array:
         raw = self.objective.raw(theta)
-        return np.concatenate([raw, theta[: self.objective.X.shape[1]]]) if self.l1 else raw
+        return np.concatenate([raw, theta[: self.d]]) if self.l1 else raw
 
     def pull(self, g: Array) -> Array:
         n = self.objective.share.size
@@ -202,7 +212,7 @@ class _Lines:
 
     def ridge(self, theta: Array) -> Array:
         along = 2.0 * self.l2 * theta
-        along[self.objective.X.shape[1] :] = 0.0
+        along[self.d :] = 0.0
         return along
 
     def touching(self, rank: Array) -> npt.NDArray[np.intp]:
@@ -224,7 +234,7 @@ class _Lines:
         rows[samples, :d] = X.toarray() if is_sparse(X) else X
         rows[samples, d:] = 1.0
         rows[~samples, chosen[~samples] - n] = 1.0
-        ridge = np.concatenate([np.full(d, 2.0 * self.l2), np.zeros(p - d)])
+        ridge = np.concatenate([np.full(self.d, 2.0 * self.l2), np.zeros(p - self.d)])
         system = np.block([[np.diag(ridge), rows.T], [rows, np.zeros((chosen.size, chosen.size))]])
         try:
             found = np.linalg.solve(system, np.concatenate([rest, self.place[chosen]]))
@@ -281,9 +291,9 @@ class _Lines:
         """Factorise the normal equations."""
         from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-        n, d = self.objective.X.shape
+        n = self.objective.share.size
         matrix = self.objective.gram(stiffness[:n])
-        diagonal = np.arange(d)
+        diagonal = np.arange(self.d)
         matrix[diagonal, diagonal] += (stiffness[n:] if self.l1 else 0.0) + 2.0 * self.l2
         level = float(np.trace(matrix)) / max(matrix.shape[0], 1)
         for lift in (1e-15, 1e-12, 1e-9, 1e-6):

@@ -75,7 +75,8 @@ def newton_passes(passes: Passes, theta: Array, sample: Objective, progress: Pro
     walk = _Walk(passes, (Exact(loss),) if loss.traits.convex else (Exact(loss), Above(loss)))
     walk.choose(theta, sample.bare().value_and_gradient(theta)[1])
     point = walk.start(theta)
-    progress.record(theta, point.value, passes.violation(point))
+    if not progress.history:
+        progress.record(theta, point.value, passes.violation(point))
     still = 0
     while True:
         wrong = passes.violation(point)

@@ -9,7 +9,6 @@ see Portnoy and Koenker (1997), The Gaussian hare and the Laplacian tortoise, St
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +19,7 @@ from .interior import Tilt, interior
 from .objective import Objective, is_sparse
 from .passes import Model, Passes
 from .progress import Descent, Progress
-from .shards.blocks import Block, Shards, Work
+from .shards.blocks import Block, Whole
 from .smoothing import Kink, Smoothed, kinks
 from .survey import Survey
 
@@ -67,33 +66,11 @@ def sifted_here(objective: Objective, kink: Kink, theta: Array, progress: Progre
     quiet = Progress(1e-3, progress.limit, progress.deadline, unit=progress.unit)
     own = Kink(kink.place[chosen], kink.left[chosen], kink.jump[chosen])
     start = interior(part, own, theta, quiet).theta
-    whole = _Whole(Block(objective.X, objective.y, objective.share))
+    whole = Whole(Block(objective.X, objective.y, objective.share))
     model = Model(objective.loss, objective.intercept, None, 1.0)
     passes = Passes(whole, model, objective.penalty, 0, objective.tally, objective.share.size)
     progress.count(passes)
     return sifted(passes, start, seen, part, progress)
-
-
-@dataclass(frozen=True)
-class _Whole(Shards):
-    """Checked rows in memory, as one block."""
-
-    block: Block
-
-    @property
-    def features(self) -> int:
-        return int(self.block.X.shape[1])
-
-    @property
-    def pieces(self) -> int:
-        return 1
-
-    @property
-    def memory(self) -> int:
-        return 2**62
-
-    def each(self, work: Work) -> Iterator[Any]:
-        yield work(self.block)
 
 
 def sifted(passes: Passes, theta: Array, seen: Survey, sample: Objective, progress: Progress) -> Descent:

@@ -143,6 +143,38 @@ def added(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(a + b for a, b in zip(one, other, strict=True))
 
 
+@dataclass(frozen=True, eq=False)
+class Whole(Shards):
+    """Checked rows in memory, as one block.
+
+    Attributes
+    ----------
+    block : Block
+        All rows.
+    """
+
+    block: Block
+
+    @property
+    def features(self) -> int:
+        """Number of columns of X."""
+        return int(self.block.X.shape[1])
+
+    @property
+    def pieces(self) -> int:
+        """1."""
+        return 1
+
+    @property
+    def memory(self) -> int:
+        """No limit: everything is in memory."""
+        return 2**62
+
+    def each(self, work: Work) -> Iterator[Any]:
+        """Do some work on all rows."""
+        yield work(self.block)
+
+
 class Reader(Protocol):
     """Reads one piece after another; picklable."""
 

@@ -3,7 +3,8 @@
 >>> import lossmith as lm
 >>> lm.solvers.names()
 ('gd', 'momentum', 'nesterov', 'adam', 'lbfgs', 'proximal_gradient', 'newton', 'sampled_newton', 'irls', \
-'proximal_newton', 'coordinate_descent', 'interior', 'smoothing', 'auto')
+'proximal_newton', 'coordinate_descent', 'interior', 'smoothing', 'margin_lines', \
+'newton_rows', 'auto')
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from .automatic import Automatic, fitting_solvers, made_solver, must_fit
 from .base import SOLVERS, Solver
 from .first import LBFGS, Adam, GradientDescent, Momentum, Nesterov, ProximalGradient
 from .kinked import InteriorPoint, Smoothing
+from .margins import MarginLines
 from .needs import Needs
+from .rows import RowNewton
 from .second import CoordinateDescent, GaussNewton, Newton, ProximalNewton, SampledNewton
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "GaussNewton",
     "GradientDescent",
     "InteriorPoint",
+    "MarginLines",
     "Momentum",
     "Needs",
     "Nesterov",
@@ -36,6 +40,7 @@ __all__ = [
     "Polyak",
     "ProximalGradient",
     "ProximalNewton",
+    "RowNewton",
     "SampledNewton",
     "Search",
     "Smoothing",

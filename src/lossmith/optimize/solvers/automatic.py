@@ -16,7 +16,9 @@ from ..searches import SEARCHES
 from .base import SOLVERS, Solver
 from .first import LBFGS, ProximalGradient
 from .kinked import InteriorPoint, Smoothing
+from .margins import MarginLines
 from .needs import Needs
+from .rows import RowNewton
 from .second import GaussNewton, Newton, ProximalNewton, SampledNewton
 
 Array = npt.NDArray[np.float64]
@@ -24,6 +26,8 @@ Array = npt.NDArray[np.float64]
 # The first that fits and suits the size is taken: those that prove most and cost least come first.
 _ORDER: tuple[Solver, ...] = (
     InteriorPoint(),
+    MarginLines(),
+    RowNewton(),
     Smoothing(),
     ProximalNewton(),
     SampledNewton(),
