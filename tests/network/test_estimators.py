@@ -26,6 +26,7 @@ from lossmith.network import (
     EpochEvent,
     History,
     Network,
+    StartEvent,
     StepEvent,
     Task,
     Training,
@@ -234,7 +235,7 @@ def test_who_watches_is_told_and_settings_of_ones_own_are_taken() -> None:
     seen: list[Any] = []
     model = regressor(solver=SGD(0.5), schedule=Cosine(), penalty=lm.ElasticNet(0.01), max_epochs=3)
     model.fit(X, Y, watch=seen.append)
-    assert [type(event) for event in seen] == [*[StepEvent] * 5, EpochEvent] * 3
+    assert [type(event) for event in seen] == [StartEvent, *[*[StepEvent] * 5, EpochEvent] * 3]
     assert model.history_.learning_rate[-1] < 0.1 * model.history_.learning_rate[0]
 
 

@@ -17,6 +17,7 @@ from lossmith.network import (
     Architecture,
     Cosine,
     EpochEvent,
+    Event,
     Exponential,
     Inverse,
     LayerNumbers,
@@ -24,6 +25,7 @@ from lossmith.network import (
     NumpyLearner,
     Objective,
     Plan,
+    StartEvent,
     StepEvent,
     Task,
     Training,
@@ -226,13 +228,16 @@ def test_a_loss_that_is_not_finite_takes_no_step() -> None:
     bad[17] = 1e300
     work = learner(Task(TASK.loss, bad, Y), activation="identity", batch=90)
     start = work.network().theta
-    found = trained(work)
+    told: list[Event] = []
+    found = trained(work, watch=told.append)
     assert (found.status, found.steps, found.best_epoch) == ("diverged", 0, 0)
+    assert [type(event) for event in told] == [StartEvent, StepEvent]
+    assert not math.isfinite(told[1].loss)
     np.testing.assert_array_equal(found.network.theta, start)
 
 
 def test_the_keyboard_keeps_the_best_network() -> None:
-    def interrupt(event: StepEvent | EpochEvent) -> None:
+    def interrupt(event: Event) -> None:
         if isinstance(event, StepEvent) and event.step == 23:
             raise KeyboardInterrupt
 
@@ -266,9 +271,10 @@ def test_every_step_and_epoch_is_told_with_true_numbers() -> None:
     layers: list[dict[str, LayerNumbers]] = []
     work = learner(hidden=(8, 5), activation="relu", optimizer=SGD())
 
-    def watch(event: StepEvent | EpochEvent) -> None:
+    def watch(event: Event) -> None:
         if isinstance(event, EpochEvent):
             epochs.append(event)
+        if not isinstance(event, StepEvent):
             return
         steps.append(event)
         layers.append(event.layers())
@@ -279,7 +285,7 @@ def test_every_step_and_epoch_is_told_with_true_numbers() -> None:
     assert found.steps == 15
     assert [event.step for event in epochs] == [5, 10, 15]
     assert tuple(event.loss for event in epochs) == found.history.train_loss
-    assert all(math.isnan(event.valid_loss) for event in epochs)
+    assert all(event.valid_loss is None for event in epochs)
     for event, numbers in zip(steps, layers, strict=True):
         assert list(numbers) == ["hidden_1", "hidden_2", "output"]
         assert math.hypot(*(n.gradient_norm for n in numbers.values())) == pytest.approx(event.gradient_norm)
@@ -296,7 +302,11 @@ def test_dead_and_saturated_units_are_seen() -> None:
         seen: list[LayerNumbers] = []
         work = learner(activation=activation)
         work._net.architecture.layers(work._net.theta)[0][1][:2] = bias
-        trained(work, max_epochs=1, watch=lambda e: seen.append(e.layers()["hidden_1"]) if not seen else None)
+        trained(
+            work,
+            max_epochs=1,
+            watch=lambda e: seen.append(e.layers()["hidden_1"]) if isinstance(e, StepEvent) else None,
+        )
         return seen[0]
 
     assert numbers("relu", -100.0).dead_share == pytest.approx(2 / 8)

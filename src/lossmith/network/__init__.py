@@ -5,7 +5,7 @@ from __future__ import annotations
 from .activations import Activation
 from .architecture import Architecture
 from .criterion import Task
-from .events import EpochEvent, History, LayerNumbers, StepEvent, Watch
+from .events import EpochEvent, Event, History, LayerNumbers, StartEvent, StepEvent, Watch
 from .learner import Learner, NumpyLearner, Objective
 from .optimizers import SGD, Adam, Optimizer
 from .passes import Affine, Network
@@ -22,6 +22,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "EpochEvent",
+    "Event",
     "Exponential",
     "History",
     "Inverse",
@@ -34,6 +35,7 @@ __all__ = [
     "Plan",
     "Schedule",
     "Start",
+    "StartEvent",
     "StepEvent",
     "Task",
     "Training",

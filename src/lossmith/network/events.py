@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from .criterion import Task
+from .optimizers import Optimizer
+
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class LayerNumbers:
-    """Statistics of one layer at one step; NaN where the backend does not tell.
+    """Statistics of one layer at one step; None where the backend does not tell.
 
     Attributes
     ----------
@@ -30,14 +32,34 @@ class LayerNumbers:
         Over the batch and the units.
     """
 
-    gradient_norm: float = math.nan
-    parameter_norm: float = math.nan
-    update_norm: float = math.nan
-    zero_share: float = math.nan
-    dead_share: float = math.nan
-    saturated_share: float = math.nan
-    activation_mean: float = math.nan
-    activation_std: float = math.nan
+    gradient_norm: float | None = None
+    parameter_norm: float | None = None
+    update_norm: float | None = None
+    zero_share: float | None = None
+    dead_share: float | None = None
+    saturated_share: float | None = None
+    activation_mean: float | None = None
+    activation_std: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartEvent:
+    """A training begins.
+
+    Attributes
+    ----------
+    task : Task
+        The rows to learn from.
+    optimizer : Optimizer
+        Which steps.
+    batch, epochs : int
+        Rows of a full batch, and most epochs.
+    """
+
+    task: Task
+    optimizer: Optimizer
+    batch: int
+    epochs: int
 
 
 def _no_layers() -> dict[str, LayerNumbers]:
@@ -50,7 +72,7 @@ def _no_losses() -> Array:
 
 @dataclass(frozen=True, slots=True)
 class StepEvent:
-    """One step has been taken.
+    """One step has been taken; or none, where loss or gradient are not finite, and training ends.
 
     Attributes
     ----------
@@ -89,8 +111,8 @@ class EpochEvent:
         Epochs and steps done, this one included.
     loss : float
         Mean training loss over the epoch, while the network moved and with dropout.
-    valid_loss : float
-        Mean loss of the rows held out; NaN without any.
+    valid_loss : float or None
+        Mean loss of the rows held out; None without any.
     learning_rate, gradient_norm, seconds : float
         Rate of the last step; mean norm of the steps' gradients; wall time since the start.
     """
@@ -98,14 +120,15 @@ class EpochEvent:
     epoch: int
     step: int
     loss: float
-    valid_loss: float
+    valid_loss: float | None
     learning_rate: float
     gradient_norm: float
     seconds: float
 
 
-# Called after every step and every epoch; training stops when it returns True.
-Watch = Callable[[StepEvent | EpochEvent], bool | None]
+Event = StartEvent | StepEvent | EpochEvent
+# Called at the start, after every step and after every epoch; training stops when it returns True.
+Watch = Callable[[Event], bool | None]
 
 
 @dataclass(frozen=True)

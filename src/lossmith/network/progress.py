@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .events import EpochEvent, StepEvent, Watch
+from .events import EpochEvent, Event, Watch
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichBar
@@ -48,7 +48,7 @@ class Bar:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, event: StepEvent | EpochEvent) -> bool | None:
+    def __call__(self, event: Event) -> bool | None:
         """Show an epoch, and pass the event on."""
         if isinstance(event, EpochEvent) and event.seconds > _PATIENCE:
             self._show(event)
@@ -56,7 +56,7 @@ class Bar:
 
     def _show(self, event: EpochEvent) -> None:
         line = f"epoch {event.epoch}/{self._epochs}  loss {event.loss:.4g}"
-        if event.valid_loss == event.valid_loss:
+        if event.valid_loss is not None:
             line += f"  held out {event.valid_loss:.4g}"
         left = event.seconds / event.epoch * (self._epochs - event.epoch)
         if sys.stderr.isatty():

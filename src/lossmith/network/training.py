@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .criterion import Task
-from .events import EpochEvent, History, StepEvent, Watch
+from .events import EpochEvent, Event, History, StartEvent, StepEvent, Watch
 from .learner import Learner
 from .passes import Network
 from .schedules import Constant, Schedule
@@ -114,8 +114,8 @@ def train(
     valid : Task, optional
         Rows held out: the best network by their loss is kept.
     watch : callable, optional
-        ``watch(event)`` is called with a StepEvent after each step and an EpochEvent after each epoch; training stops
-        when it returns True.
+        ``watch(event)`` is called with a StartEvent, with a StepEvent after each step and with an EpochEvent after each
+        epoch; training stops when it returns True.
     steps_before : int
         Steps of earlier calls, from which events count on.
 
@@ -179,12 +179,18 @@ class _Run:
     def finish(self) -> Training:
         try:
             with np.errstate(all="ignore"):  # a diverging network overflows; that is noticed
-                for epoch in range(self.plan.max_epochs):
-                    if not self._epoch(epoch):
-                        break
+                epoch = 0
+                while epoch < self.plan.max_epochs and self._begins(epoch) and self._epoch(epoch):
+                    epoch += 1
         except KeyboardInterrupt:
             self._end("interrupted", f"interrupted in epoch {len(self.columns.train) + 1}")
         return self._result()
+
+    def _begins(self, epoch: int) -> bool:
+        """Tell who watches about the start; tell whether to go on."""
+        if epoch or self.watch is None:
+            return True
+        return self._goes_on(StartEvent(self.task, self.learner.objective.optimizer, self.batch, self.plan.max_epochs))
 
     # --- one epoch --------------------------------------------------------------------------------------
 
@@ -196,7 +202,7 @@ class _Run:
             self.rate = self.plan.rate * self.plan.schedule.factor(done, self.plan.max_epochs)
             value, norm = self.learner.step(rows, self.rate)
             if not (math.isfinite(value) and math.isfinite(norm)):
-                return self._broken(epoch, value)
+                return self._broken(epoch, done, value / len(rows), norm)
             total, norms, count = total + value, norms + norm, count + 1
             self.step += 1
             if not self._told(done, value / len(rows), norm) or self._late():
@@ -217,7 +223,7 @@ class _Run:
         event = StepEvent(self.step - 1, done, loss, self.rate, norm, seconds, learner.layers, learner.sample_losses)
         return self._goes_on(event)
 
-    def _goes_on(self, event: StepEvent | EpochEvent) -> bool:
+    def _goes_on(self, event: Event) -> bool:
         if self.watch is not None and self.watch(event):
             self._end("stopped_by_watch", "")
             return False
@@ -229,7 +235,9 @@ class _Run:
         self._end("time_limit", "")
         return True
 
-    def _broken(self, epoch: int, value: float) -> bool:
+    def _broken(self, epoch: int, done: float, value: float, norm: float) -> bool:
+        if self.watch is not None:
+            self.watch(StepEvent(self.step, done, value, self.rate, norm, time.perf_counter() - self.began))
         what = "the loss" if not math.isfinite(value) else "the gradient"
         self._end(
             "diverged",
@@ -257,7 +265,7 @@ class _Run:
             self.best, self.best_epoch, self.kept = loss, epoch, self.learner.network()
         better = loss < self.mark - self.plan.tolerance * abs(self.start)
         self.mark, self.stale = (loss, 0) if better else (self.mark, self.stale + 1)
-        valid = math.nan if self.valid is None else loss
+        valid = None if self.valid is None else loss
         seconds = time.perf_counter() - self.began
         event = EpochEvent(epoch, self.step, columns.train[-1], valid, self.rate, columns.norm[-1], seconds)
         if not self._goes_on(event):

@@ -133,8 +133,9 @@ class LossMLPClassifier(Classification, NetworkModel):
         sample_weight : array_like, shape (n,), optional
             Numbers >= 0: 0 leaves a row out.
         watch : callable, optional
-            ``watch(event)`` is called with a :class:`lossmith.network.StepEvent` after each step and an
-            :class:`lossmith.network.EpochEvent` after each epoch; training stops when it returns True.
+            ``watch(event)`` is called with a StartEvent of ``lossmith.network``, with a StepEvent after each step and
+            with an EpochEvent after each epoch; training stops when it returns True. :class:`lossmith.NetworkMonitor`
+            is one that puts the run on record.
 
         Returns
         -------
