@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from .diagnose.monitors.jax import JaxMonitor
     from .diagnose.monitors.keras import keras_monitor
     from .diagnose.monitors.lightning import lightning_monitor
-    from .diagnose.monitors.network import NetworkMonitor
     from .diagnose.monitors.sklearn import SklearnMonitor
     from .diagnose.monitors.torch import TorchMonitor
     from .diagnose.monitors.trouble import NonFiniteError
@@ -95,7 +94,6 @@ _LAZY = {
     "Plan": "diagnose.plan",
     "Record": "diagnose.record",
     "read_record": "diagnose.readers.read",
-    "NetworkMonitor": "diagnose.monitors.network",
     "TorchMonitor": "diagnose.monitors.torch",
     "plot": "plots.losses",
     "predict": "workflow.final",
@@ -149,7 +147,6 @@ __all__ = [
     "LossMLPRegressor",
     "LossRegressor",
     "LossRegressorCV",
-    "NetworkMonitor",
     "NonFiniteError",
     "Plan",
     "QuantileLossRegressor",

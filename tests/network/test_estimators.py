@@ -239,6 +239,20 @@ def test_who_watches_is_told_and_settings_of_ones_own_are_taken() -> None:
     assert model.history_.learning_rate[-1] < 0.1 * model.history_.learning_rate[0]
 
 
+def test_a_monitor_puts_a_training_on_record() -> None:
+    monitor = lm.FitMonitor(live=False, every=4)
+    model = regressor("huber", early_stopping=True, max_epochs=5).fit(X, Y, watch=monitor)
+    record = monitor.record
+    np.testing.assert_array_equal(record.column("loss")[0], np.arange(25))
+    np.testing.assert_allclose(record.column("eval_loss")[1], model.history_.valid_loss)
+    np.testing.assert_array_equal(record.layer_column("hidden_1", "gradient_norm")[0], np.arange(0, 25, 4))
+    facts = record.facts
+    assert (facts.loss, facts.optimizer, facts.rows, facts.planned_steps) == ("Huber(delta=1.0)", "Adam", 135, 25)
+    counted = lm.FitMonitor(live=False)
+    classifier(max_epochs=1).fit(X, LABELS, watch=counted)
+    assert counted.record.facts.class_counts == ((LABELS == "down").sum(), (LABELS == "up").sum())
+
+
 # --- what goes wrong ------------------------------------------------------------------------------------
 
 

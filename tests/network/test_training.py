@@ -285,7 +285,7 @@ def test_every_step_and_epoch_is_told_with_true_numbers() -> None:
     assert found.steps == 15
     assert [event.step for event in epochs] == [5, 10, 15]
     assert tuple(event.loss for event in epochs) == found.history.train_loss
-    assert all(event.valid_loss is None for event in epochs)
+    assert all(math.isnan(event.valid_loss) for event in epochs)
     for event, numbers in zip(steps, layers, strict=True):
         assert list(numbers) == ["hidden_1", "hidden_2", "output"]
         assert math.hypot(*(n.gradient_norm for n in numbers.values())) == pytest.approx(event.gradient_norm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class LayerNumbers:
-    """Statistics of one layer at one step; None where the backend does not tell.
+    """Statistics of one layer at one step; NaN where the backend does not tell.
 
     Attributes
     ----------
@@ -32,14 +33,14 @@ class LayerNumbers:
         Over the batch and the units.
     """
 
-    gradient_norm: float | None = None
-    parameter_norm: float | None = None
-    update_norm: float | None = None
-    zero_share: float | None = None
-    dead_share: float | None = None
-    saturated_share: float | None = None
-    activation_mean: float | None = None
-    activation_std: float | None = None
+    gradient_norm: float = math.nan
+    parameter_norm: float = math.nan
+    update_norm: float = math.nan
+    zero_share: float = math.nan
+    dead_share: float = math.nan
+    saturated_share: float = math.nan
+    activation_mean: float = math.nan
+    activation_std: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ class EpochEvent:
         Epochs and steps done, this one included.
     loss : float
         Mean training loss over the epoch, while the network moved and with dropout.
-    valid_loss : float or None
-        Mean loss of the rows held out; None without any.
+    valid_loss : float
+        Mean loss of the rows held out; NaN without any.
     learning_rate, gradient_norm, seconds : float
         Rate of the last step; mean norm of the steps' gradients; wall time since the start.
     """
@@ -120,7 +121,7 @@ class EpochEvent:
     epoch: int
     step: int
     loss: float
-    valid_loss: float | None
+    valid_loss: float
     learning_rate: float
     gradient_norm: float
     seconds: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -56,7 +57,7 @@ class Bar:
 
     def _show(self, event: EpochEvent) -> None:
         line = f"epoch {event.epoch}/{self._epochs}  loss {event.loss:.4g}"
-        if event.valid_loss is not None:
+        if not math.isnan(event.valid_loss):
             line += f"  held out {event.valid_loss:.4g}"
         left = event.seconds / event.epoch * (self._epochs - event.epoch)
         if sys.stderr.isatty():

@@ -265,7 +265,7 @@ class _Run:
             self.best, self.best_epoch, self.kept = loss, epoch, self.learner.network()
         better = loss < self.mark - self.plan.tolerance * abs(self.start)
         self.mark, self.stale = (loss, 0) if better else (self.mark, self.stale + 1)
-        valid = None if self.valid is None else loss
+        valid = math.nan if self.valid is None else loss
         seconds = time.perf_counter() - self.began
         event = EpochEvent(epoch, self.step, columns.train[-1], valid, self.rate, columns.norm[-1], seconds)
         if not self._goes_on(event):

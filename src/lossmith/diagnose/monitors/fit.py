@@ -6,11 +6,13 @@ import math
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self, final
+from typing import Any, Self, final
 
 import numpy as np
+from scipy.sparse import issparse
 
-from ...network.events import EpochEvent, LayerNumbers, StepEvent
+from ...network.criterion import Task
+from ...network.events import EpochEvent, LayerNumbers, StartEvent, StepEvent
 from ...optimize.result import Step as FitStep
 from ..record import LAYER_FIELDS, LIMIT, Facts, Layer, Record, Step
 from .arrays import ArrayGauge
@@ -18,6 +20,8 @@ from .budget import Budget
 from .run import Run
 from .samples import Reservoir
 from .trouble import NonFinite
+
+Array = np.ndarray[Any, Any]
 
 _PARTS = {"layers": 0.03, "samples": 0.01}
 
@@ -79,8 +83,11 @@ class FitMonitor:
         """The run so far."""
         return self._run.record
 
-    def __call__(self, event: FitStep | StepEvent | EpochEvent) -> None:
+    def __call__(self, event: FitStep | StartEvent | StepEvent | EpochEvent) -> None:
         """Record what happened; solvers and networks call this."""
+        if isinstance(event, StartEvent):
+            self._run.learn(**_facts(event))
+            return
         if isinstance(event, EpochEvent):
             if not math.isnan(event.valid_loss):  # else no rows were held out
                 self._run.add(_of_epoch(event))
@@ -145,6 +152,35 @@ class FitMonitor:
             layers=layers,
             samples=samples,
         )
+
+
+def _facts(event: StartEvent) -> dict[str, Any]:
+    """Return what a network's training rows and settings say."""
+    task, steps = event.task, -(-event.task.rows // event.batch)
+    found = _targets(task) if issparse(task.X) else _targets(task) | _features(task.X)
+    return found | {
+        "loss": repr(task.loss),
+        "optimizer": type(event.optimizer).__name__,
+        "rows": task.rows,
+        "batch_size": event.batch,
+        "steps_per_epoch": steps,
+        "planned_steps": steps * event.epochs,
+        "precision": str(task.X.dtype),
+    }
+
+
+def _targets(task: Task) -> dict[str, Any]:
+    kind, y = task.loss.traits.task, np.asarray(task.y)
+    if kind in ("binary", "multiclass") and y.ndim == 1:
+        counts = np.unique(y, return_counts=True)[1].tolist()
+        return {"task": kind, "classes": len(counts), "class_counts": tuple(counts)}
+    return {"task": "regression", "target_mean": float(y.mean()), "target_std": float(y.std())}
+
+
+def _features(X: Array) -> dict[str, float]:
+    mean, spread = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    sizes = {"input_mean_max": np.abs(mean).max(), "input_std_max": spread.max(), "input_std_min": spread.min()}
+    return {name: float(value) for name, value in sizes.items()}
 
 
 def _of_epoch(event: EpochEvent) -> Step:

@@ -134,7 +134,7 @@ class LossMLPClassifier(Classification, NetworkModel):
             Numbers >= 0: 0 leaves a row out.
         watch : callable, optional
             ``watch(event)`` is called with a StartEvent of ``lossmith.network``, with a StepEvent after each step and
-            with an EpochEvent after each epoch; training stops when it returns True. :class:`lossmith.NetworkMonitor`
+            with an EpochEvent after each epoch; training stops when it returns True. :class:`lossmith.FitMonitor`
             is one that puts the run on record.
 
         Returns
