@@ -182,6 +182,8 @@ def polynomials() -> dict[str, tuple[list[Real], Real]]:
             "simd.erf_bend": (erf_bend, erf_weight, near_zero, mp.mpf(6), 23),
             "simd.lgamma_bend": (lgamma_bend, gamma_weight(3), -half, half, 16),
             "simd.stirling_tail": (stirling_tail, stirling_weight, mp.mpf("1e-10"), 1 / mp.mpf("5.5") ** 2, 6),
+            "simd.log_cosh_bend": (log_cosh_bend, log_cosh_weight, zero, mp.mpf("1.0001"), 14),
+            "simd.log1p_tail": (log1p_bend, log1p_weight, zero, mp.exp(-2) * mp.mpf("1.0001"), 9),
             "single.bend": (exp_tail, bend_weight, -step, step, 5),
             "single.log_near": (log_tail, log_weight, zero, widest, 4),
             "single.erf": (erf_bend, erf_weight, near_zero, mp.mpf("4.6"), 10),

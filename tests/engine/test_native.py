@@ -37,8 +37,8 @@ def _log_cosh(x: Any) -> Any:
 CASES: dict[str, tuple[Callable, Callable, float]] = {
     "exp": (lambda x: ops.exp(x), np.exp, 1.0),
     "log1p_exp_neg": (lambda x: ops.log1p_exp_neg(x), lambda x: np.log1p(_fallen(x)), 1.75),
-    "sigmoid": (lambda x: ops.logistic_share(1.0, 0.0, x), lambda x: 1.0 / (1.0 + _fallen(x)), 1.0),
-    "its rest": (lambda x: ops.logistic_share(0.0, 1.0, x), lambda x: _fallen(x) / (1.0 + _fallen(x)), 1.0),
+    "sigmoid": (lambda x: ops.logistic_less(ops.absolute(x), 0.0), lambda x: 1.0 / (1.0 + _fallen(x)), 1.0),
+    "its rest": (lambda x: ops.logistic_less(-ops.absolute(x), 0.0), lambda x: _fallen(x) / (1.0 + _fallen(x)), 1.0),
     "sech_squared": (lambda x: ops.sech_squared(x), lambda x: 4.0 * _fallen(2 * x) / (1.0 + _fallen(2 * x)) ** 2, 1.0),
     "tanh_of_difference": (lambda x: ops.tanh_of_difference(x, 0.0), np.tanh, 1.75),
     "log_cosh_of_difference": (lambda x: ops.log_cosh_of_difference(x, 0.0), _log_cosh, 1.75),

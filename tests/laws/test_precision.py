@@ -70,38 +70,68 @@ def test_oracle_derivatives(case: ElementwiseCase) -> None:
                 assert abs(found - want) <= mpf(10) ** -15 * (1 + abs(want)), (name, one_y, one_f)
 
 
-# Of a million random logits a setting, those at which roundings add up worst: they did to more than 4 ulp when the
-# sums and products within a term were not carried along.
-WORST_OF_FOCAL = {
-    (2.5, 0.9): [(0, 18.19131339698402), (0, 0.6411972278544965), (0, 29.11777048792173), (0, -20.06147810081968),
-                 (0, -0.6508486599549496), (1, 26.047874034311604)],
-    (3.0, 0.9): [(0, 27.799741862622213), (0, 24.965249380469714), (1, 13.166163161988294), (1, -0.504306168521267)],
-    (3.5, 0.9): [(0, 0.6607996106897996), (1, 4.333755994586088), (0, 20.711924332972337)],
-}  # fmt: skip
+# Of a million random points a setting, those at which roundings add up worst: they did to more than 4 ulp (2 in the
+# one that is float32) before the sums, products and quotients on the way were carried along.
+WORST: list[tuple[Any, oracle.Truth, list[tuple[float, float]]]] = [
+    (lm.BinaryFocal(gamma=2.5, alpha=0.9), oracle.focal_logits, [
+        (0, 18.19131339698402), (0, 0.6411972278544965), (0, 29.11777048792173), (0, -20.06147810081968),
+        (0, -0.6508486599549496), (1, 26.047874034311604)]),
+    (lm.BinaryFocal(gamma=3.0, alpha=0.9), oracle.focal_logits, [
+        (0, 27.799741862622213), (0, 24.965249380469714), (1, 13.166163161988294), (1, -0.504306168521267)]),
+    (lm.BinaryFocal(gamma=3.5, alpha=0.9), oracle.focal_logits, [
+        (0, 0.6607996106897996), (1, 4.333755994586088), (0, 20.711924332972337)]),
+    (lm.BinaryFocal(gamma=5.0, alpha=0.9), oracle.focal_logits, [
+        (0, 0.015344247440996214), (0, -5.537846434856711), (0.00604829157772413, 0.2882037093303742),
+        (0.11780892465340542, -0.6891862656454864), (0.6999797830364226, 0.5437440805001046)]),
+    (lm.BinaryFocal(gamma=30.0, alpha=0.9), oracle.focal_logits, [
+        (0, -10.23212148891556), (0, -6.8349184645302685), (1, 20.635433886142145)]),
+    (lm.BinaryFocal(inputs="probabilities", alpha=None), oracle.focal_probabilities, [
+        (0.16255038850051218, 0.36834229846265165), (0.8073843264862527, 0.999999973246367)]),
+    (lm.BinaryFocal(inputs="probabilities", gamma=0.0), oracle.focal_probabilities, [(0, 0.36110809227430013)]),
+    (lm.BinaryFocal(inputs="probabilities", gamma=30.0), oracle.focal_probabilities, [
+        (0, 2.5758525961871826e-11), (0, 1.4886892876205038e-11)]),
+    (lm.LogCosh(), oracle.log_cosh, [
+        (-0.48765589578295937, -0.9929121277790269), (0.3115737182629125, 0.819026745147718)]),
+    (lm.PseudoHuber(), oracle.pseudo_huber, [(-0.12028940095036107, 3.8430767219597923)]),
+    (lm.PseudoHuber(delta=0.03), oracle.pseudo_huber, [
+        (-4.817759486175718, -5.057439860985302), (0.0027457677158732033, -0.007866835815052781)]),
+    (lm.PseudoHuber(delta=50.0), oracle.pseudo_huber, [
+        (-1.7833100168420923, -17.811940465567837), (3.3335361414919964, -88.8062462464676)]),
+    (lm.Tukey(), oracle.tukey, [
+        (0.6355582170140924, 1.656239389346509), (-0.16953888879443846, 2.918168571607943)]),
+    (lm.Tukey(c=0.3), oracle.tukey, [
+        (-0.04592731249786656, -0.10860823748748102), (-0.022614008437241335, 0.23889099122485616)]),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("gamma", "alpha"), WORST_OF_FOCAL)
+def _found(loss: Any, truth: oracle.Truth, points: list[tuple[float, float]], dtype: Any) -> list[float]:
+    case = ElementwiseCase(loss, draw_real, truth, (), residuals())
+    y, f = np.array(points, dtype).T.copy()
+    return [worst_error(case, order, y, f, got).ulps for order, got in orders_of(loss, y, f).items()]
+
+
+@pytest.mark.parametrize(
+    ("loss", "truth", "points"), WORST, ids=lambda part: repr(part) if hasattr(part, "form") else ""
+)
 @pytest.mark.usefixtures("path")
-def test_worst_points_of_focal(gamma: float, alpha: float) -> None:
-    case = _focal(gamma, alpha)
-    y, f = np.array(WORST_OF_FOCAL[gamma, alpha]).T
-    for order, got in orders_of(case.loss, y, f).items():
-        worst = worst_error(case, order, y, f, got)
-        assert worst.ulps < 3.5, f"{order}: {worst}"
+def test_worst_points(loss: Any, truth: oracle.Truth, points: list[tuple[float, float]]) -> None:
+    assert max(_found(loss, truth, points, np.float64)) < 3.8
 
 
-def test_the_measure_of_errors_sees_one_unit() -> None:
+@pytest.mark.usefixtures("path")
+def test_worst_points_in_float32() -> None:
+    points = [(0.4731846749782562, 2.9125726222991943)]
+    assert max(_found(lm.BinaryCrossEntropy(), oracle.bce_logits, points, np.float32)) < 1.9
+
+
+def test_the_measure_sees_one_unit() -> None:
     """The control: the next number in one of the two directions errs by more."""
-    case = _focal(2.5, 0.9)
-    y, f = np.array(WORST_OF_FOCAL[2.5, 0.9]).T
-    for order, got in orders_of(case.loss, y, f).items():
+    loss, truth, points = WORST[0]
+    case = ElementwiseCase(loss, draw_real, truth, (), residuals())
+    y, f = np.array(points).T.copy()
+    for order, got in orders_of(loss, y, f).items():
         low, high = (worst_error(case, order, y, f, np.nextafter(got, end)).ulps for end in (-np.inf, np.inf))
         assert max(low, high) > worst_error(case, order, y, f, got).ulps + 0.5
-
-
-def _focal(gamma: float, alpha: float) -> ElementwiseCase:
-    loss = lm.BinaryFocal(gamma=gamma, alpha=alpha)
-    return ElementwiseCase(loss, draw_real, oracle.focal_logits, (0.0, 1.0), logits())
 
 
 def test_ulp_of_the_oracle() -> None:

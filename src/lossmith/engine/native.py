@@ -1,7 +1,7 @@
 """The words of :mod:`.simd` in float32 arithmetic, 16 numbers to a vector, for formulas that keep 2 ulp that way.
 
 Constants are written as ever: a kernel of this grade is translated with all of them, and those of the formula, as
-float32. Stated bounds on the error, in ulp of the float32 result: exp 1, log1p_exp_neg 1.75, logistic_share,
+float32. Stated bounds on the error, in ulp of the float32 result: exp 1, log1p_exp_neg 1.75, logistic_less,
 logistic_slope and sech_squared 1, tanh_of_difference and log_cosh_of_difference 1.75 (of the exact difference).
 Overflow, underflow to subnormals, infinities and NaN are those of the C library.
 """
@@ -88,11 +88,14 @@ def shares(x: Number) -> tuple[Number, Number, Number, Number]:
     return q, q_low, p, inverse_rest(p, d, (q - (d - 1.0)) + q_low)
 
 
-def logistic_share(a: Number, b: Number, x: Number) -> Number:
-    """(a + b q) / (1 + q) with q = exp(-|x|)."""
+def logistic_less(x: Number, y: Number) -> Number:
+    """1 / (1 + exp(-x)) - y; what rounding takes from 1 - y is put back."""
     q, q_low, p, p_low = shares(x)
+    likely, rest = x >= 0.0, 1.0 - y
+    a, b = select(likely, rest, -y), select(likely, -y, rest)
+    lost = (1.0 - rest) - y
     top = a + b * q
-    return top * p + (top * p_low + b * q_low * p)
+    return top * p + (top * p_low + p * (b * q_low + lost * select(likely, 1.0, q)))
 
 
 def logistic_slope(x: Number) -> Number:

@@ -16,7 +16,7 @@ from ..ops import (
     in_float32,
     log1p,
     log1p_exp_neg,
-    logistic_share,
+    logistic_less,
     logistic_slope,
     times,
     where,
@@ -45,8 +45,7 @@ class _OnLogits:
     @staticmethod
     @in_float32
     def slope(y: Array, f: Array) -> Array:
-        likely = f >= 0.0
-        return logistic_share(where(likely, 1.0 - y, -y), where(likely, -y, 1.0 - y), f)
+        return logistic_less(f, y)
 
     @staticmethod
     @in_float32

@@ -12,7 +12,7 @@ from ..ops import (
     clip,
     exp_neg,
     exp_neg_factors,
-    exp_sum,
+    exp_sum_parts,
     full_like,
     indicator,
     log1p_exp_neg_high,
@@ -42,8 +42,8 @@ FAR = 1e9
 
 
 @word
-def scaled_power(x: Array, far: Array, bent: Array, low: Array, a: Any, b: Any) -> Array:
-    """X exp(-a far - b (bent + low)): x times powers of exp(-|f|) and 1 / (1 + exp(-|f|)), whose logarithms are given.
+def scaled_power(x: Array, x_low: Array, far: Array, bent: Array, low: Array, a: Any, b: Any) -> Array:
+    """(x + x_low) exp(-a far - b (bent + low)): times powers of exp(-|f|) and 1 / (1 + exp(-|f|)), by their logarithms.
 
     What rounding takes from the products would be as large in the result as the logarithms are: it is put back
     to first order. x keeps its digits where the exponential alone underflows.
@@ -53,8 +53,24 @@ def scaled_power(x: Array, far: Array, bent: Array, low: Array, a: Any, b: Any) 
     lost = product_rounding(far, a) + product_rounding(bent, b) + b * low
     total = -side - top
     deep = total < -600.0
-    height = exp_sum(total + indicator(deep, far) * 200.0, rounding(-side, top) - lost)
-    return (x * height) * where(deep, full_like(far, 1.3838965267367376e-87), full_like(far, 1.0))  # exp(-200)
+    height, rest = exp_sum_parts(total + indicator(deep, far) * 200.0, rounding(-side, top) - lost)
+    finite = where(absolute(x) < float("inf"), x, full_like(x, 0.0))
+    found = x * height + (finite * rest + x_low * height)
+    return found * where(deep, full_like(far, 1.3838965267367376e-87), full_like(far, 1.0))  # exp(-200)
+
+
+@word
+def surprise_parts(far: Array, bent: Array, low: Array, likely: Array) -> Pair:
+    """-log p and what it lacks, from log(1 + q) and what that lacks."""
+    return where(likely, bent, far + bent), low + where(likely, full_like(far, 0.0), rounding(far, -bent))
+
+
+@word
+def with_product(start: Array, x: Array, x_low: Array, y: Array, y_low: Array) -> Pair:
+    """Return start + (x + x_low) (y + y_low) and what it lacks."""
+    piece = x * y
+    lost = product_rounding(x, y) + (x * y_low + x_low * y)
+    return start + piece, lost + rounding(start, -piece)
 
 
 @word
@@ -67,31 +83,36 @@ def class_value(t: Array, gamma: Any) -> Array:
     far, bent, low = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t)
     likely = t >= 0.0
     surprise = where(likely, bent, absolute(t) + bent)
-    return scaled_power(surprise, far, bent, low, where(likely, full_like(t, gamma), 0.0), gamma)
+    _, lost = surprise_parts(far, bent, low, likely)
+    return scaled_power(surprise, lost, far, bent, low, where(likely, full_like(t, gamma), 0.0), gamma)
 
 
 @word
 def class_slope(t: Array, gamma: Any) -> Array:
     """Derivative of the focal value by the logit; always <= 0."""
     far, bent, low, q = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t), exp_neg(t)
-    likely = t >= 0.0
-    wrong = 1.0 + (gamma * q * (far + bent) + gamma * q * (rounding(far, -bent) + low))
-    steep = where(likely, q + gamma * bent, wrong)
-    return -scaled_power(steep, far, bent, low, where(likely, full_like(t, gamma), 0.0), gamma + 1.0)
+    likely, one = t >= 0.0, full_like(t, 1.0)
+    surprise, lost = surprise_parts(far, bent, low, likely)
+    grown, grown_low = gamma * surprise, product_rounding(surprise, gamma) + gamma * lost
+    steep, rest = with_product(where(likely, q, one), where(likely, one, q), full_like(t, 0.0), grown, grown_low)
+    return -scaled_power(steep, rest, far, bent, low, where(likely, full_like(t, gamma), 0.0), gamma + 1.0)
 
 
 @word
 def class_curvature(t: Array, gamma: Any) -> Array:
     """Second derivative of the focal value by the logit; negative for badly wrong predictions."""
     far, bent, low, q = clip(absolute(t), 0.0, FAR), log1p_exp_neg_high(t), log1p_exp_neg_low(t), exp_neg(t)
-    plain, likely = 2.0 * gamma + 1.0, t >= 0.0
-    right = gamma * bent * (gamma - q) + plain * q
-    surprise, grown = far + bent, gamma * q - 1.0
-    lost = product_rounding(surprise, gamma) + gamma * (rounding(far, -bent) + low)
-    wrong = gamma * surprise * grown + plain + lost * grown
-    return scaled_power(
-        where(likely, right, wrong), far, bent, low, where(likely, full_like(t, gamma), 1.0), gamma + 2.0
-    )
+    plain, likely, power = 2.0 * gamma + 1.0, t >= 0.0, full_like(t, gamma)
+    surprise, lost = surprise_parts(far, bent, low, likely)
+    grown, grown_low = gamma * surprise, product_rounding(surprise, gamma) + gamma * lost
+    # gamma - q, and gamma q - 1 below
+    lever = where(likely, power - q, absolute(gamma * q) - 1.0)
+    below = product_rounding(q, gamma) + rounding(absolute(gamma * q), full_like(t, 1.0))
+    lever_low = where(likely, rounding(power, q), below)
+    ground = where(likely, q, full_like(t, 1.0))
+    inner, rest = with_product(absolute(plain * ground), lever, lever_low, grown, grown_low)
+    rest = rest + product_rounding(ground, plain)
+    return scaled_power(inner, rest, far, bent, low, where(likely, power, 1.0), gamma + 2.0)
 
 
 # --- gamma a small multiple of 1/2: products and roots instead of logarithms -----------------------------

@@ -21,8 +21,11 @@ from ..ops import (
     full_like,
     log,
     log1p,
+    lost_part,
     power,
     product_rounding,
+    quotient_rounding,
+    rounding,
     times,
     where,
     word,
@@ -48,21 +51,62 @@ def surprise_ratio(u: Array, surprise: Array) -> Array:
 
 
 @word
+def ratio_parts(p: Array, u: Array, surprise: Array) -> tuple[Array, Array]:
+    """Return the same and by what share of itself it is too small."""
+    ratio, full = surprise_ratio(u, surprise), full_like(u, 1.0)
+    known = (surprise > 0.0) & (surprise < 1e4) & (u > 0.0)
+    over = where(known, surprise, full)
+    left = quotient_rounding(where(known, ratio, full), over, where(known, u, full))
+    return ratio, lost_part(left, over) - lost_share(u, p)
+
+
+@word
+def lost_share(p: Array, u: Array) -> Array:
+    """What p, where it is the rounded 1 - u, lacks of it, by p."""
+    return lost_part((1.0 - p) - u, p)
+
+
+@word
 def focal_value(t: Array, surprise: Array, gamma: Any) -> Array:
     """(1 - p)^gamma (-log p), from t = 1 - p and the surprise -log p."""
     return times(power(t, gamma), surprise)
 
 
 @word
+def deep(height: Array) -> Array:
+    """Where a power has nearly underflown, so that a factor must not come after it."""
+    return height < 1e-280
+
+
+@word
 def focal_slope(p: Array, u: Array, surprise: Array, gamma: Any) -> Array:
-    """Derivative of the focal value by p, from u = 1 - p and the surprise -log p."""
-    inner = 1.0 + gamma * times(p, surprise_ratio(u, surprise))
-    height = complement_power(u, p, gamma)
+    """Derivative of the focal value by p, from u = 1 - p, of which one may be rounded, and the surprise -log p."""
+    ratio, share = ratio_parts(p, u, surprise)
+    pull = gamma * times(p, ratio)
+    inner = 1.0 + pull
+    rest = rounding(pull, full_like(p, -1.0)) + pull * share - lost_share(p, u)
+    height, half = complement_power(u, p, gamma), power(u, 0.5 * gamma)
     rise = height * inner
     slope = rise / p
-    left = ((rise - slope * p) - product_rounding(slope, p)) + product_rounding(height, inner)
+    left = ((rise - slope * p) - product_rounding(slope, p)) + (product_rounding(height, inner) + height * rest)
     # Beyond 1e290, next to p = 0, the parts of a product would overflow. (Scaled: float32 cannot hold 1e290.)
-    return -where(absolute(1e-260 * slope) < 1e30, slope + left / p, slope)
+    whole = where(absolute(1e-260 * slope) < 1e30, slope + left / p, slope)
+    return -where(deep(height), half * (half * (inner / p)), whole)
+
+
+@word
+def steepness(p: Array, u: Array, gamma: Any) -> tuple[Array, Array]:
+    """(2 gamma p + u) / p^2 and what that lacks, also for what p lacks, as far as nothing overflows."""
+    pair, nothing = 2.0 * gamma * p, full_like(p, 0.0)
+    top = pair + u
+    first = top / p
+    steep = first / p
+    small = absolute(1e-100 * steep) < 1e30
+    safe = where(small, p, 1.0)
+    top, first = where(small, top, nothing), where(small, first, nothing)
+    left = quotient_rounding(first, top, safe) + rounding(pair, -u)
+    left = (quotient_rounding(where(small, steep, nothing), first, safe) + left / safe) / safe
+    return steep, where(small, left - (steep + u / safe) * lost_share(p, u), nothing)
 
 
 @word
@@ -70,12 +114,16 @@ def focal_curvature(p: Array, u: Array, surprise: Array, gamma: Any) -> Array:
     """Second derivative of the focal value by p."""
     nothing = full_like(u, 0.0)
     # At p = 0 its infinity is a smaller one than that of 1 / p^2.
-    bent = where(p == 0.0, nothing, times(full_like(u, gamma * (gamma - 1.0)), surprise_ratio(u, surprise)))
-    gone = u < 1e-290
-    height = complement_power(where(gone, full_like(u, 1.0), u), p, gamma - 1.0)
-    # There, where a power of u alone could overflow, p is 1, and 0 times infinity is 0.
-    end = times(full_like(u, gamma * (gamma + 1.0)), power(u, gamma - 1.0)) + power(u, gamma)
-    return where(gone, end, height * ((2.0 * gamma * p + u) / p / p + bent))
+    ratio, share = ratio_parts(p, u, surprise)
+    bent = where(p == 0.0, nothing, times(full_like(u, gamma * (gamma - 1.0)), ratio))
+    # There p is 1 to the last digit, a power of u alone could overflow, and 0 times infinity is 0.
+    gone = u < 1e-37
+    height, half = complement_power(u, p, gamma - 1.0), power(u, 0.5 * (gamma - 1.0))
+    steep, left = steepness(p, u, gamma)
+    whole = (steep + bent) + (left + bent * share + rounding(steep, -bent))
+    whole = where(gone, full_like(u, gamma * (gamma + 1.0)), whole)
+    main = where(deep(height), half * (half * whole), times(whole, height))
+    return main + where(gone, power(u, gamma), nothing)
 
 
 class _OnProbabilities:

@@ -16,7 +16,10 @@ from ..ops import (
     in_float32,
     indicator,
     log_cosh_of_difference,
+    lost_part,
     positive_part,
+    product_rounding,
+    quotient_rounding,
     room,
     rounding,
     sech_squared,
@@ -29,6 +32,8 @@ from ..ops import (
 )
 
 Array = Any
+# What overflows with this factor overflows when it is cut in halves, too.
+HALVING = 2.0**28
 
 
 @register("huber", aliases=("huber_loss",))
@@ -133,10 +138,14 @@ class LogCosh(Elementwise):
 
 
 @word
-def _below_one(y: Array, f: Array, c: Any) -> Array:
-    """1 - (r/c)^2 as g (2 - g) with g = 1 - |r|/c, which does not cancel at the edge; 0 beyond."""
-    g = positive_part(room(f, y, c)) / c
-    return g * (2.0 - g)
+def _left(y: Array, f: Array, c: Any) -> tuple[Array, Array]:
+    """1 - (r/c)^2 as g (2 - g) with g = 1 - |r|/c, which does not cancel at the edge, and what it lacks; 0 beyond."""
+    edge = positive_part(room(f, y, c))
+    g = edge / c
+    h = 2.0 - g
+    return g * h, product_rounding(g, h) + (h - g) * lost_part(quotient_rounding(g, edge, c), full_like(g, c)) + g * (
+        (2.0 - h) - g
+    )
 
 
 @register("tukey", aliases=("biweight", "bisquare", "tukey_biweight"))
@@ -181,19 +190,26 @@ class Tukey(Elementwise):
 
     @staticmethod
     def value(y: Array, f: Array, c: Any) -> Array:
-        # 1 - (1 - u)^3 = u (3 - 3u + u^2) does not cancel for small residuals.
-        u = square(clip((f - y) / c, -1.0, 1.0))
-        return (c * c / 6.0) * (u * (3.0 - u * (3.0 - u)))
+        # 1 - (1 - u)^3 = u (1 + w (1 + w)), w = 1 - u, does not cancel for small residuals. With u c^2 = r^2 less is
+        # rounded than with u; what that square and the residual lose is put back with the slope r w^2.
+        r = clip(f - y, -c, c)
+        z = r * r
+        left = 1.0 - z / (c * c)
+        lost = where(left > 0.0, rounding(f, y) * r + 0.5 * product_rounding(r, r), 0.0 * r)
+        return z * (1.0 + left * (1.0 + left)) / 6.0 + lost * square(left)
 
     @staticmethod
     def slope(y: Array, f: Array, c: Any) -> Array:
-        r = clip(f - y, -c, c)
-        return r * square(_below_one(y, f, c))
+        left, lost = _left(y, f, c)
+        return clip(f - y, -c, c) * (left * (left + 2.0 * lost))
 
     @staticmethod
     def curvature(y: Array, f: Array, c: Any) -> Array:
-        u = square(clip((f - y) / c, -1.0, 1.0))
-        return _below_one(y, f, c) * (1.0 - 5.0 * u)
+        # w (1 - 5 u) = w (5 w - 4)
+        left, lost = _left(y, f, c)
+        bent = absolute(5.0 * left) - 4.0
+        rest = product_rounding(left, 5.0) + 5.0 * lost + rounding(absolute(5.0 * left), full_like(left, 4.0))
+        return left * bent + (left * rest + lost * bent)
 
 
 @word
@@ -247,13 +263,15 @@ class PseudoHuber(Elementwise):
 
     @staticmethod
     def value(y: Array, f: Array, delta: Any) -> Array:
-        # delta |r| (sqrt(1 + u^2) - 1) / u, where the last factor is u / (1 + sqrt(1 + u^2)): nothing cancels.
-        a = absolute(f - y)
+        # |r| times |r| / (1 + sqrt(1 + u^2)), u = r / delta, or times delta / (1/u + sqrt(1 + 1/u^2)): nothing cancels.
+        r = f - y
+        a = absolute(r)
         near = a <= delta
         t = _inner(a, delta)
         root = sqrt(1.0 + t * t)
-        steep = where(near, t / (1.0 + root), full_like(a, 1.0) / (t + root))
-        return delta * steep * a
+        limited = where(near, a, full_like(a, delta))
+        lost = lost_part(sign(r) * rounding(f, y) * limited, root)
+        return a * (limited / (where(near, full_like(a, 1.0), t) + root)) + lost
 
     @staticmethod
     def slope(y: Array, f: Array, delta: Any) -> Array:
@@ -264,15 +282,19 @@ class PseudoHuber(Elementwise):
 
     @staticmethod
     def curvature(y: Array, f: Array, delta: Any) -> Array:
-        # The power 3/2 multiplies errors: what rounding takes from the residual and the sum is put back.
+        # The power 3/2 multiplies errors: what rounding takes from the residual, t, its square and the sum is put back.
         r = f - y
         a = absolute(r)
         near = a <= delta
         t = _inner(a, delta)
         bent = t * t
         total = 1.0 + bent
-        lost = ((1.0 - total) + bent) / total
-        lost_r = where(a > 0.0, rounding(f, y) / where(a > 0.0, r, 1.0), 0.0 * r)
-        share = where(near, bent, full_like(r, 1.0)) / total
+        bent_low = product_rounding(t, t)
+        lost = lost_part(((1.0 - total) + bent) + bent_low, total)
+        lost_r = lost_part(rounding(f, y), r)
+        over, under = where(near, a, full_like(a, delta)), where(near, full_like(a, delta), a)
+        lost_t = lost_part(quotient_rounding(t, over, under), where(HALVING * under < float("inf"), over, 0.0))
+        share = where(near, bent, full_like(r, -1.0)) / total
         power = where(near, full_like(r, 1.0), bent * t) / (total * sqrt(total))
-        return power - power * (1.5 * lost + 3.0 * share * lost_r)
+        lost_bent = where(near, 0.0 * t, lost_part(bent_low, bent))
+        return power - power * (1.5 * lost + 3.0 * share * (where(near, lost_r, -lost_r) + lost_t) - lost_bent)

@@ -222,10 +222,10 @@ def log1p_exp_neg(x: Array) -> Array:
 
 
 @word
-def exp_sum(x: Array, rest: Array) -> Array:
-    """exp(x + rest), for a rest of a few roundings of x."""
+def exp_sum_parts(x: Array, rest: Array) -> tuple[Array, Array]:
+    """Return exp(x + rest), for a rest of a few roundings of x, as two numbers; kernels need one."""
     main = exp(x)
-    return main + main * rest
+    return main, main * rest
 
 
 @word
@@ -294,6 +294,19 @@ def product_rounding(x: Array, factor: Any) -> Array:
     return ((x_high * high - product) + x_high * low + x_low * high) + x_low * low
 
 
+@word
+def quotient_rounding(quotient: Array, over: Array, under: Any) -> Array:
+    """Return over - quotient * under, exactly but for a last rounding: under times what the quotient lacks."""
+    return (over - quotient * under) - product_rounding(quotient, under)
+
+
+@word
+def lost_part(lost: Array, whole: Array) -> Array:
+    """Return lost / whole for what rounding took from the whole; 0 where that is 0 or infinite."""
+    known = (whole != 0.0) & (absolute(whole) < float("inf"))
+    return where(known, lost / where(known, whole, 1.0), full_like(lost, 0.0))
+
+
 def _halves(x: Any, multiplier: float) -> tuple[Any, Any]:
     """Return two numbers of half as many digits with the sum x."""
     split = multiplier * x
@@ -309,10 +322,17 @@ def room(f: Array, y: Array, edge: Any) -> Array:
 
 
 @word
+def fallen_slope(q: Array) -> Array:
+    """Return q / (1 + q)^2 for q in [0, 1]; what rounding takes from the sum is put back."""
+    d = 1.0 + q
+    share = q / square(d)
+    return share - share * (2.0 * ((1.0 - d) + q) / d)
+
+
+@word
 def sech_squared(x: Array) -> Array:
     """1 / cosh(x)^2, the derivative of tanh, without cancellation in the tails."""
-    q = exp(-2.0 * absolute(x))
-    return 4.0 * q / square(1.0 + q)
+    return 4.0 * fallen_slope(exp(-2.0 * absolute(x)))
 
 
 @word
@@ -321,7 +341,20 @@ def tanh_of_difference(f: Array, y: Array) -> Array:
     return tanh(f - y)
 
 
-@word
+@primitive
 def log_cosh_of_difference(f: Array, y: Array) -> Array:
-    """log(cosh(f - y)), likewise."""
+    """log(cosh(f - y)), likewise, and on NumPy's float64."""
+    if type(f) is np.ndarray and f.dtype == np.float64:
+        return _log_cosh_of_difference(f, y)
     return log_cosh(f - y)
+
+
+def _log_cosh_of_difference(f: Any, y: Any) -> Any:
+    """log(cosh(f - y)) as log1p(2 sinh(r / 2)^2); what rounding takes from r is put back with a slope near tanh(r)."""
+    r = f - y
+    a = np.absolute(r)
+    near = np.minimum(a, 300.0)  # log(cosh(300)) is 300 - log 2 to the last digit
+    s = np.sinh(0.5 * near)
+    back = r - f
+    lost = ((f - (r - back)) - (y + back)) * np.minimum(np.maximum(r, -1.0), 1.0)
+    return (np.log1p((s + s) * s) + np.where(np.isnan(lost), 0.0, lost)) + (a - near)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import logistic_numpy
-from .elementwise import Array, absolute, exp, full_like, log1p, primitive, sqrt, square, word
+from .elementwise import Array, absolute, exp, fallen_slope, full_like, log1p, primitive, sqrt, where, word
 
 
 def _carried(x: Array) -> bool:
@@ -69,14 +69,13 @@ def exp_neg_factors(x: Array) -> tuple[Array, Array]:
 
 
 @word
-def logistic_share(a: Array, b: Array, x: Array) -> Array:
-    """(a + b q) / (1 + q) with q = exp(-|x|)."""
-    q = exp(-absolute(x))
-    return (a + b * q) / (1.0 + q)
+def logistic_less(x: Array, y: Array) -> Array:
+    """1 / (1 + exp(-x)) - y for y in [0, 1], with the digits of both tails."""
+    likely, q = x >= 0.0, exp(-absolute(x))
+    return (where(likely, 1.0 - y, -y) + where(likely, -y, 1.0 - y) * q) / (1.0 + q)
 
 
 @word
 def logistic_slope(x: Array) -> Array:
     """Return q / (1 + q)^2 with q = exp(-|x|): the derivative of the sigmoid."""
-    q = exp(-absolute(x))
-    return q / square(1.0 + q)
+    return fallen_slope(exp(-absolute(x)))
