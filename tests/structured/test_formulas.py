@@ -114,7 +114,7 @@ def compiled(loss: Any, y: Any, f: Array, weight: Array | None = None, reduction
     return tuple(part.numpy() for part in tf.function(run, jit_compile=True)(tf.constant(f)))
 
 
-IN_XLA = [(case, "float64", 1e-12) for case in CHOSEN] + [(case, "float32", 1e-5) for case in CHOSEN[::3]]
+IN_XLA = [(case, "float64", 1e-12) for case in CHOSEN] + [(case, "float32", 1e-5) for case in CHOSEN[1::4]]
 
 
 @pytest.mark.parametrize(("case", "dtype", "rtol"), IN_XLA, ids=lambda x: getattr(x, "name", ""))
@@ -127,7 +127,7 @@ def test_programs_of_xla(case: Case, dtype: str, rtol: float) -> None:
     close(gradient, case.loss.gradient(case.y, wide, own), rtol)
 
 
-@pytest.mark.parametrize(("loss", "y", "f"), EDGES[::2], ids=lambda x: repr(x) if hasattr(x, "traits") else "")
+@pytest.mark.parametrize(("loss", "y", "f"), EDGES[1::4], ids=lambda x: repr(x) if hasattr(x, "traits") else "")
 def test_edges_in_xla(loss: Any, y: Any, f: Array) -> None:
     value, gradient = compiled(loss, y, f)
     close(value, loss(y, f), 1e-12)
@@ -143,12 +143,10 @@ def test_a_wrong_formula_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         test_programs_of_xla(CASES[0], "float64", 1e-12)
 
 
-@pytest.mark.parametrize("spec", ["ctc", "triplet"])
-def test_programs_for_any_number_of_samples(spec: str) -> None:
+def test_programs_for_any_number_of_samples() -> None:
+    """The other losses: in Keras's training, whose last batch is smaller."""
     tf = pytest.importorskip("tensorflow")
-    loss, rng = lm.get(spec), np.random.default_rng(0)
-    y = rng.integers(1, 3, (6, 2)) if spec == "ctc" else np.arange(6) % 2
-    f = rng.random((6, 4, 3) if spec == "ctc" else (6, 3))
+    loss, y, f = lm.Triplet(), np.arange(6) % 2, np.random.default_rng(0).random((6, 3))
 
     def run(y: Any, f: Any) -> Any:
         return loss(y, f), loss.gradient(y, f)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lossmith as lm
-from lossmith.engine import compiled
+from lossmith.engine import compiled, pool
 from lossmith.losses.embedding import distances, tiles
 
 LOSSES = [
@@ -207,6 +207,17 @@ def test_large_float32_batches_are_rounded_once(loss):
     assert value.dtype == gradient.dtype == np.float32
     assert value == np.float32(wide[0])
     assert (gradient == wide[1].astype(np.float32)).all()
+
+
+@every_loss
+def test_any_number_of_threads_gives_the_same_bits(loss, monkeypatch):
+    y, f = batch(loss, n=91, d=64)
+    found = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(pool, "threads", lambda n=threads: n)
+        value, gradient = loss.value_and_gradient(y, f)
+        found.append((float(value), gradient.tobytes()))
+    assert found[0] == found[1] == found[2]
 
 
 @every_loss
