@@ -170,7 +170,9 @@ class _Walk:
         matrix = self._matrix(point)
         if penalty is None or penalty.smooth:
             ridge = np.concatenate([np.full(d, self.passes.ridge), np.zeros(self.passes.size - d)])
-            return np.asarray(point.theta - factored(matrix + np.diag(ridge), self.brakes)(self.passes.gradient(point)))
+            gradient = self.passes.gradient(point)
+            step = factored(matrix + np.diag(ridge), self.brakes)(gradient)
+            return np.asarray(point.theta - self._fixed(step, gradient))
         d = self.passes.coefficients
         places = np.arange(point.theta.size)
         if self.columns is not None:
@@ -183,6 +185,14 @@ class _Walk:
         else:
             there[places] = _proximal(matrix, gradient, here, penalty, free, tolerance)
         return there
+
+    def _fixed(self, step: Array, gradient: Array) -> Array:
+        """Take out what rounding makes of a direction along which nothing changes: the same number for all classes."""
+        k = self.passes.model.outputs
+        if k is None or np.abs(gradient.reshape(-1, k).sum(axis=1)).max() > 1e-9 * np.abs(gradient).max() + 1e-12:
+            return step
+        rows = step.reshape(-1, k)
+        return np.asarray((rows - rows.mean(axis=1, keepdims=True)).reshape(-1))
 
     def _matrix(self, point: Point) -> Array:
         matrix, brakes = np.asarray(point.matrix), np.asarray(self.brakes)
