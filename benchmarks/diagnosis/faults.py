@@ -79,12 +79,12 @@ def wrong_parameters(s: Setup, level: int) -> None:
     s.optimizer = lambda p, lr, wd: inner([torch.nn.Parameter(q.detach().clone()) for q in p], lr, wd)
 
 
-@fault("no_zero_grad", "gradient-not-reset", *HIGH)
+@fault("no_zero_grad", "gradient-not-reset", "LM-NOZERO", *HIGH)
 def no_zero_grad(s: Setup, level: int) -> None:
     s.step = loops.step_with(zero_every=10**9)
 
 
-@fault("rare_zero_grad", "gradient-not-reset", *HIGH, held_out=True)
+@fault("rare_zero_grad", "gradient-not-reset", "LM-NOZERO", *HIGH, held_out=True)
 def rare_zero_grad(s: Setup, level: int) -> None:
     s.step = loops.step_with(zero_every=(30, 75, 150)[level])
 
@@ -143,7 +143,7 @@ def dropout_in_eval(s: Setup, level: int) -> None:
     s.evaluate = loops.left_in_training
 
 
-@fault("dropout_functional", "dropout-in-eval", "LM-MODE", held_out=True)
+@fault("dropout_functional", "dropout-in-eval", "LM-MODE", held_out=True, repairable=False)
 def dropout_functional(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, dropout=(0.4, 0.5, 0.6)[level], always=True)
 
@@ -193,6 +193,6 @@ def frozen_body(s: Setup, level: int) -> None:
     s.prepare.append(freeze)
 
 
-@fault("cut_graph", "frozen-layers", "LM-FROZEN", held_out=True)
+@fault("cut_graph", "frozen-layers", "LM-FROZEN", held_out=True, repairable=False)
 def cut_graph(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, cut=True)

@@ -76,7 +76,7 @@ def pair_noise(s: Setup, level: int) -> None:
     s.train = x, np.where(hit, (y + 1) % s.classes, y)
 
 
-@fault("rows_shifted", "label-noise", "LM-LABELS", held_out=True)
+@fault("rows_shifted", "label-noise", "LM-LABELS", held_out=True, repairable=False)
 def rows_shifted(s: Setup, level: int) -> None:
     s.train = s.train[0], np.roll(s.train[1], (1, 2, 7)[level])  # a join gone wrong: labels of other rows
 
@@ -101,14 +101,16 @@ def classes_swapped(s: Setup, level: int) -> None:
     s.train = s.train[0], order[s.train[1]]
 
 
-@fault("eval_not_scaled", "train-eval-mismatch", "LM-OVERFIT", "LM-DISAGREE", "LM-SCALE")
+@fault("eval_not_scaled", "train-eval-mismatch", "LM-OVERFIT", "LM-DISAGREE", "LM-SCALE", repairable=False)
 def eval_not_scaled(s: Setup, level: int) -> None:
     size = 10.0 ** s.rng.uniform(0.0, (0.8, 1.2, 2.0)[level], _columns(s))
     shift = s.rng.normal(0.0, (1.0, 2.0, 4.0)[level], _columns(s))
     s.valid, s.test = (((x * size + shift).astype(np.float32), y) for x, y in (s.valid, s.test))
 
 
-@fault("columns_permuted", "train-eval-mismatch", "LM-OVERFIT", "LM-DISAGREE", "LM-SCALE", held_out=True)
+@fault(
+    "columns_permuted", "train-eval-mismatch", "LM-OVERFIT", "LM-DISAGREE", "LM-SCALE", held_out=True, repairable=False
+)
 def columns_permuted(s: Setup, level: int) -> None:
     units = s.rng.uniform(0.3, 1.5, _columns(s)), s.rng.normal(0.0, 1.5, _columns(s))
     s.every(lambda x: (x * units[0] + units[1]).astype(np.float32))
@@ -116,12 +118,12 @@ def columns_permuted(s: Setup, level: int) -> None:
     s.valid, s.test = ((x[:, order], y) for x, y in (s.valid, s.test))
 
 
-@fault("few_rows", "no-regularisation", "LM-OVERFIT", from_start=False)
+@fault("few_rows", "no-regularisation", "LM-OVERFIT", from_start=False, repairable=False)
 def few_rows(s: Setup, level: int) -> None:
     _overfit(s, (60, 40, 24)[level], 0.0)
 
 
-@fault("noise_columns", "no-regularisation", "LM-OVERFIT", held_out=True, from_start=False)
+@fault("noise_columns", "no-regularisation", "LM-OVERFIT", held_out=True, from_start=False, repairable=False)
 def noise_columns(s: Setup, level: int) -> None:
     extra = (60, 120, 240)[level]
     rng = s.rng
@@ -225,7 +227,7 @@ def infinite_input(s: Setup, level: int) -> None:
     s.train = x, y
 
 
-@fault("target_leak", "data-leak", "LM-LEAK", repairable=True)
+@fault("target_leak", "data-leak", "LM-LEAK")
 def target_leak(s: Setup, level: int) -> None:
     strength = (3.0, 5.0, 8.0)[level]
     rng = s.rng
@@ -240,7 +242,7 @@ def target_leak(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, inputs=s.spec.inputs + 1)
 
 
-@fault("duplicate_rows", "data-leak", "LM-LEAK", "LM-OVERFIT", held_out=True)
+@fault("duplicate_rows", "data-leak", "LM-LEAK", "LM-OVERFIT", held_out=True, repairable=False)
 def duplicate_rows(s: Setup, level: int) -> None:
     _overfit(s, (80, 60, 40)[level], 0.0)
     pick = s.rng.integers(0, len(s.train[1]), len(s.valid[1]))

@@ -264,11 +264,11 @@ def _start_at(s: Setup, far: float) -> None:
     s.prepare.append(shift)
 
 
-@fault("bottleneck", "model-too-small", "LM-PLATEAU", "LM-SLOW")
+@fault("bottleneck", "model-too-small", "LM-PLATEAU", "LM-SLOW", repairable=False)
 def bottleneck(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, width=1)
 
 
-@fault("tiny_linear", "model-too-small", "LM-PLATEAU", "LM-SLOW", held_out=True, fits=KIND.multiclass)
+@fault("tiny_linear", "model-too-small", "LM-PLATEAU", "LM-SLOW", held_out=True, fits=KIND.multiclass, repairable=False)
 def tiny_linear(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, width=1 + (1 if s.arch == "conv" else 0), activation=nn.Identity)

@@ -96,9 +96,9 @@ class Encoder:
 
 
 def weights_of(labels: np.ndarray) -> np.ndarray:
-    """Causes alike, but for "healthy", which counts as five: what is most often true must not be accused lightly."""
+    """Causes alike, but for "healthy", which counts as four: what is most often true must not be accused lightly."""
     names, counts = np.unique(labels, return_counts=True)
-    share = {n: (5.0 if n == "healthy" else 1.0) / c for n, c in zip(names, counts, strict=True)}
+    share = {n: (4.0 if n == "healthy" else 1.0) / c for n, c in zip(names, counts, strict=True)}
     weights = np.array([share[label] for label in labels])
     return weights * len(labels) / weights.sum()
 
@@ -164,7 +164,7 @@ def _written(encoder: Encoder, model: LogisticRegression, temperature: float) ->
             [r, c, round(float(part[r, c]), 2)]
             for r in range(len(part))
             for c in range(part.shape[1])
-            if abs(part[r, c]) >= 0.02
+            if abs(part[r, c]) >= 0.06
         ]
         if kept:
             numbers[name] = {

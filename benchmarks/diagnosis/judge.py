@@ -1,0 +1,197 @@
+"""Hold what was recorded against what was done: symptoms, causes, false alarms, time, and the linters beside us."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lossmith.diagnose.causes import HEALTHY, judges
+from lossmith.diagnose.features import curve_numbers, log_numbers
+from lossmith.diagnose.symptoms import symptoms, timeline
+from lossmith.diagnose.words import SIGNS
+
+from . import grid, linters
+from .registry import FAULTS
+
+SURE = 0.5  # a cause that the log does not show is an alarm from this probability on
+Row = Mapping[str, Any]
+
+
+@dataclass
+class Verdict:
+    """What all judges said of one run."""
+
+    row: Row
+    ranks: dict[str, int] = field(default_factory=dict)  # of the true cause, from 0, by tier
+    chances: dict[str, float] = field(default_factory=dict)  # of the first cause
+    first: dict[str, str] = field(default_factory=dict)
+    log: set[str] = field(default_factory=set)  # symptoms, warnings or worse, from the log
+    live: set[str] = field(default_factory=set)  # and with probes
+    seen: dict[str, set[str]] = field(default_factory=dict)  # by linter, in our ids
+    alarms: dict[str, bool] = field(default_factory=dict)  # by linter: anything of weight
+    when: float = math.nan  # share of the run until the first right symptom
+
+    @property
+    def right(self) -> set[str]:
+        return set(FAULTS[self.row["fault"]].symptoms) if self.row["fault"] in FAULTS else set()
+
+
+def verdicts(folder: Path, keep: Callable[[Row], bool] = lambda row: True, say: Any = print) -> list[Verdict]:
+    """Judge all accepted runs that have probes, and healthy ones."""
+    import json
+
+    probed = {r["name"]: r["numbers"] for r in map(json.loads, (folder / "probes.jsonl").read_text().splitlines())}
+    tools, found = linters.installed(), []
+    for row in grid.manifest(folder):
+        known = row["name"] in probed or row["fault"] == "long"
+        if row["accepted"] and known and keep(row):
+            found.append(_verdict(folder, row, probed.get(row["name"]), tools))
+            if len(found) % 200 == 0:
+                say(f"judged {len(found)}", flush=True)
+    return found
+
+
+def _verdict(folder: Path, row: Row, probes: Mapping[str, float] | None, tools: Mapping[str, Any]) -> Verdict:
+    record, made = grid.read_record(folder, row["name"]), Verdict(row)
+    log = log_numbers(record)
+    numbers = {"curve": curve_numbers(record), "log": log}
+    if probes is not None:
+        numbers["live"] = log | {f"probe.{k}": v for k, v in probes.items()}
+    for tier, values in numbers.items():
+        judge = judges()[tier]
+        chances = judge.probabilities(values)
+        order = [judge.causes[k] for k in np.argsort(-chances, kind="stable")]
+        made.ranks[tier] = order.index(row["cause"]) if row["cause"] in order else len(order)
+        made.first[tier], made.chances[tier] = order[0], float(chances.max())
+    found, _ = symptoms(record)
+    made.log = {s.id for s in found if s.severity != "info"}
+    first, sure = made.first.get("live", HEALTHY), made.chances.get("live", 0.0)
+    # With a live model, a cause that is sure adds the symptom it shows by.
+    made.live = made.log | ({SIGNS[first]} if first != HEALTHY and sure >= SURE else set())
+    for name, tool in tools.items():
+        codes = tool(linters.rows_of(record))
+        made.alarms[name], made.seen[name] = bool(codes), linters.meanings(codes)
+    if row["fault"] in FAULTS and FAULTS[row["fault"]].from_start and made.log & made.right:
+        begun = [step for name, step in timeline(record, looks=20).items() if name in made.right]
+        made.when = min(begun) / max(1, record.steps[-1].step) if begun else math.nan
+    return made
+
+
+def interval(values: Sequence[float], clusters: Sequence[str], draws: int = 1000) -> tuple[float, float, float]:
+    """Mean, and a 95 % interval by drawing clusters with replacement; Wilson's where there is one cluster only."""
+    v, names = np.asarray(values, float), np.asarray(clusters)
+    if not v.size:
+        return math.nan, math.nan, math.nan
+    groups = [v[names == name] for name in np.unique(names)]
+    if len(groups) < 3:
+        return (float(v.mean()), *_wilson(float(v.mean()), v.size))
+    sums, counts = np.array([g.sum() for g in groups]), np.array([g.size for g in groups])
+    drawn = np.random.default_rng(0).integers(0, len(groups), (draws, len(groups)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    wide = _wilson(float(v.mean()), v.size)
+    return float(v.mean()), float(min(low, wide[0])), float(max(high, wide[1]))
+
+
+def _wilson(p: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    centre, half = (
+        (p + z * z / (2 * n)) / (1 + z * z / n),
+        z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n),
+    )
+    return centre - half, centre + half
+
+
+PARTS: dict[str, Callable[[Row], bool]] = {
+    "development": lambda row: not row["held_out"],
+    "held out (any)": lambda row: bool(row["held_out"]),
+    "new data": lambda row: row["held_out"] == ["data"],
+    "new architecture": lambda row: row["held_out"] == ["architecture"],
+    "new fault": lambda row: row["held_out"] == ["fault"],
+}
+
+
+def table(found: Sequence[Verdict]) -> dict[str, dict[str, tuple[float, float, float, int]]]:
+    """All figures of all parts: mean, interval, number of runs."""
+    return {name: _figures([v for v in found if keep(v.row)]) for name, keep in PARTS.items()}
+
+
+def _figures(found: Sequence[Verdict]) -> dict[str, tuple[float, float, float, int]]:
+    sick = [v for v in found if v.row["cause"] != HEALTHY]
+    twins, long = ([v for v in found if v.row["fault"] == name] for name in ("healthy", "long"))
+    rows: dict[str, tuple[Sequence[Verdict], Callable[[Verdict], float]]] = {
+        "symptom, live": (sick, lambda v: bool(v.live & v.right)),
+        "symptom, log": (sick, lambda v: bool(v.log & v.right)),
+        "cause top-1, live": (sick, lambda v: v.ranks["live"] < 1),
+        "cause top-3, live": (sick, lambda v: v.ranks["live"] < 3),
+        "cause top-1, log": (sick, lambda v: v.ranks["log"] < 1),
+        "cause top-3, log": (sick, lambda v: v.ranks["log"] < 3),
+        "cause top-3, five columns": (sick, lambda v: v.ranks["curve"] < 3),
+        "false alarms on twins, log": (twins, lambda v: bool(v.log)),
+        "false alarms on twins, live": (twins, lambda v: bool(v.live)),
+        "twins accused by the live judge": (twins, lambda v: v.first["live"] != HEALTHY),
+        "false alarms on long runs, log": (long, lambda v: bool(v.log)),
+    }
+    for tool in sorted({name for v in found for name in v.seen}):
+        rows[f"symptom, {tool}"] = (sick, lambda v, t=tool: bool(v.seen[t] & v.right))
+        rows[f"any finding, {tool}"] = (sick, lambda v, t=tool: v.alarms[t])
+        rows[f"false alarms on twins, {tool}"] = (twins, lambda v, t=tool: v.alarms[t])
+        rows[f"false alarms on long runs, {tool}"] = (long, lambda v, t=tool: v.alarms[t])
+    made = {}
+    for name, (runs, ask) in rows.items():
+        made[name] = (*interval([float(ask(v)) for v in runs], [v.row["dataset"] for v in runs]), len(runs))
+    times = [v.when for v in sick if math.isfinite(v.when)]
+    made["median share of the run until the first right symptom"] = (
+        *((float(np.median(times)), *map(float, np.quantile(times, [0.25, 0.75]))) if times else (math.nan,) * 3),
+        len(times),
+    )
+    made["calibration error, live"] = (
+        calibration([v for v in found if "live" in v.chances]),
+        math.nan,
+        math.nan,
+        len(found),
+    )
+    return made
+
+
+def calibration(found: Sequence[Verdict], bins: int = 10) -> float:
+    """Expected calibration error of the first cause's probability."""
+    if not found:
+        return math.nan
+    chance = np.array([v.chances["live"] for v in found])
+    hit = np.array([v.ranks["live"] == 0 for v in found], float)
+    at = np.minimum((chance * bins).astype(int), bins - 1)
+    return float(
+        sum(
+            abs(chance[at == b].mean() - hit[at == b].mean()) * (at == b).mean() for b in range(bins) if (at == b).any()
+        )
+    )
+
+
+def confusions(found: Sequence[Verdict], tier: str = "live", most: int = 25) -> list[tuple[str, str, int, int]]:
+    """(fault, first cause said instead, how often, of how many), most frequent first."""
+    counts: dict[tuple[str, str], int] = {}
+    totals: dict[str, int] = {}
+    for v in found:
+        totals[v.row["fault"]] = totals.get(v.row["fault"], 0) + 1
+        if v.ranks[tier] > 0:
+            key = v.row["fault"], v.first[tier]
+            counts[key] = counts.get(key, 0) + 1
+    ranked = sorted(counts.items(), key=lambda item: -item[1])[:most]
+    return [(fault, said, n, totals[fault]) for (fault, said), n in ranked]
+
+
+def printed(made: Mapping[str, Mapping[str, tuple[float, float, float, int]]]) -> str:
+    names = list(dict.fromkeys(name for part in made.values() for name in part))
+    lines = [f"{'':54s}" + "".join(f"{part:>26s}" for part in made)]
+    for name in names:
+        cells = []
+        for part in made.values():
+            mean, low, high, n = part.get(name, (math.nan, math.nan, math.nan, 0))
+            cells.append("-" if not n or math.isnan(mean) else f"{mean:.2f} [{low:.2f}, {high:.2f}] {n}")
+        lines.append(f"{name:54s}" + "".join(f"{cell:>26s}" for cell in cells))
+    return "\n".join(lines)
