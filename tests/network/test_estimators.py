@@ -221,6 +221,19 @@ def test_a_warm_start_goes_on() -> None:
     assert clone(model).fit(X, Y).history_.train_loss == first
     model.set_params(hidden_layer_sizes=(3,)).fit(X, Y)  # other layers: from anew
     assert model.coefs_[0].shape == (4, 3)
+    labelled = classifier(warm_start=True, max_epochs=5).fit(X, LABELS)
+    renamed = np.where(LABELS == "up", "a", "b")  # the first in order is now another
+    labelled.fit(X, renamed)
+    np.testing.assert_array_equal(labelled.predict(X), classifier(max_epochs=5).fit(X, renamed).predict(X))
+
+
+def test_a_partial_fit_after_divergence_goes_on_from_the_best() -> None:
+    with pytest.warns(ConvergenceWarning, match="lower the learning rate"):
+        model = regressor(learning_rate=1e6, solver="momentum").fit(X, Y)
+    model.set_params(learning_rate=0.01, solver="adam")
+    for _ in range(40):
+        model.partial_fit(X, Y)
+    assert model.score(X, Y) > 0.8
 
 
 def test_early_stopping_holds_out_its_share_of_each_class() -> None:

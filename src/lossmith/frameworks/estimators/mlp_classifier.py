@@ -150,7 +150,10 @@ class LossMLPClassifier(Classification, NetworkModel):
             For a backend that is not installed.
         """
         X, y, weight = self._checked(X, y, sample_weight, reset=True)
+        before = vars(self).get("classes_")
         self.classes_, codes = known_classes(y)
+        if before is not None and not np.array_equal(before, self.classes_):
+            vars(self).pop("network_", None)  # a warm start would mistake one class for another
         task = self._task(X, codes, weight)
         self._train(task, outputs_of(task.loss, codes, len(self.classes_)), codes, watch)
         return self

@@ -82,7 +82,9 @@ def fit(work: Fitting, start: Network, memory: Memory) -> Training:
     with Bar(settings.plan.max_epochs, work.watch) as bar:
         watch = bar if work.bar else work.watch
         found = train(learner, settings.plan, memory.draws.order, valid, watch, memory.steps)
-    memory.optimizer, memory.steps = learner.memory(), memory.steps + found.steps
+    # What led astray is better forgotten.
+    memory.optimizer = None if found.status == "diverged" else learner.memory()
+    memory.steps += found.steps
     return found
 
 
