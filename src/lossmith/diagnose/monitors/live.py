@@ -20,7 +20,7 @@ _EVERY = 0.5
 _SHOWN = ("loss", "eval_loss", "grad_norm", "learning_rate")
 
 
-def sparkline(values: Sequence[float] | Array, width: int = 40) -> str:
+def sparkline(values: Sequence[float] | Array, width: int = 40, places: Array | None = None) -> str:
     """Draw numbers as one line of bars; its height is linear in the logarithm where all are positive.
 
     Parameters
@@ -29,6 +29,9 @@ def sparkline(values: Sequence[float] | Array, width: int = 40) -> str:
         What to draw, in order.
     width : int, default 40
         Characters; where there are more values, each bar is the mean of some.
+    places : ndarray of float, optional
+        Where each value lies, from 0 (left) to 1 (right); by default they fill the line, or its start if they are few.
+        Between two values the bar of the earlier one goes on.
 
     Returns
     -------
@@ -41,13 +44,25 @@ def sparkline(values: Sequence[float] | Array, width: int = 40) -> str:
     '▁▃▆█'
     >>> sparkline([1.0, float("nan")])
     '▁!'
+    >>> sparkline([1, 8], 6, np.array([0.0, 0.9]))
+    '▁▁▁▁▁█'
     """
     if not len(values):
         return ""
     array = np.asarray(values, dtype=np.float64)
-    groups = np.array_split(array, min(width, len(array)))
+    bins = min(width, len(array)) if places is None else width
+    where = np.arange(len(array)) / len(array) if places is None else places
+    cell = np.clip((where * bins).astype(int), 0, bins - 1)
+    count = np.bincount(cell, minlength=bins)
     with np.errstate(over="ignore", invalid="ignore"):
-        means = np.array([g.mean() for g in groups])
+        means = np.bincount(cell, weights=array, minlength=bins) / np.maximum(count, 1)
+    latest = np.maximum.accumulate(np.where(count > 0, np.arange(bins), -1))
+    bars = _bars(means[count > 0])
+    filled = dict(zip(np.flatnonzero(count > 0).tolist(), bars, strict=True))
+    return "".join(filled.get(i, " ") for i in latest[: int(cell.max()) + 1].tolist())
+
+
+def _bars(means: Array) -> str:
     finite = np.isfinite(means)
     if not finite.any():
         return "!" * len(means)
@@ -96,10 +111,13 @@ def lines(record: Record, width: int = 80) -> list[tuple[str, str, str]]:
         Name, curve and last value of each quantity recorded.
     """
     rows = []
+    first, last = (record.steps[0].step, record.steps[-1].step) if len(record) else (0, 0)
     for name in _SHOWN:
-        _, values = record.column(name)
+        steps, values = record.column(name)
         if len(values):
-            rows.append((name, sparkline(values, max(8, width - 28)), figure(float(values[-1]))))
+            # All curves share one axis of steps.
+            places = (steps - first) / max(1, last - first + 1)
+            rows.append((name, sparkline(values, max(8, width - 28), places), figure(float(values[-1]))))
     return rows
 
 
