@@ -1,11 +1,11 @@
 """What watching costs: the same training with and without a monitor, in turns, in one process.
 
-    python benchmarks/monitors.py [--blocks 12] [--json FILE]
+    python benchmarks/monitors.py [--rounds 150] [--json FILE]
 
-Each cell trains two copies of a model on the same batches, one of them watched, in alternating blocks of steps on one
-thread. Its figure is the median over the blocks of watched over plain CPU time, less one, with a 95 % interval by
-bootstrap; "null" cells compare two plain copies, and say how far to trust the others. The monitor's start (its first
-block) is not in the figures; it is reported apart, in steps.
+Each cell trains two copies of a model on the same batches, one of them watched, in short alternating turns on one
+thread. Its figure is the CPU time of all watched turns over that of all plain ones, less one, with a 95 % interval by
+bootstrap over the turns; "null" cells compare two plain copies, and say how far to trust the others. The monitor's
+first steps (100 or one turn) are not in the figures.
 """
 
 from __future__ import annotations
@@ -91,32 +91,38 @@ def cpu(train: Train, steps: int) -> float:
     return time.process_time() - begun
 
 
-def measure(name: str, watch: str | None, blocks: int) -> Cell:
+def measure(name: str, watch: str | None, rounds: int) -> Cell:
     """Measure one cell."""
     plain, _ = trainer(name, None)
     watched, monitor = trainer(name, watch)
     plain(20)
-    steps = max(50, int(0.25 / (cpu(plain, 50) / 50)))
-    cpu(watched, steps)
-    ratios, seconds = [], []
-    for block in range(blocks):
-        order = (plain, watched) if block % 2 else (watched, plain)
+    steps = max(10, int(0.02 / (cpu(plain, 20) / 20)))
+    cpu(watched, max(100, steps))
+    pairs = []
+    for turn in range(rounds):
+        order = (plain, watched) if turn % 2 else (watched, plain)
         times = {run: cpu(run, steps) for run in order}
-        ratios.append(times[watched] / times[plain] - 1)
-        seconds.append(times[plain] / steps)
-    draws = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
-    low, high = np.quantile(np.median(draws, axis=1), [0.025, 0.975])
+        pairs.append((times[watched], times[plain]))
     looks = 0 if monitor is None else sum(1 for s in monitor.record.steps if s.layers)
     if monitor is not None:
         monitor.close()
     said = "null" if watch is None else watch
-    middle = float(np.median(ratios))
-    return Cell(name, said, 1e6 * min(seconds), 100 * middle, 100 * low, 100 * high, looks, steps * (blocks + 1))
+    low, middle, high = interval(np.array(pairs))
+    fastest = min(time for _, time in pairs) / steps
+    return Cell(name, said, 1e6 * fastest, middle, low, high, looks, steps * rounds + max(100, steps))
+
+
+def interval(pairs: np.ndarray) -> tuple[float, float, float]:
+    """Return the overhead in percent between the ends of its interval: sums over all rounds, rare looks included."""
+    draws = pairs[np.random.default_rng(0).integers(0, len(pairs), (2000, len(pairs)))].sum(1)
+    low, high = np.quantile(100 * (draws[:, 0] / draws[:, 1] - 1), [0.025, 0.975])
+    watched, plain = pairs.sum(0)
+    return low, 100 * (watched / plain - 1), high
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--blocks", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=150)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     import torch
@@ -126,12 +132,12 @@ def main() -> None:
     print(f"{'model':<32}{'watched':<9}{'step us':>9}{'overhead %':>12}{'95 % interval':>18}{'looks at layers':>18}")
     for name in models():
         for watch in (None, "all", "loss"):
-            cell = measure(name, watch, options.blocks)
+            cell = measure(name, watch, options.rounds)
             cells.append(cell)
-            interval = f"{cell.low:.2f} ... {cell.high:.2f}"
+            between = f"{cell.low:.2f} ... {cell.high:.2f}"
             looks = f"{cell.layer_looks} in {cell.steps}"
             print(
-                f"{name:<32}{cell.watch:<9}{cell.step_us:>9.0f}{cell.overhead_percent:>12.2f}{interval:>18}{looks:>18}"
+                f"{name:<32}{cell.watch:<9}{cell.step_us:>9.0f}{cell.overhead_percent:>12.2f}{between:>18}{looks:>18}"
             )
     if options.json:
         options.json.write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n")

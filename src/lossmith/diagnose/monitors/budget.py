@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from typing import final
 
-_CLOCK = time.perf_counter
 _FREE = 2
+_LOOK = 8
+_LONGEST = 1000
 
 
 @final
@@ -21,6 +24,9 @@ class Budget:
     ----------
     parts : dict of str to float
         Share of the run's own time for each kind of measurement.
+    clock : callable
+        Tells the time of the run. By default the processor time of this thread: on a busy machine wall time goes on
+        while the run waits, and would be mistaken for work.
 
     Attributes
     ----------
@@ -34,12 +40,14 @@ class Budget:
     True
     """
 
-    def __init__(self, parts: dict[str, float]) -> None:
+    def __init__(self, parts: dict[str, float], clock: Callable[[], float] = time.thread_time) -> None:
         self._parts = parts
         self._used = dict.fromkeys(parts, 0.0)
         self._cost: dict[str, float] = {}
         self._done = dict.fromkeys(parts, 0)
-        self._started = _CLOCK()
+        self._clock = clock
+        self._started = clock()
+        self._asked, self._latest = 0, 0.0
         self.spent = 0.0
 
     def allows(self, kind: str) -> bool:
@@ -55,10 +63,29 @@ class Budget:
         bool
             True the first two times.
         """
-        if self._done[kind] < _FREE:
+        if self._done[kind] < _FREE or math.isinf(self._parts[kind]):
             return True
-        own = _CLOCK() - self._started - self.spent
-        return self._used[kind] + self._cost[kind] <= self._parts[kind] * own
+        return self._used[kind] + self._cost[kind] <= self._parts[kind] * self._own()
+
+    def pause(self, kind: str, steps: int) -> int:
+        """Tell how many steps to wait until one more measurement fits.
+
+        Parameters
+        ----------
+        kind : str
+            One of the parts.
+        steps : int
+            Steps done so far.
+
+        Returns
+        -------
+        int
+            0 if it fits now.
+        """
+        if self.allows(kind) or self._latest <= 0:
+            return 0
+        missing = self._used[kind] + self._cost[kind] - self._parts[kind] * self._latest
+        return min(_LONGEST, math.ceil(missing / (self._parts[kind] * self._latest / max(1, steps))))
 
     def charge(self, kind: str, seconds: float) -> None:
         """Book what a measurement took.
@@ -80,5 +107,12 @@ class Budget:
 
     def overhead(self) -> float:
         """Return the time spent watching over the time of the run itself, so far."""
-        own = _CLOCK() - self._started - self.spent
+        own = self._clock() - self._started - self.spent
         return self.spent / own if own > 0 else 0.0
+
+    def _own(self) -> float:
+        """Return the time that the run itself has had, looked up at every eighth call."""
+        self._asked += 1
+        if self._asked % _LOOK == 0:
+            self._latest = max(0.0, self._clock() - self._started - self.spent)
+        return self._latest

@@ -119,7 +119,9 @@ class TorchMonitor:
         self._number = 0
         self._next_layers = 0
         self._prepared = 0.0
-        self._guarding = self._hook_cost = 0.0
+        self._guarding = 0.0
+        self._call_cost = 1e-6
+        self._pause = 0
         self._full = self._norms = self._guarded = False
         self._gradients: dict[int, float] | None = None
         self._lr: float | None = None
@@ -128,7 +130,7 @@ class TorchMonitor:
             from .torch_probe import Probe, hook_cost
 
             self._probe = Probe(model, self._optimizers, self._before_update)
-            self._hook_cost = hook_cost()
+            self._call_cost = hook_cost()
         self._introduce(model)
         self._plan()
 
@@ -194,7 +196,8 @@ class TorchMonitor:
         value, losses = _values(loss, samples)
         sound = math.isfinite(value)
         asked = bool(metrics) or terms is not None or eval_loss is not None
-        if sound and not (self._full or asked or self._budget.allows("base")):
+        if self._pause and sound and not (self._full or asked):
+            self._pause -= 1
             self._plan()
             return
         parts = {} if terms is None else {name: float(part) for name, part in terms.items()}
@@ -208,7 +211,8 @@ class TorchMonitor:
         if number == 0:
             self._introduce_batch(loss)
         self._run.add(step)
-        self._budget.charge("base", _CLOCK() - begun - (self._budget.spent - aside))
+        self._budget.charge("base", _CLOCK() - begun - (self._budget.spent - aside) + self._call_cost)
+        self._pause = self._budget.pause("base", self._number)
         self._plan()
         if not sound:
             self._blame_loss(number, losses, parts)
@@ -286,9 +290,9 @@ class TorchMonitor:
             self._plan_guard()
         self._full = self._due()
         self._norms = self._full or self._budget.allows("norms")
+        self._probe.follow(self._full or self._guarded)
         if self._full:
             begun = _CLOCK()
-            self._probe.follow(True)
             self._probe.gauge.prepare()
             self._prepared = _CLOCK() - begun
             self._next_layers = self._number + max(_GAP, self._number // 200)
@@ -296,11 +300,10 @@ class TorchMonitor:
     def _plan_guard(self) -> None:
         """Book what the watch for bad numbers cost over the last steps; decide whether the next ones can bear it."""
         if self._number and self._guarded:
-            unseen = _WINDOW * self._hook_cost
+            unseen = 2 * _WINDOW * self._call_cost
             self._budget.charge("guard", self._probe.seconds() + unseen + self._guarding)
         self._guarding = 0.0
         self._guarded = self._run.nan != "ignore" and self._budget.allows("guard")
-        self._probe.follow(self._guarded)
 
     def _due(self) -> bool:
         if self._every is not None:

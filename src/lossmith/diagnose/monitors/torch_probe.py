@@ -63,22 +63,25 @@ class Probe:
         self.gauge = Gauge(model)
         self._guard = _guard(self.gauge.parameters)
         self._hooks: list[Any] = []
-        self._updates = [o.register_step_pre_hook(self._on_update) for o in optimizers]
+        self._optimizers = tuple(optimizers)
 
     def follow(self, wanted: bool) -> None:
-        """Keep hold of each batch, so that it can be run again; or stop to.
+        """Keep hold of each batch, so that it can be run again, and see each update come; or stop to.
 
         Parameters
         ----------
         wanted : bool
             True from the next batch on.
         """
-        if wanted and not self._hooks:
+        if wanted == self.following:
+            return
+        if wanted:
             self._hooks = [
+                *(o.register_step_pre_hook(self._on_update) for o in self._optimizers),
                 self._model.register_forward_pre_hook(Hook(self._on_input, self._meter), with_kwargs=True),
                 self._model.register_forward_hook(Hook(self._on_output, self._meter)),
             ]
-        if not wanted:
+        else:
             for hook in self._hooks:
                 hook.remove()
             self._hooks, self._batch = [], None
@@ -96,8 +99,6 @@ class Probe:
         """Take all hooks off."""
         self.gauge.forget()
         self.follow(False)
-        for hook in self._updates:
-            hook.remove()
 
     def sound(self) -> bool:
         """Tell whether the gradient is finite, by the smallest tensor of the layer it reaches last.
