@@ -21,7 +21,7 @@ Status = Literal[
     "converged", "early_stopped", "epoch_limit", "time_limit", "diverged", "interrupted", "stopped_by_watch"
 ]
 # Rows on which the starting loss is judged.
-_SOME = 4096
+_SOME = 2048
 # A loss that ends above its start by this share has risen; less is noise.
 _WORSE = 0.25
 # If the last epochs brought this share of the whole fall, more epochs would pay.

@@ -19,7 +19,7 @@ from .mlp_recipe import Draws, Recipe
 Array = np.ndarray[Any, Any]
 
 # Rows on which a network and a constant are compared.
-_SOME = 4096
+_SOME = 2048
 # A loss higher by less than this share is noise.
 _ROUGHLY = 0.01
 
