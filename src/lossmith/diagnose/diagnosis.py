@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, final
 
 from lossmith.diagnose.causes import HEALTHY, Cause, causes
@@ -179,7 +179,9 @@ def diagnose(
     happened = record if isinstance(record, Record) else read_record(record, columns)
     numbers = {} if model is None else examine(model)
     found, not_run = symptoms(happened, numbers)
-    told = tuple(s for s in found if s.id not in silenced)
+    wanted = tuple(s for s in found if s.id not in silenced)
+    raised = timeline(happened, looks=20) if wanted else {}
+    told = tuple(_seen_first(s, raised) for s in wanted)
     sick = any(s.severity != "info" for s in told)
     return Diagnosis(
         happened,
@@ -187,8 +189,15 @@ def diagnose(
         tuple(check for check in not_run if check.id not in silenced),
         causes(happened, numbers, symptoms=told) if sick else (),
         tuple(s for s in found if s.id in silenced),
-        timeline(happened, looks=20) if told else {},
+        raised,
     )
+
+
+def _seen_first(symptom: Symptom, raised: Mapping[str, int]) -> Symptom:
+    """A symptom that a watcher raised early shows from there on, whatever part of the run shows it best."""
+    if symptom.step is None or raised.get(symptom.id, symptom.step) >= symptom.step:
+        return symptom
+    return replace(symptom, step=raised[symptom.id])
 
 
 def _ids(mute: Iterable[str]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnose.diagnosis import Diagnosis
-from ..diagnose.symptoms import RULES
+from ..diagnose.symptoms import ADVICE, RULES
 from . import html, pictures, words
 
 _MOST_METRICS = 7
@@ -96,6 +96,7 @@ def _context(found: Diagnosis, source: str) -> dict[str, Any]:
         "headline": _headline(found),
         "causes": found.likely,
         "rules": rules,
+        "advice": ADVICE,
         "silent": [rule for rule in RULES if rule.id not in seen],
         "share": _shares(found),
         "facts": [

@@ -179,7 +179,7 @@ def spikes(view: View) -> Verdict:
     height = float(curve.values[top])
     numbers = {"spikes": float(places.size), "height": height, "height_limit": limit}
     text = (
-        f"{places.size} losses leap out of the curve and come back, the highest to {height:.4g} at step "
+        f"{places.size} of {len(curve)} losses leap out and come back, the highest to {height:.4g} at step "
         f"{int(curve.steps[top])} (threshold: {SPIKE_SIGMAS:g} deviations and {limit:.3g} above the others around)"
     )
     return Seen(text, numbers, int(curve.steps[places[0]]), view.main_name)

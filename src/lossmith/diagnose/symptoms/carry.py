@@ -147,7 +147,7 @@ def _unsure(view: View, reference: float) -> Seen | None:
     base = max(f.class_counts) / sum(f.class_counts) if f.class_counts else 1.0 / (f.classes or 2)
     left, wrong = held.level(0.5, 1.0) / reference, (1.0 - right.level(0.5, 1.0)) / max(1.0 - base, 1e-9)
     late, _ = late_share(held, view.column("learning_rate").finite)
-    if left - wrong <= UNSURE or wrong > 0.6 or late > LATE_SHARE:
+    if left - wrong <= UNSURE or left > 1.05 or wrong > 0.6 or late > LATE_SHARE:
         return None
     text = (
         f"held-out loss stays at {left:.0%} of chance although only {wrong:.0%} of chance's mistakes are left "

@@ -16,6 +16,7 @@ RATIO = 3.0  # largest class over smallest
 RECALL_GAP = 0.3  # between the best and the worst known class
 HEAVY = 0.3  # of a regression loss on the worst 1 % of samples; 7 % under normal noise, below 20 % in healthy twins
 TOP_PULL = 0.10  # of the gradient carried by 1 % of the rows; 3.6 % for squared error under normal noise
+FAR_SAMPLE = 60.0  # times the median sample of a batch; 10 to 17 in healthy twins, 25 for Laplace noise
 BATCH_TAIL = 6.0  # highest 5 % of batch losses over the median one
 INPUT_SIZE = 10.0  # AutoTrainer: mean absolute input of a layer
 INPUT_SMALL = 0.05  # largest spread of an input column
@@ -65,7 +66,7 @@ def outliers(view: View) -> Verdict:
         return None
     shares = view.column("samples.reservoir_top1_share").finite
     if len(shares) >= 3:
-        return _few_samples(shares)
+        return _few_samples(shares) or _far_samples(view)
     curve = view.loss.finite
     if len(curve) < 40:
         return Lacking("no per-sample losses, and fewer than 40 losses of batches")
@@ -96,6 +97,20 @@ def _few_samples(shares: Curve) -> Verdict:
         return None
     text = f"the worst 1 % of the samples carry {share:.0%} of the loss (threshold {HEAVY:.0%})"
     return Seen(text, {"top1_share": share, "top1_share_limit": HEAVY}, int(shares.steps[0]), "loss")
+
+
+def _far_samples(view: View) -> Verdict:
+    """The worst sample of a batch against its median one."""
+    worst, middle = view.column("samples.max").finite, view.column("samples.median").finite
+    steps, left, right = np.intersect1d(worst.steps, middle.steps, return_indices=True)
+    known = middle.values[right] > 0.0
+    if known.sum() < 5:
+        return None
+    far = float(np.median((worst.values[left] / np.where(known, middle.values[right], 1.0))[known][steps.size // 5 :]))
+    if far <= FAR_SAMPLE:
+        return None
+    text = f"the worst sample of a batch costs {far:.3g} times its median one (threshold {FAR_SAMPLE:g})"
+    return Seen(text, {"worst_over_median": far, "worst_over_median_limit": FAR_SAMPLE}, int(steps[0]), "loss")
 
 
 def _tail(curve: Curve) -> float:

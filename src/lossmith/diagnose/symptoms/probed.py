@@ -98,7 +98,7 @@ CLUES = (
         "neighbours of a training row disagree with its label more than held-out neighbours do, by {0}",
         Limit("neighbours_doubt", above=0.15),
     ),
-    _clue("LM-LEAK", "one column predicts the target {0} better than any other", Limit("top_column_lead", above=0.15)),
+    _clue("LM-LEAK", "one column predicts the target {0} better than any other", Limit("top_column_lead", above=0.1)),
     _clue("LM-LEAK", "{0} of the held-out rows are among the training rows", Limit("seen_before", above=0.2)),
     _clue(
         "LM-SLOW",

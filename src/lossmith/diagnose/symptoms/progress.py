@@ -39,7 +39,7 @@ def slow(view: View) -> Verdict:
     late, error = late_share(curve, view.column("learning_rate").finite)
     limit = STEEP if told.gained_from_start > NEARLY_DONE else LATE_SHARE
     if late - 2.0 * error <= limit or told.gained_from_start > 0.97:
-        return _closing(view, curve)
+        return _closing(view)
     numbers = {"late_share": late, "late_share_limit": limit, "gained": told.gained_from_start}
     text = (
         f"{late:.0%} of the whole fall came in the second half of the way (threshold {limit:.0%}): the loss was still "
@@ -62,14 +62,17 @@ def _at_the_limit(view: View, limited: float) -> Verdict:
     return Seen(text, {"late_share": late, "late_share_limit": LAST_FIFTH, "limited": limited}, None, "loss")
 
 
-def _closing(view: View, curve: Curve) -> Verdict:
+def _closing(view: View) -> Verdict:
     """A fall at the end that is large beside what knowing nothing costs, however much came before."""
-    told, v = story(curve, view.facts), curve.values
-    if curve is not view.eval_loss.finite or told.reference <= 0:
+    curve = view.eval_loss.finite
+    if len(curve) < 3:
         return None
+    told, v = story(curve, view.facts), curve.values
     cut = float(np.interp(0.8 * curve.steps[-1] + 0.2 * curve.steps[0], curve.steps, v))
-    closing = (cut - float(v[-1])) / told.reference
-    if closing <= CLOSING or closing * told.reference < 4.0 * curve.noise:
+    closing = (cut - float(v[-1])) / told.reference if told.reference > 0 else 0.0
+    # Second differences of a short, bent curve are no noise; there three falls in a row must do.
+    steady = bool((np.diff(v[-3:]) < 0.0).all()) if len(v) < 12 else closing * told.reference > 4.0 * curve.noise
+    if closing <= CLOSING or not steady:
         return None
     text = (
         f"held-out loss fell by {closing:.1%} of {told.reference:.4g} in the last fifth of the run (threshold "
