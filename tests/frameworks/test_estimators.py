@@ -231,3 +231,35 @@ def test_weights_of_nothing_and_a_loss_that_is_none() -> None:
         lm.LossClassifier().fit(X, LABELS, LABELS == "up")
     with pytest.raises(TypeError, match="give a Loss or its name"):
         lm.LossRegressor(loss=3).fit(X, Y)
+
+
+# --- solvers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["gd", "nesterov", "lbfgs", "newton", lm.solvers.GaussNewton()], ids=str)
+def test_any_solver_finds_the_same_coefficients(solver: Any) -> None:
+    wanted = lm.LossRegressor("huber", alpha=0.01).fit(X, Y)
+    found = lm.LossRegressor("huber", alpha=0.01, solver=solver, max_iter=20_000).fit(X, Y)
+    assert found.solution_.method == str(lm.solvers.get(solver))
+    np.testing.assert_allclose(found.coef_, wanted.coef_, atol=1e-6)
+    assert found.get_params()["solver"] is solver
+
+
+def test_a_step_that_is_too_long_warns_in_one_line() -> None:
+    from sklearn.exceptions import ConvergenceWarning
+
+    model = lm.LossRegressor("mse", penalty=None, solver="gd(search=constant(step=100))")
+    with pytest.warns(ConvergenceWarning, match="take a shorter step") as caught:
+        model.fit(X, Y)
+    assert len(caught) == 1
+    assert "\n" not in str(caught[0].message)
+    assert np.isfinite(model.coef_).all()
+    assert model.solution_.status == "diverged"
+
+
+@pytest.mark.parametrize("penalty", ["mcp", "scad", lm.Box(0.0, 1.0), lm.GroupLasso([0] * X.shape[1], 0.1)], ids=str)
+def test_penalties_beyond_the_elastic_net_are_reachable(penalty: Any) -> None:
+    model = lm.LossRegressor("huber", penalty=penalty).fit(X, Y)
+    assert model.solution_.status == "converged"
+    with pytest.raises(ValueError, match="newton cannot minimise huber under"):
+        lm.LossRegressor("huber", penalty=penalty, solver="newton").fit(X, Y)

@@ -37,9 +37,8 @@ class Needs:
     Examples
     --------
     >>> import lossmith as lm
-    >>> lm.solvers.Newton().needs.missing(lm.MeanAbsoluteError(), lm.L1(0.1))
-    ('a loss without kinks (mae has one at 0, and second derivatives that are 0 elsewhere)',
-    'no penalty or L2 (not L1)')
+    >>> lm.solvers.Newton().needs.missing(lm.Tukey(), lm.L1(0.1))
+    ('a convex loss (tukey is not)', 'no penalty or L2 (not L1)')
     """
 
     kinks: Kinks = "none"
