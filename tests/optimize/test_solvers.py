@@ -7,10 +7,12 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 import lossmith as lm
 from lossmith.optimize import Objective
 from lossmith.optimize.bars import Bar
+from lossmith.optimize.smoothing import SmoothedRows
 from lossmith.optimize.solvers import SOLVERS, Needs, fitting_solvers
 
 RNG = np.random.default_rng(0)
@@ -146,6 +148,54 @@ def test_newton_with_every_search(search) -> None:
     ratio = np.diff(short.history.objective[:10] - short.objective)
     assert short.status == "converged"
     np.testing.assert_allclose(ratio[1:] / ratio[:-1], 0.81, rtol=1e-3)  # (1 - 0.1)^2 of the height is left
+
+
+def test_smoothing_against_linear_programmes() -> None:
+    """Absolute error within limits, and the margin of three classes: both are linear programmes."""
+    y, ones, eye = targets(lm.MeanAbsoluteError()), np.ones((N, 1)), np.eye(N)
+    best = linprog(
+        np.concatenate([np.zeros(D + 1), np.full(2 * N, 1.0 / N)]),
+        A_eq=np.hstack([X, ones, eye, -eye]),
+        b_eq=y,
+        bounds=[(-0.4, 1.0)] * D + [(None, None)] + [(0, None)] * (2 * N),
+    ).fun
+    found = solve(lm.MeanAbsoluteError(), penalty=lm.Box(-0.4, 1.0))
+    assert (found.method, found.status) == ("smoothing", "converged")
+    assert best - 1e-9 <= found.objective <= best + 1e-7
+
+    labels, wide = targets(lm.MultiMargin()), np.hstack([X, ones])
+    pairs = [(i, j) for i in range(N) for j in range(3) if j != labels[i]]
+    rows = np.zeros((len(pairs), 3 * (D + 1) + len(pairs)))
+    for row, (i, j) in enumerate(pairs):  # 1 - f_y + f_j <= slack
+        rows[row, j * (D + 1) : (j + 1) * (D + 1)] = wide[i]
+        rows[row, labels[i] * (D + 1) : (labels[i] + 1) * (D + 1)] = -wide[i]
+        rows[row, 3 * (D + 1) + row] = -1.0
+    cost = np.concatenate([np.zeros(3 * (D + 1)), np.full(len(pairs), 1.0 / (3 * N))])
+    bounds = [(None, None)] * (3 * (D + 1)) + [(0, None)] * len(pairs)
+    best = linprog(cost, A_ub=rows, b_ub=-np.ones(len(pairs)), bounds=bounds).fun
+    found = solve(lm.MultiMargin())
+    # L-BFGS compares objectives, in whose last bits the narrowest parabolas drown.
+    assert found.status == "converged" or (found.status == "stalled" and found.optimality < 1e-5)
+    assert best - 1e-9 <= found.objective <= best + found.smoothing_error
+    assert found.smoothing_error < 1e-5
+    assert solve(lm.MultiMargin(), solver="lbfgs").objective > found.objective
+
+
+def test_smoothed_rows_are_above_by_at_most_their_error_and_smooth() -> None:
+    loss = lm.MultiMargin(class_weights=(1.0, 2.0, 0.5))
+    y, f = RNG.integers(0, 3, 40), RNG.normal(size=(40, 3))
+    smoothed = SmoothedRows.of(loss, 3, 0.4)
+    np.testing.assert_allclose(smoothed.jump, [1 / 3, 2 / 3, 0.5 / 3])
+    value, slope = smoothed.value_and_gradient(y, f)
+    plain = loss(y, f, reduction="none")
+    assert (value >= plain - 1e-15).all()
+    assert (value <= plain + smoothed.error).all()
+    assert (value > plain).any()
+    for j in range(3):
+        step = np.zeros_like(f)
+        step[:, j] = 1e-6
+        up, down = (smoothed.value_and_gradient(y, f + sign * step)[0] for sign in (1, -1))
+        np.testing.assert_allclose(slope[:, j], (up - down) / 2e-6, atol=1e-8)
 
 
 # --- steps that are too long -------------------------------------------------------------------------

@@ -170,8 +170,8 @@ def test_a_wrong_threshold_is_seen(monkeypatch) -> None:
 def test_pairs_that_do_not_fit_are_named() -> None:
     with pytest.raises(ValueError, match=r"interior cannot minimise quantile under MCP.*solver='smoothing' fits"):
         solve(lm.Quantile(q=0.5), X, REAL, penalty=MCP(1.0), solver="interior")
-    with pytest.raises(ValueError, match=r"no solver minimises multi_margin under Box.*"):
-        solve(lm.MultiMargin(), X, BIT.astype(int), penalty=Box(), outputs=2)
+    with pytest.raises(ValueError, match=r"no solver minimises cce under GroupLasso.*on single coefficients"):
+        solve(lm.CategoricalCrossEntropy(), X, BIT.astype(int), penalty=GroupLasso([0] * D), outputs=2)
     with pytest.raises(ValueError, match="groups names 2 coefficients"):
         solve(lm.Huber(), X, REAL, penalty=GroupLasso([0, 0]))
     with pytest.raises(ValueError, match="low=1 and high=0 leave no room"):

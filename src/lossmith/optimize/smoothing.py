@@ -120,3 +120,76 @@ class Smoothed:
         return np.asarray(
             sum(kink.jump / (2.0 * np.maximum(np.abs(f - kink.place), self.width)) for kink in self.kinks)
         )
+
+
+@dataclass(frozen=True)
+class SmoothedRows:
+    """The same for a loss on rows of scores, whose kinks are where f_y - f_j has a certain value for some class j.
+
+    Attributes
+    ----------
+    loss : RowWiseLoss
+        With one kink.
+    place : float
+        That value.
+    jump : ndarray, shape (k,)
+        By how much the slope by f_y - f_j jumps there, for each label y.
+    width : float
+        How far the parabola reaches.
+    """
+
+    loss: Any
+    place: float
+    jump: Array
+    width: float
+
+    @classmethod
+    def of(cls, loss: Any, classes: int, width: float) -> SmoothedRows:
+        """Measure the jumps, next to rows in which all other classes are far behind."""
+        (place,) = loss.traits.kinks
+        labels = np.arange(classes)
+        rival = (labels + 1) % classes
+        f = np.full((classes, classes), -1e6 * (1.0 + abs(place)))
+        f[labels, labels] = place
+        slopes = []
+        for side in (-1e-3, 1e-3):
+            f[labels, rival] = side
+            slopes.append(loss.gradient(labels, f)[labels, rival])
+        return cls(loss, float(place), slopes[1] - slopes[0], width)
+
+    @cached_property
+    def traits(self) -> Any:
+        """The loss's claims, less the kinks."""
+        return replace(self.loss.traits, kinks=(), constant_hessian=False)
+
+    @property
+    def error(self) -> float:
+        """The most by which a sample's value exceeds that of the loss."""
+        return float(self.jump.max()) * (self.jump.size - 1) * self.width / 4.0
+
+    def rounding(self, f: Array) -> float:
+        """Return what rounding of predictions of this size can do to a slope."""
+        steepest = float(self.jump.max()) / (2.0 * self.width)
+        return 4.0 * float(np.finfo(np.float64).eps) * float(np.abs(f).max()) * steepest
+
+    def distances(self, y: Array, f: Array) -> Array:
+        """Return f_y - f_j less the kink's place, infinite for j = y."""
+        own = (np.arange(f.shape[0]), np.asarray(y).astype(np.intp))
+        t = f[own][:, None] - f - self.place
+        t[own] = np.inf
+        return np.asarray(t)
+
+    def value_and_gradient(self, y: Array, f: Array) -> tuple[Array, Array]:
+        """Per-sample values and slopes."""
+        value, slope = self.loss.value_and_gradient(y, f)
+        labels = np.asarray(y).astype(np.intp)
+        t = self.distances(y, f)
+        rows, columns = np.nonzero(np.abs(t) < self.width)
+        t, jump = t[rows, columns], self.jump[labels[rows]]
+        inside = self.width - np.abs(t)
+        np.add.at(value, rows, jump * inside * inside / (4.0 * self.width))
+        # On the kink itself the loss says 0, the slope nearest to it; the parabola's slope there is the middle.
+        by_distance = jump * np.where(t == 0.0, -0.5, -np.sign(t) * inside / (2.0 * self.width))
+        np.add.at(slope, (rows, columns), -by_distance)
+        np.add.at(slope, (rows, labels[rows]), by_distance)
+        return value, slope

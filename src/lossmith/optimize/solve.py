@@ -50,7 +50,7 @@ def solve(
     ``solver="auto"`` takes for smooth convex losses Newton's method up to 500 features, with many samples its matrix
     from a part of them; beyond that, and for rows of scores, L-BFGS. Under penalties that hold coefficients at 0 or
     within limits: proximal Newton steps on a working set of coefficients; accelerated proximal gradient for groups.
-    Losses of two straight lines (absolute error, quantile, hinge): an interior point method up to 500 features, under
+    Losses of two straight lines (absolute error, quantile, hinge): an interior point method up to 2,000 features, under
     L1 and L2, which ends with a duality gap; beyond that, and for other losses with kinks, smoothing whose width
     shrinks in stages to 1e-7 of the typical residual. Losses that are not convex: reweighting (each step minimises a
     parabola above the loss).

@@ -40,7 +40,7 @@ class QuantileLossRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
     l1_ratio : float
         Share of the L1 part of ``"elasticnet"``.
     solver : Solver or str
-        As in :class:`LossRegressor`; "auto" is an interior point method up to 500 features.
+        As in :class:`LossRegressor`; "auto" is an interior point method up to 2,000 features.
     fit_intercept : bool
         Whether to fit constants.
     tol : float

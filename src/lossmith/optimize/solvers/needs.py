@@ -87,8 +87,8 @@ class Needs:
             straight = self.hessian and not rows and is_piecewise_linear(loss)
             flat = ", and second derivatives that are 0 elsewhere" if straight else ""
             return f"a loss without kinks ({name} has {'one' if len(kinks) == 1 else 'some'} at {places}{flat})"
-        if self.kinks == "wanted" and (not kinks or rows):
-            return f"a loss of one number a sample with kinks ({name} is another)"
+        if self.kinks == "wanted" and (not kinks or (rows and len(kinks) > 1)):
+            return f"a loss with kinks ({name} has {'none' if not kinks else 'several on rows of scores'})"
         if self.kinks == "one" and (rows or len(kinks) != 1 or not is_piecewise_linear(loss)):
             return f"a loss of two straight lines ({name} is another)"
         return ""
