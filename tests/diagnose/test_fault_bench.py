@@ -1,0 +1,53 @@
+"""The bench of injected faults: its list is whole, its twins are sound, a fault is found from end to end."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from lossmith.diagnose.causes import causes  # noqa: E402
+from lossmith.diagnose.probes import TorchPatient, examine  # noqa: E402
+from lossmith.diagnose.symptoms import RULES  # noqa: E402
+from lossmith.diagnose.words import CAUSES, SIGNS  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    return importlib.import_module("benchmarks.diagnosis.grid")
+
+
+def test_the_list_is_whole(bench):
+    faults, known = bench.FAULTS.values(), {rule.id for rule in RULES}
+    assert len(faults) >= 25
+    assert {fault.cause for fault in faults} <= set(CAUSES)
+    assert {sign for fault in faults for sign in fault.symptoms} | set(SIGNS.values()) <= known
+    development = {fault.cause for fault in faults if not fault.held_out}
+    assert {fault.cause for fault in faults if fault.held_out} <= development
+    assert len(bench.data.SOURCES) >= 8
+    assert bench.data.HELD_OUT < set(bench.data.SOURCES)
+    assert bench.nets.HELD_OUT < set(bench.nets.ARCHITECTURES)
+
+
+def test_every_fault_applies_somewhere(bench):
+    met = {case.fault for case in bench.cases((0, 1), ("breast_cancer", "iris", "diabetes"))}
+    assert set(bench.FAULTS) <= met
+
+
+def test_from_fault_to_cause(bench, tmp_path):
+    twin, sick = bench.Case("iris", "shallow", 1), bench.Case("iris", "shallow", 1, "no_step", 0)
+    for case in (twin, sick):
+        record, _, loop, row = bench.run(case)
+        bench.write(tmp_path, case, record, loop, row)
+    rows = {row["fault"]: row for row in bench.manifest(tmp_path)}
+    assert rows["healthy"]["accepted"]
+    assert rows["no_step"]["accepted"]
+    _, plan, loop = bench.revive(tmp_path, sick)
+    ranked = causes(bench.read_record(tmp_path, sick.name), examine(TorchPatient.of(plan, loop)))
+    assert ranked[0].id == "optimizer-not-stepping"
