@@ -130,6 +130,31 @@ def smooth() -> Iterator[Problem]:
     yield Problem(f"Poisson, {n} x {d}", objective, {"lossmith": ours(objective)} | peers, ">= 1.5 x")
 
 
+def rates() -> Iterator[Problem]:
+    """Gamma and Tweedie, on logarithms of rates."""
+    from sklearn.linear_model import GammaRegressor, TweedieRegressor
+
+    n, d = 200_000, 50
+    X, signal = features(n, d)
+    rng = np.random.default_rng(5)
+    size = rng.gamma(2.0, np.exp(0.5 * signal) / 2.0)
+    some = np.where(rng.random(n) < 0.3, 0.0, size)
+    penalty = lm.L2(0.5 / n)
+    for loss, y, make in (
+        (lm.GammaNLL(), size + 1e-3, lambda s: GammaRegressor(alpha=1 / n, solver=s, tol=1e-9, max_iter=9999)),
+        (
+            lm.Tweedie(power=1.5),
+            some,
+            lambda s: TweedieRegressor(power=1.5, link="log", alpha=1 / n, solver=s, tol=1e-9, max_iter=9999),
+        ),
+    ):
+        objective = Objective.build(loss, X, y, penalty=penalty)
+        peers = {
+            f"scikit-learn {s}": fitted(lambda make=make, s=s: make(s), X, y) for s in ("lbfgs", "newton-cholesky")
+        }
+        yield Problem(f"{type(loss).__name__}, {n} x {d}", objective, {"lossmith": ours(objective)} | peers, ">= 1.5 x")
+
+
 def sparse_designs() -> Iterator[tuple[str, Any, Any]]:
     from scipy.sparse import random as random_sparse
 
@@ -251,7 +276,7 @@ def show(result: dict[str, Any]) -> None:
 def main() -> None:
     """Run the problems."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = {"quantile": quantile, "smooth": smooth, "lasso": lasso}
+    kinds = {"quantile": quantile, "smooth": smooth, "rates": rates, "lasso": lasso}
     parser.add_argument("--only", default=",".join(kinds), help=f"of {', '.join(kinds)}, with commas")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", help="a JSON file to write")

@@ -27,6 +27,8 @@ _NEARLY = 0.995
 _MARGIN = 0.3
 # Times that rows are exchanged for others in looking for it, under an L2 penalty.
 _EXCHANGES = 10
+# Steps beyond the tolerance in which it may still show.
+_FURTHER = 4
 # Optimality from which on the exact optimum is looked for.
 _SETTLED = 1e-3
 
@@ -87,6 +89,8 @@ def interior(
     problem = _Lines.of(objective, kink, None if tilt is None else tilt.slope, penalised)
     point = problem.start(theta, problem.margin(theta) if margin is None else margin)
     first, best = None, (np.inf, theta)
+    near: Descent | None = None
+    more = _FURTHER
     if tilt is None and penalised is None:
         progress.begin(objective, theta)
     while True:
@@ -108,10 +112,15 @@ def interior(
             progress.record(exact, least, np.zeros(1), 0.0)
             return Descent(exact, "converged", 0.0, 0.0)
         if optimality <= progress.tolerance:
-            return Descent(point.theta, "converged", optimality, state.gap)
+            near = near or Descent(point.theta, "converged", optimality, state.gap)
+            more -= 1
+            if not settled or more < 0:
+                return near
         if (limit := progress.exhausted()) is not None:
-            return Descent(best[1], limit, optimality, state.gap)
+            return near or Descent(best[1], limit, optimality, state.gap)
         moved = problem.step(point, state)
+        if moved is None and near is not None:
+            return near
         if moved is None:
             return Descent(best[1], "stalled", optimality, state.gap)
         point = moved

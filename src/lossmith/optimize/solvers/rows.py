@@ -44,7 +44,7 @@ class RowNewton(Solver):
     @property
     def needs(self) -> Needs:
         """A smooth, convex loss on rows of scores."""
-        return Needs(hessian=True, convex=True, penalty="separable")
+        return Needs(hessian=True, convex=True, penalty="elastic")
 
     def missing(self, loss: Any, penalty: Penalty | None) -> tuple[str, ...]:
         """Return what a loss and a penalty lack, in words; empty if they fit."""
