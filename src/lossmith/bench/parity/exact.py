@@ -7,6 +7,7 @@ Hessian the difference of gradients.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...core.elementwise import ElementwiseLoss
 from ...core.structured import StructuredLoss
 from ...engine import jit
 from .instances import Instance
@@ -101,11 +103,21 @@ def _floats(x: Array) -> Host:
     return np.asarray(x._data, dtype=object).astype(np.float64)
 
 
+def _with_exact_parameters(loss: Any, xp: Any) -> Any:
+    """Return an elementwise loss whose parameters are exact numbers: c * c of a float would be rounded."""
+    if not isinstance(loss, ElementwiseLoss):
+        return loss
+    twin = copy.copy(loss)
+    numbers = tuple(xp.asarray(p) if type(p) is float else p for p in loss.parameters)
+    object.__setattr__(twin, "_parameters", numbers)
+    return twin
+
+
 class _Text:
     """A loss at exact numbers."""
 
     def __init__(self, instance: Instance, xp: Any) -> None:
-        self.xp, self.loss = xp, instance.loss
+        self.xp, self.loss = xp, _with_exact_parameters(instance.loss, xp)
         self.y, self.f = xp.asarray(instance.y), xp.asarray(instance.f)
 
     def value(self, f: Array) -> Array:
