@@ -19,11 +19,11 @@ NOT_CARRIED = 0.5  # of the improvement over a constant
 GAP = 3.0  # held-out over training loss, both smoothed ...
 GAP_SHARE = 0.25  # ... and this share of the reference
 LEAK = 8e-3  # held-out loss over chance; the best honest models of clean data stay above .01
-UNSURE = 0.2  # share of chance's loss left less share of chance's mistakes left; healthy below .18
+UNSURE = 0.25  # share of chance's loss left less share of chance's mistakes left; healthy below .18
 BETTER_HELD = 1.35  # training over held-out loss; dropout explains up to about 1.3
 BETTER_SHARE = 0.15  # ... and this share of the reference apart
 FADED = 0.35  # of the first learning rate
-JUMPY = 0.03  # typical jump of the held-out loss from check to check
+JUMPY = 0.045  # typical jump of the held-out loss from check to check
 EARLY_GAP = 0.35  # of the reference, before anything can have been learned by heart
 
 

@@ -98,7 +98,7 @@ CLUES = (
         "neighbours of a training row disagree with its label more than held-out neighbours do, by {0}",
         Limit("neighbours_doubt", above=0.15),
     ),
-    _clue("LM-LEAK", "one column predicts the target {0} better than any other", Limit("top_column_lead", above=0.1)),
+    _clue("LM-LEAK", "one column predicts the target {0} better than any other", Limit("top_column_lead", above=0.13)),
     _clue("LM-LEAK", "{0} of the held-out rows are among the training rows", Limit("seen_before", above=0.2)),
     _clue(
         "LM-SLOW",
@@ -154,7 +154,7 @@ CLUES = (
     _clue(
         "LM-SCALE", "a layer's weights are 10^{0} times what initialisation draws", Limit("weight_scale_max", above=0.5)
     ),
-    _clue("LM-OUTLIERS", "the farthest target lies 10^{0} robust ranges away", Limit("far_target", above=0.8)),
+    _clue("LM-OUTLIERS", "the farthest target lies 10^{0} robust ranges away", Limit("far_target", above=1.0)),
     _clue("LM-NOZERO", "gradients of earlier batches are still in the sum ({0})", Limit("accumulates", above=0.5)),
     _clue(
         "LM-SORTED",

@@ -12,10 +12,10 @@ from .rule import Rule
 from .story import story
 from .view import View
 
-LATE_SHARE = 0.35  # of the fall in the second half: a straight line has 50 %, an exponential of two time constants 27 %
+LATE_SHARE = 0.42  # of the fall in the second half: a straight line has 50 %, an exponential of two time constants 27 %
 NEARLY_DONE = 0.75  # share of the first loss gone: what is left to gain is little, unless ...
-STEEP = 0.4  # ... this share of the fall came in the second half
-CLOSING = 0.03  # of the cost of knowing nothing, in the last fifth; healthy runs end below .025
+STEEP = 0.48  # ... this share of the fall came in the second half
+CLOSING = 0.045  # of the cost of knowing nothing, in the last fifth; healthy runs end below .025
 LAST_FIFTH = 0.02  # of the whole decrease, for solvers that end by themselves
 STUCK = 0.10  # less than this share below chance counts as nothing learned
 LR_DEAD = 1e-3  # of the largest learning rate
