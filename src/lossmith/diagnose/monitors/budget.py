@@ -114,5 +114,8 @@ class Budget:
         """Return the time that the run itself has had, looked up at every eighth call."""
         self._asked += 1
         if self._asked % _LOOK == 0:
-            self._latest = max(0.0, self._clock() - self._started - self.spent)
+            now = self._clock()
+            # Made in one thread and used in another, whose clock stands elsewhere: begin anew.
+            self._started = min(self._started, now)
+            self._latest = max(0.0, now - self._started - self.spent)
         return self._latest
