@@ -103,7 +103,7 @@ def _wilson(p: float, n: int, z: float = 1.96) -> tuple[float, float]:
         (p + z * z / (2 * n)) / (1 + z * z / n),
         z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n),
     )
-    return centre - half, centre + half
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 PARTS: dict[str, Callable[[Row], bool]] = {
