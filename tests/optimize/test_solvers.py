@@ -73,8 +73,6 @@ def cases(losses):
         for loss in losses
         for penalty in PENALTIES
         for name in fitting_solvers(loss, penalty)
-        # Where both are not convex there are several minima, and nothing says which one a solver finds.
-        if loss.traits.convex or not isinstance(penalty, (lm.MCP, lm.SCAD))
     ]
 
 
@@ -100,7 +98,10 @@ def test_the_same_minimum_under_smooth_losses(name, loss, penalty, lowest) -> No
     # Adam's steps on a kinked penalty prove nothing, but get there.
     stalls = name == "adam" and penalty is not None and not penalty.smooth
     assert found.status == "stalled" if stalls else found.status in ("converged", "stalled")
-    assert found.objective == pytest.approx(best, rel=1e-6 if stalls else 1e-8, abs=1e-9)
+    if isinstance(penalty, (lm.MCP, lm.SCAD)):  # not convex: several minima, and nothing says which one is found
+        assert found.objective <= found.history.objective[0]
+    else:
+        assert found.objective == pytest.approx(best, rel=1e-6 if stalls else 1e-8, abs=1e-9)
     assert stalls or found.optimality <= 1e-6
     assert found.method.startswith(name)
 

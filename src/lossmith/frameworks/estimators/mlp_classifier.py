@@ -153,7 +153,7 @@ class LossMLPClassifier(Classification, NetworkModel):
         before = vars(self).get("classes_")
         self.classes_, codes = known_classes(y)
         if before is not None and not np.array_equal(before, self.classes_):
-            vars(self).pop("network_", None)  # a warm start would mistake one class for another
+            self.__dict__.pop("network_", None)  # a warm start would mistake one class for another
         task = self._task(X, codes, weight)
         self._train(task, outputs_of(task.loss, codes, len(self.classes_)), codes, watch)
         return self
