@@ -14,6 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import lossmith as lm
 
+# Keras's, about arrays of the library below it.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(70, 3))
@@ -90,7 +92,7 @@ def test_the_model_of_the_library_predicts_the_same(backend: str) -> None:
         again = pickle.loads(pickle.dumps(model)).partial_fit(X.astype(np.float32), Y)
         assert again.history_.train_loss != model.history_.train_loss
     else:
-        found = np.asarray(model.model_(X.astype(np.float32)))[:, 0]
+        found = model.model_.predict(X.astype(np.float32), verbose=0)[:, 0]
     np.testing.assert_allclose(found, model.predict(X.astype(np.float32)), rtol=1e-4, atol=1e-4)
 
 

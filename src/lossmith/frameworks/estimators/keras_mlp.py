@@ -42,6 +42,14 @@ def _dense(model: Any) -> list[Any]:
     return [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
 
 
+def _numbers(variable: Any) -> Array:
+    """Return a variable's numbers; Keras's own way warns under some of its libraries."""
+    held, library = variable.value, keras.backend.backend()
+    if library == "torch":
+        return np.asarray(held.detach().cpu().numpy())
+    return np.asarray(held.numpy() if library == "tensorflow" else held)
+
+
 def _write(model: Any, network: Network) -> None:
     for layer, pair in zip(_dense(model), network.architecture.layers(network.theta), strict=True):
         layer.set_weights(pair)
@@ -132,7 +140,7 @@ class KerasLearner(Learner):
                 variable.assign(value)
         task, dtype = objective.task, network.theta.dtype
         loss = to_keras(task.loss, "sum", dtype=str(dtype))
-        self.model.compile(optimizer=self._steps, loss=loss, jit_compile=False)
+        self.model.compile(optimizer=self._steps, loss=loss, jit_compile=keras.backend.backend() == "jax")
         numbers = tier_of(task.loss) == "elementwise" or task.y.dtype.kind == "f"
         self._y = task.y.astype(dtype) if numbers else task.y
         self._share = shares(task, network.architecture.outputs).astype(dtype)
@@ -148,7 +156,7 @@ class KerasLearner(Learner):
         weight = self._share[rows] / factor
         features = X.toarray() if issparse(X) else X
         value = self.model.train_on_batch(features, self._y[rows], sample_weight=weight, return_dict=True)["loss"]
-        return float(value) * factor, float(self._steps.norm)
+        return float(value) * factor, float(_numbers(self._steps.norm))
 
     def mean_loss(self, task: Task) -> float:
         """Compute the mean loss of a task, without dropout."""
@@ -159,7 +167,7 @@ class KerasLearner(Learner):
         theta = np.empty_like(self._network.theta)
         layers = self._network.architecture.layers(theta)
         for (weights, biases), layer in zip(layers, _dense(self.model), strict=True):
-            weights[...], biases[...] = layer.get_weights()
+            weights[...], biases[...] = (_numbers(v) for v in layer.weights)
         return replace(self._network, theta=theta)
 
     def restore(self, network: Network) -> None:
@@ -168,7 +176,7 @@ class KerasLearner(Learner):
 
     def memory(self) -> Any:
         """Return what the optimiser remembers."""
-        return [np.array(v.numpy()) for v in self._steps.variables]
+        return [_numbers(v).copy() for v in self._steps.variables]
 
     def watched(self) -> None:
         """Keep nothing: Keras's programs return no gradients."""
@@ -177,7 +185,7 @@ class KerasLearner(Learner):
         """Return the parameters' norms."""
         found = {}
         for name, layer in zip(self._network.architecture.names, _dense(self.model), strict=True):
-            total = sum(float(np.square(v).sum()) for v in layer.get_weights())
+            total = sum(float(np.square(_numbers(v)).sum()) for v in layer.weights)
             found[name] = LayerNumbers(parameter_norm=total**0.5)
         return found
 
