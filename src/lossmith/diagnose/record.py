@@ -69,7 +69,9 @@ class Step:
     seconds : float or None
         Wall time since the start.
     metrics : mapping of str to float
-        Whatever else was measured; the prefix ``eval_`` marks held-out rows.
+        Whatever else was measured; the prefix ``eval_`` marks held-out rows. PyTorch's monitor adds "output_min",
+        "output_max", "output_sum_error" (largest distance of a row's sum from 1), "norm_in_eval" and
+        "dropout_in_eval" (shares of such layers in the wrong mode).
     layers : mapping of str to Layer
         In forward order.
     samples : mapping of str to float
