@@ -36,6 +36,8 @@ Formula = Callable[..., Array]
 Pair = tuple[Array, Array]
 # Beyond, exp(-|f|) is 0 in any case; products of larger numbers would overflow in float32.
 FAR = 1e9
+# Beyond, where nothing is left to put back, a product's rounding would overflow in float32.
+HUGE = 1e30
 
 
 # --- any gamma ------------------------------------------------------------------------------------------
@@ -54,8 +56,8 @@ def scaled_power(x: Array, x_low: Array, far: Array, bent: Array, low: Array, a:
     total = -side - top
     deep = total < -600.0
     height, rest = exp_sum_parts(total + indicator(deep, far) * 200.0, rounding(-side, top) - lost)
-    finite = where(absolute(x) < float("inf"), x, full_like(x, 0.0))
-    found = x * height + (finite * rest + x_low * height)
+    finite = where(absolute(x) < HUGE, x, full_like(x, 0.0))
+    found = x * height + (product_rounding(finite, height) + (finite * rest + x_low * height))
     return found * where(deep, full_like(far, 1.3838965267367376e-87), full_like(far, 1.0))  # exp(-200)
 
 
