@@ -176,3 +176,15 @@ def test_pairs_that_do_not_fit_are_named() -> None:
         solve(lm.Huber(), X, REAL, penalty=GroupLasso([0, 0]))
     with pytest.raises(ValueError, match="low=1 and high=0 leave no room"):
         Box(1.0, 0.0)
+
+
+def test_features_by_columns_and_by_rows() -> None:
+    from scipy.sparse import csc_array, csr_array, random_array
+
+    rng = np.random.default_rng(0)
+    X = random_array((80, 120), density=0.1, random_state=rng).toarray()
+    y = X[:, 0] - X[:, 1] + 0.1 * rng.standard_normal(80)
+    for loss in (lm.MeanSquaredError(), lm.Huber()):
+        dense, *others = (solve(loss, kind(X), y, penalty=lm.L1(0.002)) for kind in (np.asarray, csc_array, csr_array))
+        for other in others:
+            np.testing.assert_allclose(other.coefficients, dense.coefficients, atol=1e-6)

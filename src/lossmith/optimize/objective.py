@@ -93,7 +93,9 @@ class Objective:
         ValueError
             Names the argument, what was given and what is accepted.
         """
-        matrix, targets = _matrix(X), np.asarray(y)
+        # Working sets read columns; everything else reads rows.
+        by_columns = penalty is not None and not penalty.smooth and not loss.traits.kinks
+        matrix, targets = _matrix(X, by_columns), np.asarray(y)
         if targets.shape != matrix.shape[:1]:
             raise ValueError(f"y has shape {targets.shape}; X of shape {matrix.shape} needs {matrix.shape[:1]}")
         if loss.tier not in ("elementwise", "row-wise"):
@@ -314,9 +316,9 @@ def is_sparse(X: Any) -> bool:
     return bool(issparse(X))
 
 
-def _matrix(X: Any) -> Any:
+def _matrix(X: Any, by_columns: bool) -> Any:
     if is_sparse(X):
-        matrix, values = X.tocsr(), X.data
+        matrix, values = X if by_columns and X.format == "csc" else X.tocsr(), X.data
     else:
         values = matrix = np.asarray(X, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] == 0:
