@@ -10,7 +10,7 @@ bin=$venv/bin
 "$bin/python" -m pip install --quiet --upgrade pip
 # torch first and by its exact version: a range could draw a build with gigabytes of GPU libraries.
 "$bin/pip" install --quiet "$(grep '^torch==' constraints.txt)"
-"$bin/pip" install --quiet -c constraints.txt -e '.[all,test,peers,loops,lint]'
+"$bin/pip" install --quiet -c constraints.txt -e '.[all,test,peers,loops,linters,lint]'
 
 echo "== lint"; "$bin/ruff" check . ; "$bin/ruff" format --check .
 echo "== types"; "$bin/mypy"

@@ -10,11 +10,14 @@ LAYERS = [
     ("engine", "a formula becomes fast", "one fused pass, threads, numba kernels, NumPy fallback", "#e3eef9"),
     ("core", "what a loss is", "contract  domain  traits and their verifiers  reduction  registry", "#d6e6f6"),
     ("losses", "the catalogue: mathematics only", "elementwise  row-wise  structured  composed", "#c8def3"),
-    ("optimize", "losses at work", "objective  penalties  solvers", "#fdf0dd"),
-    ("select · diagnose", "which loss, and what went wrong", "facts  rules  symptoms  causes  remedies", "#fbe5c4"),
+    ("optimize", "losses at work", "objective  penalties  solvers  searches  shards", "#fdf0dd"),
+    ("network", "a small network under any loss", "passes  optimisers  training", "#fdeccf"),
+    ("frameworks", "in every ecosystem's own habits", "torch  jax  keras  sklearn  boosters  translation", "#fbe9cc"),
+    ("select · diagnose", "which loss, and what went wrong", "facts  rules  records  symptoms  causes  remedies", "#fbe5c4"),
     ("plots · report", "draw, never compute", "curves  calibration  one HTML file", "#f8d9aa"),
     ("workflow", "the eight steps as one resumable run", "data  prepare  trials  evaluate  iterate", "#f5cc8d"),
-    ("cli", "parse, call the library, print", "run  predict  list  show  plot", "#f1be6e"),
+    ("bench", "measured against everyone", "times  limits  bars  parity", "#f3c578"),
+    ("cli", "parse, call the library, print", "run  fit  compare  diagnose  watch  show  plot", "#f1be6e"),
 ]
 WIDTH, ROW, GAP, LEFT = 860, 54, 12, 60
 
