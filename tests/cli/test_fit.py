@@ -143,12 +143,15 @@ def test_compare_draws_both_pictures(table: Path, tmp_path: Path, capsys) -> Non
     assert "Convergence with different losses" in (tmp_path / "losses.svg").read_text()
 
 
-def test_compare_of_classes_by_default(table: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+@pytest.mark.parametrize("width", ["72", "80", "120"])
+def test_compare_of_classes_by_default(table: Path, tmp_path: Path, capsys, monkeypatch, width: str) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", width)
     code, out, _ = run(capsys, "compare", table, "--target", "sold", "--max-iter", "50")
     assert code == 0
     assert "squared_hinge" in out
     assert "accuracy" in out
+    assert ("passes" in out) == (width == "120")
     assert (tmp_path / "runs" / "flats-compare" / "compare.json").exists()
 
 

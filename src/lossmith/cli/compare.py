@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +12,18 @@ import typer
 from .screen import console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..workflow.comparison import Comparison
 
+_COLUMNS: dict[str, Callable[[Any], str]] = {
+    "steps": lambda run: f"{run.iterations:,}",
+    "passes": lambda run: f"{run.passes:,.0f}",
+    "seconds": lambda run: f"{run.seconds:.3f}",
+    "objective": lambda run: f"{run.objective:.7g}",
+    "to go": lambda run: f"{run.above:.0e}" if run.above > 0 else "0",
+}
+_DISPENSABLE = ("passes", "objective", "seconds", "to go")
 _LOSSES = {
     "regression": ("mse", "mae", "huber"),
     "count": ("poisson_nll", "mse", "mae"),
@@ -29,7 +40,7 @@ def compare(
     loss: Annotated[list[str] | None, typer.Option(help="Name or call; give several, one after each --loss.")] = None,
     solver: Annotated[list[str] | None, typer.Option(help="gd, newton, lbfgs, adam, ...; give several.")] = None,
     penalty: Annotated[str, typer.Option(help="none, l1, l2, elasticnet, mcp or scad.")] = "none",
-    alpha: Annotated[float | None, typer.Option(help="Strength of the penalty [default: 1e-4].")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Strength of the penalty; 1e-4 if not said.")] = None,
     l1_ratio: Annotated[float, typer.Option(help="Share of L1 in elasticnet.")] = 0.5,
     tolerance: Annotated[float, typer.Option(help="On the gradient, relative to the start.")] = 1e-8,
     max_iter: Annotated[int, typer.Option(help="Most steps of each fit.")] = 1000,
@@ -111,7 +122,7 @@ def _tell(found: Comparison) -> None:
         f"{found.rows[0]:,} rows to learn from, {found.rows[1]:,} held out; all fits start from the best constant"
     )
     screen.print()
-    screen.print(_table(found))
+    screen.print(_fitting(found, screen))
     screen.print()
     for line in (
         "objective: mean loss plus penalty, in each loss's own unit, which does not compare across losses",
@@ -123,15 +134,29 @@ def _tell(found: Comparison) -> None:
         screen.print(Text(f"{pair.solver} with {pair.loss}: not possible, it needs {pair.reason}", style="yellow"))
 
 
-def _table(found: Comparison) -> Any:
+def _fitting(found: Comparison, screen: Console) -> Any:
+    """Leave out columns, least needed first, until the rest fits; the file of facts has them all."""
+    from rich.measure import Measurement
+
+    hidden: tuple[str, ...] = ()
+    for name in ("", *_DISPENSABLE):
+        hidden = (*hidden, name)
+        table = _table(found, hidden)
+        if Measurement.get(screen, screen.options.update(max_width=10_000), table).maximum <= screen.width:
+            break
+    return table
+
+
+def _table(found: Comparison, hidden: tuple[str, ...]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     metrics = found.question.metrics
+    shown = [name for name in _COLUMNS if name not in hidden]
     for name in ("loss", "solver", "ended"):
         table.add_column(name, overflow="fold")
-    for name in ("steps", "passes", "seconds", "objective", "to go", *metrics):
+    for name in (*shown, *metrics):
         table.add_column(name.replace("_", "-"), justify="right", no_wrap=True)
     last = ""
     for run in found.runs:
@@ -139,11 +164,7 @@ def _table(found: Comparison) -> Any:
             Text("" if run.loss == last else run.loss, style="bold cyan"),
             run.solver if run.solver == run.method else f"{run.solver}: {run.method}",
             Text(_ENDS.get(run.status, run.status), style="" if run.status == "converged" else "yellow"),
-            f"{run.iterations:,}",
-            f"{run.passes:,.0f}",
-            f"{run.seconds:.3f}",
-            f"{run.objective:.7g}",
-            f"{run.above:.0e}" if run.above > 0 else "0",
+            *(_COLUMNS[name](run) for name in shown),
             *("-" if run.scores[name] is None else f"{run.scores[name]:.5g}" for name in metrics),
         )
         last = run.loss

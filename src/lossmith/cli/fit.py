@@ -20,7 +20,7 @@ def fit(
     target: Annotated[str, typer.Option(help="Column to predict.")],
     loss: Annotated[str, typer.Option(help="Name or call, such as huber or 'huber(delta=1)'.")] = "auto",
     penalty: Annotated[str, typer.Option(help="none, l1, l2, elasticnet, mcp or scad.")] = "none",
-    alpha: Annotated[float | None, typer.Option(help="Strength of the penalty [default: 1e-4].")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Strength of the penalty; 1e-4 if not said.")] = None,
     l1_ratio: Annotated[float, typer.Option(help="Share of L1 in elasticnet.")] = 0.5,
     solver: Annotated[str, typer.Option(help="auto, gd, newton, lbfgs, 'gd(search=constant(step=0.1))', ...")] = "auto",
     tolerance: Annotated[float, typer.Option(help="On the gradient, relative to the start.")] = 1e-8,

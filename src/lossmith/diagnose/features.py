@@ -155,12 +155,13 @@ def _rates(lr: Array) -> Numbers:
     if len(lr) < 2:
         return {}
     top = float(lr.max())
+    if np.ptp(lr) <= 1e-9 * top:
+        return {"rate_top": log10(top)}  # all runs judges were fitted to fade: a constant rate is no evidence of theirs
     return {
         "rate_top": log10(top),
         "rate_last": log10((float(lr[-1]) + 1e-12 * top) / (top + 1e-300)),
         "rate_first": log10((float(lr[0]) + 1e-12 * top) / (top + 1e-300)),
         "rate_gone": float(np.mean(lr < 1e-2 * top)),
-        "rate_constant": float(np.ptp(lr) <= 1e-9 * top),
     }
 
 
