@@ -13,7 +13,12 @@ LAYERS = [
     ("optimize", "losses at work", "objective  penalties  solvers  searches  shards", "#fdf0dd"),
     ("network", "a small network under any loss", "passes  optimisers  training", "#fdeccf"),
     ("frameworks", "in every ecosystem's own habits", "torch  jax  keras  sklearn  boosters  translation", "#fbe9cc"),
-    ("select · diagnose", "which loss, and what went wrong", "facts  rules  records  symptoms  causes  remedies", "#fbe5c4"),
+    (
+        "select · diagnose",
+        "which loss, and what went wrong",
+        "facts  rules  records  symptoms  causes  remedies",
+        "#fbe5c4",
+    ),
     ("plots · report", "draw, never compute", "curves  calibration  one HTML file", "#f8d9aa"),
     ("workflow", "the eight steps as one resumable run", "data  prepare  trials  evaluate  iterate", "#f5cc8d"),
     ("bench", "measured against everyone", "times  limits  bars  parity", "#f3c578"),
