@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import math
+import re
 
 import numpy as np
 import pytest
 
+import lossmith as lm
 from lossmith.diagnose.causes import HEALTHY, Judge, Scale, causes, judges
 from lossmith.diagnose.record import Facts, Layer, Record, Step
 from lossmith.diagnose.remedies import REMEDIES
@@ -80,3 +83,12 @@ def test_every_cause_has_words_and_remedies():
     assert named - {HEALTHY} <= set(REMEDIES)
     assert set(REMEDIES) == set(CAUSES) - {HEALTHY}
     assert all(remedy.text and remedy.code for group in REMEDIES.values() for remedy in group)
+
+
+def test_the_code_of_remedies_parses_and_names_what_exists():
+    codes = {remedy.code for remedies in REMEDIES.values() for remedy in remedies}
+    named = {name for code in codes for name in re.findall(r"\blm\.(\w+)", code)}
+    for code in codes:
+        ast.parse(code)
+    assert len(named) >= 3
+    assert [name for name in named if not hasattr(lm, name)] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, final
@@ -142,7 +142,7 @@ class Judge:
         return np.asarray(e / e.sum())
 
 
-def causes(record: Record | None, probes: Numbers | None = None, *, symptoms: Sequence[Any] = ()) -> tuple[Cause, ...]:
+def causes(record: Record | None, probes: Numbers | None = None) -> tuple[Cause, ...]:
     """Rank the causes of what a record and probes show.
 
     Parameters
@@ -151,8 +151,6 @@ def causes(record: Record | None, probes: Numbers | None = None, *, symptoms: Se
         What happened. A log with layers or facts says more than curves alone.
     probes : mapping of str to float, optional
         What `lossmith.diagnose.probes.examine` measured on the live model.
-    symptoms : sequence of Symptom, optional
-        Quoted as evidence where they belong to a cause.
 
     Returns
     -------

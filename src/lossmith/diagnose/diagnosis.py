@@ -187,7 +187,7 @@ def diagnose(
         happened,
         told,
         tuple(check for check in not_run if check.id not in silenced),
-        causes(happened, numbers, symptoms=told) if sick else (),
+        causes(happened, numbers) if sick else (),
         tuple(s for s in found if s.id in silenced),
         raised,
     )

@@ -57,7 +57,7 @@ REDRAW = Remedy(
 USUAL = Remedy(
     "usual-loss",
     "Give raw scores to the loss that is merged with its link: cross-entropy on logits; squared error for numbers.",
-    "loss = lm.to_torch(lm.SoftmaxCrossEntropy())   # or lm.BinaryCrossEntropy(inputs='logits'), lm.MeanSquaredError()",
+    "loss = lm.to_torch(lm.CategoricalCrossEntropy())   # or lm.BinaryCrossEntropy(), lm.MeanSquaredError()",
     repairs.with_usual_loss,
 )
 RAW = Remedy(
@@ -145,12 +145,12 @@ def _model() -> dict[str, tuple[Remedy, ...]]:
     rectify = Remedy(
         "rectifiers",
         "Use rectifiers between layers, drawn by Kaiming's rule; or batch norm, or residual connections.",
-        "torch.nn.ReLU() in place of torch.nn.Sigmoid()\n"
+        "model[1] = torch.nn.ReLU()   # in place of torch.nn.Sigmoid()\n"
         "torch.nn.init.kaiming_uniform_(layer.weight, nonlinearity='relu')",
         repairs.rectified,
     )
     wider = Remedy(
-        "wider", "Give the narrowest layer more units.", "torch.nn.Linear(n, 32) in place of torch.nn.Linear(n, 1)"
+        "wider", "Give the narrowest layer more units.", "layer = torch.nn.Linear(n, 32)   # in place of Linear(n, 1)"
     )
     convex = Remedy(
         "start-convex",
@@ -213,13 +213,13 @@ def _data() -> dict[str, tuple[Remedy, ...]]:
     unweighted = Remedy(
         "no-class-weights",
         "Take the weights away; if you need them, weigh by 1 / count, and recalibrate.",
-        "loss = lm.to_torch(lm.SoftmaxCrossEntropy())",
+        "loss = lm.to_torch(lm.CategoricalCrossEntropy())",
         repairs.with_usual_loss,
     )
     robust = Remedy(
         "robust-loss",
         "If the extremes are errors: Huber's loss with a scale estimated from the middle, and bounded inputs.",
-        "scale = 1.4826 * median(|y - median(y)|); loss = lm.Huber(delta=0.7 * scale)",
+        "scale = 1.4826 * np.median(np.abs(y - np.median(y))); loss = lm.Huber(delta=0.7 * scale)",
         repairs.with_robust_loss,
     )
     drop = Remedy(
