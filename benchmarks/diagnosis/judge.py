@@ -13,10 +13,10 @@ import numpy as np
 from lossmith.diagnose.causes import HEALTHY, judges
 from lossmith.diagnose.features import curve_numbers, log_numbers
 from lossmith.diagnose.symptoms import symptoms, timeline
-from lossmith.diagnose.words import SIGNS
 
 from . import grid, linters
 from .registry import FAULTS
+from .signs import SIGNS
 
 SURE = 0.5  # a cause that the log does not show is an alarm from this probability on
 Row = Mapping[str, Any]

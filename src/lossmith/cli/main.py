@@ -23,7 +23,6 @@ from . import translate as translate_command
 from . import watch as watch_command
 
 # Typer carries its own click since 0.16 and used the package before; both have this ancestry.
-UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
 INTERRUPTED = 130

@@ -45,48 +45,6 @@ CAUSES = {
 }
 """What each cause means."""
 
-SIGNS = {
-    "learning-rate-too-high": "LM-DIVERGE",
-    "learning-rate-too-low": "LM-SLOW",
-    "learning-rate-decay": "LM-LRZERO",
-    "too-few-steps": "LM-SLOW",
-    "optimizer-not-stepping": "LM-FROZEN",
-    "gradient-not-reset": "LM-NOZERO",
-    "fp16-overflow": "LM-NAN",
-    "fp16-underflow": "LM-UNDERFLOW",
-    "weight-decay-too-high": "LM-PLATEAU",
-    "dropout-too-high": "LM-PLATEAU",
-    "dropout-in-eval": "LM-MODE",
-    "batchnorm-eval-mode": "LM-MODE",
-    "batch-too-small": "LM-OSCILLATE",
-    "frozen-layers": "LM-FROZEN",
-    "zero-initialisation": "LM-VANISH",
-    "dead-relu": "LM-DEAD",
-    "deep-sigmoid": "LM-VANISH",
-    "bad-initialisation-small": "LM-VANISH",
-    "bad-initialisation-large": "LM-SCALE",
-    "double-softmax": "LM-OUTPUT",
-    "missing-sigmoid": "LM-OUTPUT",
-    "mse-on-logits": "LM-OUTPUT",
-    "wrong-output-activation": "LM-OUTPUT",
-    "wrong-loss-for-target": "LM-OUTPUT",
-    "local-minimum": "LM-MINIMA",
-    "model-too-small": "LM-PLATEAU",
-    "unscaled-inputs": "LM-SCALE",
-    "unscaled-target": "LM-SCALE",
-    "label-noise": "LM-LABELS",
-    "label-mismatch": "LM-LABELS",
-    "train-eval-mismatch": "LM-SCALE",
-    "no-regularisation": "LM-OVERFIT",
-    "class-imbalance": "LM-IMBALANCE",
-    "class-weights-inverted": "LM-IMBALANCE",
-    "outliers": "LM-OUTLIERS",
-    "nan-in-data": "LM-NAN",
-    "data-leak": "LM-LEAK",
-    "sorted-batches": "LM-SORTED",
-}
-"""The symptom that a cause shows by, for a cause that probes find where the log is silent."""
-
 WORDS = {
     "probe.moved": "log10 of the relative change of the parameters in one step",
     "probe.unmoved_share": "share of parameter tensors that a step leaves as they are",

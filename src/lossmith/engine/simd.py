@@ -35,7 +35,6 @@ from ..ops.twofold import (
 
 Number = Any  # a float64 (or int64) scalar, of numba in kernels and of NumPy elsewhere
 
-_MANTISSA = np.int64(0x000FFFFFFFFFFFFF)
 _SQRT_HALF = np.int64(0x3FE6A09E667F3BCD)
 _SMALLEST_NORMAL = 2.2250738585072014e-308
 _INF = float("inf")

@@ -8,7 +8,6 @@ from lossmith.diagnose.probes.patient import Array, Patient, Stride
 
 Numbers = dict[str, float]
 TINY = 1e-12
-HALF_SMALLEST = 6e-8
 
 
 def log10(value: float) -> float:

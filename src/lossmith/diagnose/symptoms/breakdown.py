@@ -14,7 +14,6 @@ from .view import View
 
 EXPLOSION = 70.0  # gradient over its own early size: AutoTrainer's ratio
 BLOW_UP = 10.0  # loss over its start; a loss of 1e3, AutoTrainer's "bad loss", passes it from any usual start
-WRONG_START = 8.0  # first loss over chance: weights or inputs too large; usual initialisations stay below 3
 GIVEN_BACK = 0.3  # of all that was gained; a healthy curve gives back its noise only
 SPIKE_SIGMAS = 8.0  # above the running median, in robust deviations, and ...
 SPIKE_SHARE = 0.75  # ... this share of the whole fall at once: converged runs have tiny jumps of many sigmas

@@ -12,9 +12,6 @@ import numpy as np
 from ..record import Facts, Record
 from .curves import Array, Curve
 
-_EMPTY = Curve(np.zeros(0, int), np.zeros(0))
-
-
 _HUGE = 1e100  # beyond it squares overflow; no rule tells such numbers apart
 
 
