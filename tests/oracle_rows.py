@@ -61,7 +61,7 @@ def multi_margin(*, power: int = 1, margin: float = 1.0, weights: Sequence[float
 
 
 def kl_probabilities(y: Any, q: Row) -> Any:
-    """KL of two distributions; the terms -p + q, which sum to 0, make it a function of any positive q."""
+    """KL of two distributions."""
     return sum(mpf(p) * mp.log(mpf(p) / b) for p, b in zip(y, q, strict=True) if p != 0)
 
 

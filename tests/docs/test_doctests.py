@@ -24,8 +24,14 @@ MODULES = sorted(
 
 
 # Packages that are no requirements, by a word in the names of the modules whose examples use them.
-NEEDED = {word: word for word in ("torch", "jax", "tensorflow", "keras", "xgboost", "catboost", "lightning")}
-NEEDED |= {"huggingface": "torch", "huggingface_callback": "transformers"}
+PACKAGES = ("torch", "jax", "tensorflow", "keras", "xgboost", "catboost", "lightning", "transformers")
+NEEDED = {word: word for word in PACKAGES} | {"huggingface": "torch", "huggingface_callback": "transformers"}
+
+
+def imported(source: str) -> list[str]:
+    """Packages that are no requirements, and that an example imports."""
+    lines = re.findall(r">>> import (.*)", source)
+    return [name for name in PACKAGES if any(re.search(rf"\b{name}\b", line) for line in lines)]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -35,7 +41,7 @@ def test_examples_in_docstrings_run(name: str, tmp_path: pathlib.Path, monkeypat
         if f".{part}" in name:
             pytest.importorskip(package)
     module = importlib.import_module(name)
-    for package in re.findall(r">>> import (?:.*, )?(torch|jax|tensorflow|keras)\b", inspect.getsource(module)):
+    for package in imported(inspect.getsource(module)):
         pytest.importorskip(package)
     result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0

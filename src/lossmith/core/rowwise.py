@@ -280,9 +280,9 @@ class RowWiseLoss(Loss):
         """Evaluate formulas in float64, some rows at a time."""
 
         def work(y: Array, f: Array, *more: Array) -> tuple[Array, ...]:
-            wide = f.astype(np.float64)
+            wide, targets = f.astype(np.float64), y.astype(np.float64) if y.dtype.kind == "f" else y
             others = (m.astype(np.float64) for m in more)
-            return formulas(self.coefficients(y, wide), wide, *others, *self.parameters(wide))
+            return formulas(self.coefficients(targets, wide), wide, *others, *self.parameters(wide))
 
         return row_tables.in_blocks(work, f, y, more, width)
 

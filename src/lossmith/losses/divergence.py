@@ -15,7 +15,7 @@ from ..core.rowwise import LOGITS, Kernel, RowWiseLoss
 from ..core.traits import About, Traits
 from ..engine import rows
 from ..engine.rows import Texts
-from ..ops import full_like, log, times, where, word, xlogy
+from ..ops import absolute, full_like, log, times, where, word
 from ..ops.arrays import Softmax
 from .binary import share_of
 from .multiclass import plain_bend, plain_pull
@@ -24,10 +24,29 @@ from .softmax import PlainForm, SoftmaxForm, straight, surprise_pull
 Array = Any
 
 
+_NEAR = 0.0625
+_THIN = 1e-30  # float32 still divides by it
+
+
+@word
+def _excess(y: Array, p: Array, ratio: Array) -> Array:
+    """Return y log(y / p) - y + p, given log(y / p), of which no digit cancels where y and p are close.
+
+    With s = (p - y) / (p + y) it is (p - y) s (1 - s (1 - s) (1/3 + s^2/5 + s^4/7 + ...)).
+    """
+    whole, apart = y + p, p - y
+    s = apart / where(whole == 0.0, full_like(whole, 1.0), whole)
+    x = s * s
+    series = 1.0 / 3.0 + x * (1.0 / 5.0 + x * (1.0 / 7.0 + x * (1.0 / 9.0 + x * (1.0 / 11.0 + x * (1.0 / 13.0)))))
+    return where(absolute(s) < _NEAR, apart * s * (1.0 - s * (1.0 - s) * series), times(y, ratio) + apart)
+
+
 @word
 def _divergence_term(y: Array, parts: Softmax) -> Array:
-    """Add y (log y - log p), cross-entropy less the target's entropy, in each class."""
-    return times(y, log(where(y == 0.0, full_like(y, 1.0), y)) + parts.surprise)
+    """Y log(y / p) - y + p in each class; a p too small to divide by has its logarithm still."""
+    p, thin, one = parts.probability, parts.probability < _THIN, full_like(y, 1.0)
+    ratio = log(where(y == 0.0, one, y) / where(thin, one, p))
+    return _excess(y, p, ratio + where(thin, parts.surprise, 0.0 * one))
 
 
 ON_LOGITS = SoftmaxForm(Texts(_divergence_term, surprise_pull), straight)
@@ -50,7 +69,7 @@ def _log_bend(y: Array, f: Array) -> Array:
 @word
 def _plain_term(y: Array, p: Array) -> Array:
     """Y log(y / p) - y + p in each class: the same sum for distributions, and no term is negative."""
-    return xlogy(y, share_of(y, p)) - y + p
+    return _excess(y, p, log(where(y == 0.0, full_like(y, 1.0), share_of(y, p))))
 
 
 @register("kl_divergence", aliases=("kl", "kullback_leibler", "kld"))
@@ -66,8 +85,11 @@ class KLDivergence(RowWiseLoss):
 
     Notes
     -----
-    By probabilities the gradient is -P/Q, the one of textbooks and frameworks. The value is summed up from the terms
-    P log(P/Q) - P + Q, none of which is negative; for distributions that is the same sum. Only changes that keep the
+    By logits and by probabilities the value is summed up from the terms P log(P/Q) - P + Q, none of which is negative;
+    for distributions that is the same sum, and it keeps its digits where P and Q nearly agree. By log-probabilities
+    the value is sum P (log P - log Q) as it stands, and as good as the last digits of log Q.
+
+    By probabilities the gradient is -P/Q, the one of textbooks and frameworks. Only changes that keep the
     sum of Q mean something, and along these the gradient is exact. Differences that move one probability alone find
     1 - P/Q: give a softmax's results, not free numbers, to ``torch.autograd.gradcheck``.
 

@@ -27,8 +27,7 @@ def huggingface_monitor(**options: Any) -> Any:
 
     Examples
     --------
-    >>> import pytest
-    >>> transformers = pytest.importorskip("transformers")
+    >>> import transformers
     >>> import lossmith as lm
     >>> isinstance(lm.huggingface_monitor(live=False), transformers.TrainerCallback)
     True
