@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+import sklearn.base
 from scipy.sparse import csr_matrix
 
 import lossmith as lm
@@ -157,6 +158,52 @@ def test_many_features_on_working_sets_and_by_lbfgs() -> None:
         assert passes(there) < 60
 
 
+@pytest.mark.parametrize(
+    ("solver", "loss", "penalty", "method"),
+    [
+        ("newton", lm.LogCosh(), lm.L2(0.05), "newton"),
+        ("irls", lm.Tukey(), None, "irls"),
+        ("proximal_newton", lm.Huber(delta=1.2), lm.L1(0.03), "proximal newton"),
+        ("lbfgs", lm.BinaryCrossEntropy(), lm.L2(0.05), "lbfgs"),
+        ("lbfgs", lm.CategoricalCrossEntropy(), lm.L2(0.05), "lbfgs"),
+        ("newton_rows", lm.CategoricalCrossEntropy(), lm.L1(0.01), "proximal newton"),
+        ("nesterov", lm.LogCosh(), lm.L2(0.05), "proximal gradient"),
+        ("fista", lm.BinaryCrossEntropy(), lm.ElasticNet(0.02, 0.5), "proximal gradient"),
+        ("fista", lm.CategoricalCrossEntropy(), lm.L1(0.01), "proximal gradient"),
+        ("proximal_gradient(accelerate=False)", lm.Huber(), lm.GroupLasso((0, 0, 1, 1, 1), 0.05), "proximal gradient"),
+        ("interior", lm.MeanAbsoluteError(), lm.L1(0.03), "interior"),
+    ],
+)
+def test_named_solvers(solver, loss, penalty, method) -> None:
+    outputs, y = (3 if loss.tier == "row-wise" else None), targets(loss)
+    scaled = X / X.std(axis=0)
+    table = lm.shards.from_arrays(scaled, y, WEIGHT, rows=1000)
+    settings = {"penalty": penalty, "outputs": outputs, "tolerance": 1e-11}
+    there = solve(loss, table, solver=solver, **settings)
+    here = solve(loss, scaled, y, sample_weight=WEIGHT, **settings)
+    assert there.method == f"{method} over shards"
+    assert there.status == "converged"
+    np.testing.assert_allclose(there.coefficients, here.coefficients, atol=1e-8 if outputs is None else 1e-7)
+    assert passes(there) <= 2 * there.iterations + 3
+
+
+def test_solvers_that_do_not_go_over_shards() -> None:
+    table = lm.shards.from_arrays(X, REAL)
+    wide = lm.shards.from_blocks(lambda i: (np.zeros((9, 1200)), np.zeros(9)), 1, 1200)
+    for solver, data, penalty, message in (
+        ("gd", table, None, "does not work over shards; .*: nesterov, lbfgs, .*newton, .*auto$"),
+        ("newton(search=armijo)", table, None, "does not work over shards"),
+        ("cd", table, lm.L1(0.1), "does not work over shards; .*: proximal_gradient, proximal_newton, auto$"),
+        ("lbfgs", table, lm.L1(0.1), "lbfgs.* over shards takes no penalty or L2; give 'proximal_gradient'"),
+        ("newton", wide, lm.L2(0.1), "up to 1000 coefficients, not 1201; give 'lbfgs'"),
+        ("interior", table, None, "cannot minimise huber"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            solve(lm.Huber(), data, penalty=penalty, solver=solver)
+        with pytest.raises(ValueError, match=message):
+            lm.LossRegressor("huber", penalty=penalty, solver=solver).fit(data)
+
+
 def test_limits_and_watch() -> None:
     table, seen = lm.shards.from_arrays(X, COUNT, rows=1000), []
     start = np.zeros(D), 0.0
@@ -216,6 +263,17 @@ def test_estimators() -> None:
         assert (there.predict(X) == here.predict(X)).all()
     several = lm.LossClassifier().fit(lm.shards.from_arrays(X, CLASS + 4, rows=1000))
     assert several.predict_proba(X).shape == (N, 3)
+    for given in ("balanced", {"left": 3.0, "right": 0.5}):
+        model = lm.LossClassifier(class_weight=given, tol=1e-12)
+        there = sklearn.base.clone(model).fit(lm.shards.from_arrays(X, names, WEIGHT, rows=1000))
+        np.testing.assert_allclose(there.coef_, model.fit(X, names, WEIGHT).coef_, atol=1e-9)
+        assert np.abs(there.coef_ - lm.LossClassifier(tol=1e-12).fit(X, names, WEIGHT).coef_).max() > 1e-3
+    with pytest.raises(ValueError, match=r"The classes, \['up'\], are not in class_weight|not in classes|class_weight"):
+        lm.LossClassifier(class_weight={"up": 3.0}).fit(lm.shards.from_arrays(X, names))
+    several = lm.QuantileLossRegressor((0.2, 0.7), alpha=1e-3).fit(lm.shards.from_arrays(X, REAL, WEIGHT, rows=1000))
+    here = lm.QuantileLossRegressor((0.2, 0.7), alpha=1e-3).fit(X, REAL, WEIGHT)
+    np.testing.assert_allclose(several.coef_, here.coef_, atol=1e-7)
+    np.testing.assert_allclose(several.predict(X), here.predict(X), atol=1e-6)
     with pytest.warns(UserWarning, match="a hyperplane separates"):
         lm.LossClassifier(penalty=None).fit(lm.shards.from_arrays(X, X[:, 0] > 0, rows=1000))
     with pytest.raises(ValueError, match="one class only"):
@@ -239,6 +297,11 @@ def test_dask() -> None:
     frame = frames.from_pandas(pd.DataFrame(X, columns=list("abcde")).assign(y=REAL), npartitions=5)
     named = solve(lm.Huber(), lm.shards.from_dask(frame, target="y"), tolerance=1e-12)
     np.testing.assert_allclose(named.coefficients, solve(lm.Huber(), X, REAL, tolerance=1e-12).coefficients, atol=1e-9)
+    weighted = lm.LossRegressor("huber", penalty=None, tol=1e-12)
+    weights = frames.from_pandas(pd.Series(WEIGHT), npartitions=5)
+    weighted.fit(frame[list("abcde")], frame["y"], sample_weight=weights)
+    here = solve(lm.Huber(), X, REAL, sample_weight=WEIGHT, tolerance=1e-12)
+    np.testing.assert_allclose(weighted.coef_, here.coefficients, atol=1e-9)
     with pytest.raises(ValueError, match="no column"):
         lm.shards.from_dask(frame, target="nothing")
     with pytest.raises(ValueError, match="y has shape"):

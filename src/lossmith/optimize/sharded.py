@@ -25,12 +25,12 @@ from .progress import Descent, Progress
 from .result import Solution, Step
 from .shards.blocks import Shards
 from .smoothing import is_piecewise_linear
+from .solvers.automatic import made_solver, must_fit, sweep_of
 from .survey import Survey, survey
+from .sweeps import MATRIX_UP_TO, Sweep, Swept
 
 Array = npt.NDArray[np.float64]
 
-# Parameters up to which a matrix of second derivatives is made.
-MATRIX_UP_TO = 1000
 # Numbers in the sample (16 MB) at most, and its share of what may be held.
 _SAMPLE = 2**21
 _SAMPLE_SHARE = 8
@@ -52,6 +52,8 @@ class Settings:
         Number of classes for row-wise losses.
     start : (coefficients, intercept) or None
         Where to start; None for the solution of a sample.
+    solver : Solver or str
+        "auto", or one that has a way down over shards.
     tolerance, max_iterations, max_seconds, watch, bar
         As in :func:`lossmith.optimize.solve`.
     """
@@ -60,6 +62,7 @@ class Settings:
     intercept: bool = True
     outputs: int | None = None
     start: tuple[Any, Any] | None = None
+    solver: Any = "auto"
     tolerance: float = 1e-8
     max_iterations: int = 1000
     max_seconds: float = float("inf")
@@ -94,7 +97,7 @@ def solve_shards(loss: Loss, shards: Shards, settings: Settings, known: Survey |
     from .solve import told
 
     began = time.perf_counter()
-    _must_fit(loss, shards, settings)
+    sweep = _must_fit(loss, shards, settings)
     seen = survey(shards, loss, settings.outputs, sample_numbers(shards)) if known is None else known
     passes = Passes(shards, Model(loss, settings.intercept, settings.outputs, seen.weight), settings.penalty)
     passes.count = 1  # the survey, here or before
@@ -106,20 +109,8 @@ def solve_shards(loss: Loss, shards: Shards, settings: Settings, known: Survey |
         progress.unit = _unit(sample)
         progress.count(passes)
         theta = _start(sample, settings, progress)
-        descent, method = _descend(passes, theta, seen, sample, progress)
-    return _solution(sample, descent, method, progress, began)
-
-
-def only_auto(solver: Any) -> None:
-    """Refuse a solver: over shards the method follows from loss and penalty.
-
-    Raises
-    ------
-    ValueError
-        For all but "auto".
-    """
-    if solver != "auto":
-        raise ValueError(f"solver={solver!r} is not accepted over shards; give 'auto', which takes what suits")
+        descent = sweep.descend(Swept(passes, theta, seen, sample, progress))
+    return _solution(sample, descent, sweep.title(loss, settings.penalty), progress, began)
 
 
 def sample_numbers(shards: Shards) -> int:
@@ -127,7 +118,8 @@ def sample_numbers(shards: Shards) -> int:
     return min(_SAMPLE, shards.memory // (8 * _SAMPLE_SHARE))
 
 
-def _must_fit(loss: Loss, shards: Shards, settings: Settings) -> None:
+def _must_fit(loss: Loss, shards: Shards, settings: Settings) -> Sweep:
+    """Return the way down, or say what does not fit."""
     name, size = type(loss).__name__, shards.features * (settings.outputs or 1)
     if loss.tier not in ("elementwise", "row-wise"):
         raise ValueError(f"{name} is of the {loss.tier} tier; a linear model takes the others")
@@ -145,6 +137,9 @@ def _must_fit(loss: Loss, shards: Shards, settings: Settings) -> None:
         raise ValueError(
             f"{settings.penalty!r} with {name} over shards takes up to {MATRIX_UP_TO} coefficients, not {size}; give L2"
         )
+    solver = made_solver(settings.solver)
+    must_fit(solver, loss, settings.penalty)
+    return sweep_of(solver, loss, settings.penalty, size + (settings.outputs or 1) * int(settings.intercept))
 
 
 def _sampled(loss: Loss, seen: Survey, settings: Settings) -> Objective:
@@ -185,20 +180,6 @@ def _start(sample: Objective, settings: Settings, progress: Progress) -> Array:
     if theta.shape != (sample.size,):
         raise ValueError(f"start holds {theta.size} numbers; this problem has {sample.size}")
     return theta
-
-
-def _descend(passes: Passes, theta: Array, seen: Survey, sample: Objective, progress: Progress) -> tuple[Descent, str]:
-    from .newton_passes import lbfgs_passes, newton_passes
-    from .sifting import sifted
-
-    if passes.model.loss.traits.kinks:
-        return sifted(passes, theta, seen, sample, progress), "interior"
-    smooth = passes.penalty is None or passes.penalty.smooth
-    if passes.size > MATRIX_UP_TO and smooth:
-        return lbfgs_passes(passes, theta, sample, progress), "lbfgs"
-    convex = bool(passes.model.loss.traits.convex)
-    name = "newton" if convex else "irls"
-    return newton_passes(passes, theta, sample, progress), name if smooth else "proximal newton"
 
 
 def _solution(sample: Objective, descent: Descent, method: str, progress: Progress, began: float) -> Solution:

@@ -17,7 +17,7 @@ from .objective import Objective
 from .penalties import Elastic, Penalty, Separable
 from .progress import Descent, Progress
 from .result import Solution, Step
-from .sharded import Settings, only_auto, solve_shards
+from .sharded import Settings, solve_shards
 from .shards.blocks import Shards
 from .solvers.automatic import Automatic, made_solver, must_fit
 from .solvers.base import Solver
@@ -72,7 +72,8 @@ def solve(
         L1, L2, ElasticNet, MCP, SCAD, Box or GroupLasso; none by default.
     solver : Solver or str
         "auto", another name such as "gd", "newton" or "lbfgs", a call in text such as
-        "gd(search=constant(step=0.1))", or an object from :mod:`lossmith.solvers`.
+        "gd(search=constant(step=0.1))", or an object from :mod:`lossmith.solvers`. Over shards "newton", "irls",
+        "proximal_newton", "newton_rows", "lbfgs", "nesterov", "proximal_gradient" and "interior", where they fit.
     sample_weight : array_like, shape (n,), optional
         Numbers >= 0; only their ratios matter.
     intercept : bool, default True
@@ -124,8 +125,8 @@ pseudo_huber
     way = made_solver(solver)
     must_fit(way, loss, penalty)
     if isinstance(X, Shards):
-        _nothing_beside(solver, y, sample_weight)
-        limits = Settings(penalty, intercept, outputs, start, tolerance, max_iterations, max_seconds, watch, bar)
+        _nothing_beside(y, sample_weight)
+        limits = Settings(penalty, intercept, outputs, start, way, tolerance, max_iterations, max_seconds, watch, bar)
         return solve_shards(loss, X, limits)
     objective = Objective.build(loss, X, y, sample_weight, penalty, intercept, outputs)
     with Bar.shown(bar, tolerance) as line:
@@ -137,8 +138,7 @@ pseudo_huber
     return solution_of(objective, descent, str(way), progress, began)
 
 
-def _nothing_beside(solver: Any, y: Any, sample_weight: Any) -> None:
-    only_auto(solver)
+def _nothing_beside(y: Any, sample_weight: Any) -> None:
     if y is not None or sample_weight is not None:
         raise ValueError("X is a table in shards, which hold targets and weights; leave y and sample_weight out")
 

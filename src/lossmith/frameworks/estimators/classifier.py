@@ -185,13 +185,13 @@ class LossClassifier(Classification, LinearModel):
 
     def _fit_shards(self, shards: Shards) -> str:
         """Fit to rows that are read again and again; return what went wrong, in one line."""
-        if self.class_weight is not None:
-            raise ValueError("class_weight over shards is not accepted; give the shards weights")
-        self.classes_ = _at_least_two(labels(shards))
-        k = len(self.classes_)
+        found_labels, mass = labels(shards)
+        self.classes_ = _at_least_two(found_labels)
+        k, given = len(self.classes_), self.class_weight
+        factors = None if given is None else class_factors(given, self.classes_, mass)
         loss = class_loss(self.loss, k)
         self._link = link_of(loss)
-        coded = Changed(shards, Recoded(self.classes_, self._link.encode))
+        coded = Changed(shards, Recoded(self.classes_, self._link.encode, factors))
         outputs = k if loss.tier == "row-wise" else None
         shape = (shards.features,) if outputs is None else (shards.features, k)
         found = run(self, loss, coded, outputs, previous(self, shape) if self.warm_start else None)
@@ -265,12 +265,21 @@ def class_weighted(given: Any, classes: Array, codes: Array, weight: Array | Non
     if given is None:
         return weight
     ones = np.ones(codes.size) if weight is None else weight
-    if isinstance(given, str) and given == "balanced":
-        mass = np.bincount(codes, weights=ones)
-        factors = mass.sum() / (len(classes) * mass)
-    else:
-        factors = compute_class_weight(given, classes=classes, y=classes[codes])
+    factors = class_factors(given, classes, np.bincount(codes, weights=ones, minlength=len(classes)))
     return np.asarray(ones * factors[codes])
+
+
+def class_factors(given: Any, classes: Array, mass: Array) -> Array:
+    """Return the weights of classes whose samples' weights add up to ``mass``.
+
+    Raises
+    ------
+    ValueError
+        For anything but a dictionary of labels that occur and "balanced".
+    """
+    if isinstance(given, str) and given == "balanced":
+        return np.asarray(mass.sum() / (len(classes) * mass))
+    return np.asarray(compute_class_weight(given, classes=classes, y=classes))
 
 
 def _separated(problem: Fit, found: Solution) -> str:

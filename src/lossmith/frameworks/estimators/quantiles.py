@@ -15,6 +15,7 @@ from ...optimize.result import Solution
 from ...optimize.solvers import Solver
 from .base import LinearModel, checked, counting
 from .fitting import Fit, trouble, warn
+from .sharded import as_shards, run
 
 Array = np.ndarray[Any, Any]
 
@@ -120,15 +121,15 @@ class QuantileLossRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> QuantileLossRegressor:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> QuantileLossRegressor:
         """Fit all levels.
 
         Parameters
         ----------
-        X : array_like or sparse matrix, shape (n, d)
-            Finite features.
-        y : array_like, shape (n,)
-            Targets.
+        X : array_like or sparse matrix, shape (n, d), Dask array, or Shards
+            Finite features. Shards (:mod:`lossmith.shards`) hold targets and weights, and need not fit in memory.
+        y : array_like, shape (n,), or Dask array
+            Targets; left out for shards.
         sample_weight : array_like, shape (n,), optional
             Numbers >= 0: 0 leaves a row out, a whole number repeats it.
 
@@ -142,9 +143,14 @@ class QuantileLossRegressor(RegressorMixin, LinearModel):  # type: ignore[misc]
         ValueError
             For data or arguments that do not fit.
         """
-        data = counting(*checked(self, X, y, sample_weight, numeric=True))
-        problems = [self._problem(level, *data) for level in _levels(self.quantiles)]
-        found = Parallel(n_jobs=self.n_jobs)(delayed(problem.run)() for problem in problems)
+        levels = _levels(self.quantiles)
+        if (shards := as_shards(X, y, sample_weight)) is not None:
+            found = [run(self, Quantile(q=level), shards, None) for level in levels]
+            self.n_features_in_ = shards.features
+        else:
+            data = counting(*checked(self, X, y, sample_weight, numeric=True))
+            problems = [self._problem(level, *data) for level in levels]
+            found = Parallel(n_jobs=self.n_jobs)(delayed(problem.run)() for problem in problems)
         self.solutions_ = tuple(found)
         self.coef_ = np.array([solution.coefficients for solution in found])
         self.intercept_ = np.array([solution.intercept for solution in found])

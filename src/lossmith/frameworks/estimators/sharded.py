@@ -10,9 +10,10 @@ import numpy as np
 from scipy.sparse import diags_array, issparse
 
 from ...optimize.result import Solution
-from ...optimize.sharded import Settings, only_auto, sample_numbers, solve_shards
+from ...optimize.sharded import Settings, sample_numbers, solve_shards
 from ...optimize.shards import Block, Shards, from_dask
 from ...optimize.shards.dask import is_dask
+from ...optimize.solvers.automatic import made_solver
 from ...optimize.survey import Survey, survey
 from .fitting import Start, units
 from .settings import made_penalty
@@ -98,25 +99,42 @@ class Moved:
 
 @dataclass(frozen=True, eq=False)
 class Recoded:
-    """Labels turned into the loss's coding."""
+    """Labels turned into the loss's coding, and rows weighted by their classes where asked for.
+
+    Attributes
+    ----------
+    classes : ndarray, shape (k,)
+        Labels in ascending order; rows of others have weight 0.
+    encode : callable
+        From numbers of classes to targets.
+    factors : ndarray, shape (k,), or None
+        Weights of the classes.
+    """
 
     classes: Array
     encode: Callable[[Array], Array]
+    factors: Array | None = None
 
     def __call__(self, block: Block) -> Block:
         """Return the changed block."""
-        return replace(block, y=self.encode(np.searchsorted(self.classes, block.y)))
+        codes = np.minimum(np.searchsorted(self.classes, block.y), len(self.classes) - 1)
+        weight = block.weight if self.factors is None else block.weights * self.factors[codes]
+        return replace(block, y=self.encode(codes), weight=weight)
 
 
 @dataclass(frozen=True)
 class _Labels:
-    def __call__(self, block: Block) -> Array:
-        return np.unique(np.asarray(block.y)[block.weights > 0.0])
+    def __call__(self, block: Block) -> tuple[Array, Array]:
+        used = block.weights > 0.0
+        found, codes = np.unique(np.asarray(block.y)[used], return_inverse=True)
+        return found, np.bincount(codes, weights=block.weights[used], minlength=len(found))
 
 
-def labels(shards: Shards) -> Array:
-    """Return the labels that occur in rows of weight above 0, in one pass."""
-    return np.unique(np.concatenate(list(shards.each(_Labels()))))
+def labels(shards: Shards) -> tuple[Array, Array]:
+    """Return the labels that occur in rows of weight above 0, and the sum of weights of each, in one pass."""
+    parts = list(shards.each(_Labels()))
+    found, codes = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)
+    return found, np.bincount(codes, weights=np.concatenate([part[1] for part in parts]), minlength=len(found))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +172,6 @@ def run(estimator: Any, loss: Any, shards: Shards, outputs: int | None, start: S
     start : (coefficients, intercept), optional
         Where to start.
     """
-    only_auto(estimator.solver)
     penalty = made_penalty(estimator.penalty, estimator.alpha, estimator.l1_ratio)
     seen = survey(shards, loss, outputs, sample_numbers(shards))
     sparse = issparse(seen.sample.X)
@@ -164,8 +181,17 @@ def run(estimator: Any, loss: Any, shards: Shards, outputs: int | None, start: S
     mean = np.zeros_like(spread) if sparse else seen.mean
     centre, scale = units(mean, spread, penalty, estimator.fit_intercept and not sparse)
     limit = np.inf if estimator.max_seconds is None else estimator.max_seconds
-    settings = Settings(penalty, estimator.fit_intercept, outputs, start, estimator.tol, estimator.max_iter, limit)
-    settings = replace(settings, bar=bool(estimator.verbose))
+    settings = Settings(
+        penalty,
+        estimator.fit_intercept,
+        outputs,
+        start,
+        made_solver(estimator.solver),
+        estimator.tol,
+        estimator.max_iter,
+        limit,
+        bar=bool(estimator.verbose),
+    )
     if scale is None:
         return solve_shards(loss, shards, settings, seen)
     return _in_units(loss, shards, settings, seen, Moved(centre, scale))

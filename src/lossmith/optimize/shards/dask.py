@@ -49,7 +49,7 @@ class DaskShards(Shards):
 
     def each(self, work: Work) -> Iterator[Any]:
         """Do some work on every block where it is; see :class:`Shards`."""
-        yield from _dask().compute(*self._tasks(work))
+        yield from _computed(*self._tasks(work))
 
     def total(self, work: Any) -> tuple[Any, ...]:
         """Add up what some work returns, in a tree: no machine receives more than a few results."""
@@ -57,11 +57,27 @@ class DaskShards(Shards):
         while len(layer) > 1:
             groups = [layer[i : i + _FAN] for i in range(0, len(layer), _FAN)]
             layer = [_dask().delayed(_added, pure=False)(group) for group in groups]
-        found: tuple[Any, ...] = _dask().compute(layer[0])[0]
+        found: tuple[Any, ...] = _computed(layer[0])[0]
         return found
 
     def _tasks(self, work: Work) -> list[Any]:
         return [_dask().delayed(_done, pure=False)(work, *block) for block in self.blocks]
+
+
+def _computed(*tasks: Any) -> tuple[Any, ...]:
+    """Return what tasks come to, in the scheduler in force; what a cluster did not survive is said in one line."""
+    try:
+        found: tuple[Any, ...] = _dask().compute(*tasks)
+    except Exception as error:
+        kind = type(error)
+        if kind.__module__.split(".")[0] != "distributed":
+            raise  # of the work itself, such as rows that a loss does not take
+        what = " ".join(str(error).split())[:200]
+        raise RuntimeError(
+            f"the Dask cluster did not finish a pass ({kind.__name__}: {what}); check that its scheduler runs, and "
+            "that workers have memory for a block and this version of lossmith; smaller chunks need less"
+        ) from error
+    return found
 
 
 def _done(work: Work, X: Any, y: Any, weight: Any = None) -> Any:
@@ -125,7 +141,7 @@ def from_dask(
         For collections that do not fit.
     """
     if y is not None and is_dask(X) and not isinstance(X, _dask("dask.array").Array):
-        X, y = X.to_dask_array(), y.to_dask_array()
+        X, y, weight = X.to_dask_array(), _as_array(y), _as_array(weight)
     if isinstance(X, _dask("dask.array").Array):
         blocks, width = _of_arrays(X, y, weight)
     elif is_dask(X):
@@ -133,6 +149,10 @@ def from_dask(
     else:
         raise TypeError(f"X is a {type(X).__name__}; give a Dask array or data frame")
     return DaskShards(tuple(blocks), width, memory)
+
+
+def _as_array(series: Any) -> Any:
+    return series if not is_dask(series) or isinstance(series, _dask("dask.array").Array) else series.to_dask_array()
 
 
 def _of_arrays(X: Any, y: Any, weight: Any) -> tuple[list[tuple[Any, ...]], int]:

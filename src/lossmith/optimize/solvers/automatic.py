@@ -13,6 +13,7 @@ from ..parts import parse
 from ..penalties import Penalty
 from ..progress import Descent, Progress
 from ..searches import SEARCHES
+from ..sweeps import Sweep, suited
 from .base import SOLVERS, Solver
 from .first import LBFGS, ProximalGradient
 from .kinked import InteriorPoint, Smoothing
@@ -71,6 +72,10 @@ class Automatic(Solver):
     def suits(self, objective: Objective) -> bool:
         """Tell that it is a choice among others."""
         return False
+
+    def sweep(self, loss: Any, penalty: Penalty | None, size: int) -> Sweep | None:
+        """Return the way down over shards that suits."""
+        return suited(loss, penalty, size)
 
     def chosen(self, objective: Objective) -> Solver:
         """Return the solver that runs.
@@ -135,6 +140,29 @@ def must_fit(solver: Solver, loss: Any, penalty: Penalty | None) -> None:
     losses = fitting_losses(solver, loss, penalty)
     parts += [f"losses that {solver.name} takes: {', '.join(losses)}"] if losses else []
     raise ValueError("; ".join(parts))
+
+
+def sweep_of(solver: Solver, loss: Any, penalty: Penalty | None, size: int) -> Sweep:
+    """Return a solver's way down over shards.
+
+    Raises
+    ------
+    ValueError
+        One line where it has none, or none for this penalty or size.
+    """
+    found = solver.sweep(loss, penalty, size)
+    if found is None:
+        everyone = (SOLVERS.build(name, {}) for name in SOLVERS.names())
+        names = (
+            other.name
+            for other in everyone
+            if (way := other.sweep(loss, penalty, size)) is not None
+            and not (way.lacking(penalty, size) or other.missing(loss, penalty))
+        )
+        raise ValueError(f"{solver} does not work over shards; solvers that do, for these: {_list(tuple(names))}")
+    if line := found.lacking(penalty, size):
+        raise ValueError(f"{solver} over shards {line}")
+    return found
 
 
 def fitting_solvers(loss: Any, penalty: Penalty | None) -> tuple[str, ...]:

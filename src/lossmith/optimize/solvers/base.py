@@ -13,6 +13,7 @@ from ..objective import Objective
 from ..parts import Part, Registry
 from ..penalties import Penalty
 from ..progress import Descent, Progress
+from ..sweeps import Sweep
 from .needs import Needs
 
 Array = npt.NDArray[np.float64]
@@ -39,6 +40,10 @@ class Solver(Part, ABC):
     def suits(self, objective: Objective) -> bool:
         """Tell whether it is a good choice for a problem of this size that it fits; "auto" asks."""
         return True
+
+    def sweep(self, loss: Any, penalty: Penalty | None, size: int) -> Sweep | None:
+        """Return its way down over shards, for a number of parameters; None if it has none."""
+        return None
 
     @abstractmethod
     def descend(self, objective: Objective, theta: Array, progress: Progress) -> Descent:

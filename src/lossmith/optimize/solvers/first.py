@@ -16,6 +16,7 @@ from ..penalties import Penalty
 from ..progress import Descent, Progress
 from ..proximal import proximal_gradient
 from ..searches import Armijo, Polyak, Search, largest_curvature, searched
+from ..sweeps import ProximalSweep, QuasiNewtonSweep, Sweep
 from .base import SOLVERS, Solver
 from .needs import Needs
 
@@ -139,6 +140,10 @@ class Nesterov(Solver):
         """Tell that others are quicker."""
         return False
 
+    def sweep(self, loss: Any, penalty: Penalty | None, size: int) -> Sweep | None:
+        """Return its way down over shards."""
+        return ProximalSweep()
+
     def descend(self, objective: Objective, theta: Array, progress: Progress) -> Descent:
         """Minimise; see :class:`Solver`."""
         return proximal_gradient(objective, theta, progress)
@@ -225,6 +230,10 @@ class LBFGS(Solver):
         """A gradient; losses on rows of scores may have kinks."""
         return Needs(kinks="rows", penalty="elastic")
 
+    def sweep(self, loss: Any, penalty: Penalty | None, size: int) -> Sweep | None:
+        """Return its way down over shards."""
+        return QuasiNewtonSweep()
+
     def descend(self, objective: Objective, theta: Array, progress: Progress) -> Descent:
         """Minimise; see :class:`Solver`."""
         return lbfgs(objective, theta, progress, self.memory)
@@ -259,6 +268,10 @@ class ProximalGradient(Solver):
     def needs(self) -> Needs:
         """A gradient of the loss, a proximal step of the penalty."""
         return Needs(penalty="proximal")
+
+    def sweep(self, loss: Any, penalty: Penalty | None, size: int) -> Sweep | None:
+        """Return its way down over shards."""
+        return ProximalSweep(self.accelerate)
 
     def descend(self, objective: Objective, theta: Array, progress: Progress) -> Descent:
         """Minimise; see :class:`Solver`."""

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from ..descents import Curvature, lbfgs, newton
 from ..interior import interior
 from ..objective import Objective
-from ..penalties import Elastic, Separable
+from ..penalties import Elastic, Penalty, Separable
 from ..progress import Best, Descent, Progress
 from ..proximal import proximal_gradient
 from ..sifting import sifted_here, sifting_pays
 from ..smoothing import Smoothed, SmoothedRows, kinks
+from ..sweeps import SiftedSweep, Sweep
 from ..working_sets import working_sets
 from .base import SOLVERS, Solver
 from .needs import Needs
@@ -65,6 +66,10 @@ class InteriorPoint(Solver):
     def suits(self, objective: Objective) -> bool:
         """Tell whether the normal equations are small; what is left for more features takes far longer."""
         return objective.size <= _INTERIOR_UP_TO
+
+    def sweep(self, loss: Any, penalty: Penalty | None, size: int) -> Sweep | None:
+        """Return its way down over shards."""
+        return SiftedSweep()
 
     def descend(self, objective: Objective, theta: Array, progress: Progress) -> Descent:
         """Minimise; see :class:`Solver`."""

@@ -14,6 +14,7 @@ from ..passes import Model, Passes
 from ..penalties import Penalty
 from ..progress import Descent, Progress
 from ..shards.blocks import Block, Whole
+from ..sweeps import NewtonSweep, Sweep
 from .base import SOLVERS, Solver
 from .needs import Needs
 
@@ -55,6 +56,10 @@ class RowNewton(Solver):
     def suits(self, objective: Objective) -> bool:
         """Tell whether the matrix is small."""
         return objective.size <= _UP_TO
+
+    def sweep(self, loss: Any, penalty: Penalty | None, size: int) -> Sweep | None:
+        """Return its way down over shards."""
+        return NewtonSweep()
 
     def descend(self, objective: Objective, theta: Array, progress: Progress) -> Descent:
         """Minimise; see :class:`Solver`."""

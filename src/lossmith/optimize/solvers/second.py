@@ -12,10 +12,11 @@ from ..curvature import brake, reweighting
 from ..descents import Curvature, Stepper, newton
 from ..lines import strong_wolfe
 from ..objective import Objective
-from ..penalties import L2
+from ..penalties import L2, Penalty
 from ..progress import Descent, Progress
 from ..sampled import pays, sampled_newton
 from ..searches import Constant, Search, searched
+from ..sweeps import NewtonSweep, Sweep
 from ..working_sets import working_sets
 from .base import SOLVERS, Solver
 from .needs import Needs
@@ -80,6 +81,10 @@ class Newton(Solver):
     def suits(self, objective: Objective) -> bool:
         """Tell whether the matrix is small."""
         return _small(objective)
+
+    def sweep(self, loss: Any, penalty: Penalty | None, size: int) -> Sweep | None:
+        """Return its way down over shards."""
+        return NewtonSweep() if self.search is None else None
 
     def descend(self, objective: Objective, theta: Array, progress: Progress) -> Descent:
         """Minimise; see :class:`Solver`."""
@@ -159,6 +164,10 @@ class GaussNewton(Solver):
         """Tell whether the matrix is small."""
         return _small(objective)
 
+    def sweep(self, loss: Any, penalty: Penalty | None, size: int) -> Sweep | None:
+        """Return its way down over shards."""
+        return NewtonSweep()
+
     def descend(self, objective: Objective, theta: Array, progress: Progress) -> Descent:
         """Minimise; see :class:`Solver`."""
         stepper, loss = _stepper(self.search, objective), objective.loss
@@ -198,6 +207,10 @@ class ProximalNewton(Solver):
     def suits(self, objective: Objective) -> bool:
         """Tell whether the penalty holds coefficients anywhere."""
         return objective.penalty is not None and not objective.penalty.smooth
+
+    def sweep(self, loss: Any, penalty: Penalty | None, size: int) -> Sweep | None:
+        """Return its way down over shards."""
+        return NewtonSweep()
 
     def descend(self, objective: Objective, theta: Array, progress: Progress) -> Descent:
         """Minimise; see :class:`Solver`."""
