@@ -84,84 +84,134 @@ MODES = Remedy(
     "model.train()   # ... one epoch ...\nmodel.eval()\nwith torch.no_grad(): evaluate(model)",
     repairs.with_proper_modes,
 )
+FADE = Remedy(
+    "gentle-schedule",
+    "Let the learning rate fade over the whole run, not over a part of it.",
+    "torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=0.1 * lr)",
+    repairs.with_fading_rate,
+)
+LONGER = Remedy(
+    "train-longer",
+    "Train longer: the loss was still falling.",
+    "steps = max(10 * steps, 300)",
+    repairs.with_enough_steps,
+)
+LIGHTER = Remedy(
+    "less-decay",
+    "Take away the penalty; bring it back in small doses.",
+    "weight_decay=0.0",
+    repairs.without_penalty,
+)
+THIN = Remedy("less-dropout", "Set dropout to 0.1.", "module.p = 0.1", repairs.with_dropout(0.1))
+LARGER = Remedy(
+    "larger-batches",
+    "Take at least 32 rows a step, or a smaller rate.",
+    "DataLoader(data, batch_size=32, shuffle=True)",
+    chained(repairs.with_larger_batches, repairs.with_fading_rate),
+)
+THAW = Remedy(
+    "unfreeze",
+    "Ask every parameter for a gradient, and look for detach() in the forward pass.",
+    "for p in model.parameters(): p.requires_grad_(True)",
+    repairs.unfrozen,
+)
+CLIP = Remedy("clip", "Clip the gradient's norm.", "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)")
+RECTIFY = Remedy(
+    "rectifiers",
+    "Use rectifiers between layers, drawn by Kaiming's rule; or batch norm, or residual connections.",
+    "model[1] = torch.nn.ReLU()   # in place of torch.nn.Sigmoid()\n"
+    "torch.nn.init.kaiming_uniform_(layer.weight, nonlinearity='relu')",
+    repairs.rectified,
+)
+WIDER = Remedy(
+    "wider", "Give the narrowest layer more units.", "layer = torch.nn.Linear(n, 32)   # in place of Linear(n, 1)"
+)
+CONVEX = Remedy(
+    "start-convex",
+    "Train by the convex loss first and go on with the bounded one from there; start the output at the median.",
+    "fit(model, lm.Huber()); fit(model, lm.Tukey())",
+    chained(repairs.with_usual_loss, repairs.with_new_parameters),
+)
+TARGET = Remedy(
+    "scale-target",
+    "Learn the target centred and scaled, and turn predictions back.",
+    "y_scaled = (y - y.mean()) / y.std(); prediction = model(x) * y.std() + y.mean()",
+    repairs.with_scaled_target,
+)
+CLEAN = Remedy(
+    "drop-doubtful-rows",
+    "Look at rows whose labels contradict their neighbours; train without them, or with a bounded loss.",
+    "keep = KNeighborsClassifier(15).fit(X, y).predict(X) == y",
+    repairs.without_doubtful_rows,
+)
+RENAME = Remedy(
+    "same-labels",
+    "Code targets by one function for training and evaluation: class names, units and signs.",
+    "encoder = sklearn.preprocessing.LabelEncoder().fit(names)   # once, saved with the model",
+    repairs.with_same_labels,
+)
+PIPELINE = Remedy(
+    "one-pipeline",
+    "Prepare inputs of training, evaluation and use by one fitted pipeline.",
+    "pipeline = sklearn.pipeline.make_pipeline(scaler, encoder).fit(X_train); pipeline.transform(X_valid)",
+)
+HOLD = Remedy(
+    "regularise",
+    "Hold the model back: weight decay, dropout, early stopping, fewer columns; or get more rows.",
+    "torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=3.0)",
+    repairs.restrained,
+)
+THRESHOLD = Remedy(
+    "prior-shift",
+    "Keep the proper loss and move the threshold: divide probabilities by the classes' shares.",
+    "p = torch.softmax(logits - torch.log(class_share), 1)",
+    repairs.with_prior_shift,
+)
+UNWEIGHTED = Remedy(
+    "no-class-weights",
+    "Take the weights away; if you need them, weigh by 1 / count, and recalibrate.",
+    "loss = lm.to_torch(lm.CategoricalCrossEntropy())",
+    repairs.with_usual_loss,
+)
+ROBUST = Remedy(
+    "robust-loss",
+    "If the extremes are errors: Huber's loss with a scale estimated from the middle, and bounded inputs.",
+    "scale = 1.4826 * np.median(np.abs(y - np.median(y))); loss = lm.Huber(delta=0.7 * scale)",
+    repairs.with_robust_loss,
+)
+DROP = Remedy(
+    "drop-bad-rows",
+    "Leave out or impute cells that are not finite.",
+    "X = X[numpy.isfinite(X).all(1)]",
+    repairs.without_bad_rows,
+)
+HONEST = Remedy(
+    "honest-split",
+    "Drop the leaking column; split before anything is copied, one entity on one side.",
+    "X = X.drop(columns=leak); GroupShuffleSplit().split(X, y, groups)",
+    repairs.without_leaks,
+)
+SHUFFLE = Remedy("shuffle", "Shuffle the rows each pass.", "DataLoader(data, shuffle=True)", repairs.with_shuffling)
 
-
-def _table() -> dict[str, tuple[Remedy, ...]]:
-    return _optimisation() | _model() | _data()
-
-
-def _optimisation() -> dict[str, tuple[Remedy, ...]]:
-    fade = Remedy(
-        "gentle-schedule",
-        "Let the learning rate fade over the whole run, not over a part of it.",
-        "torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=0.1 * lr)",
-        repairs.with_fading_rate,
-    )
-    longer = Remedy(
-        "train-longer",
-        "Train longer: the loss was still falling.",
-        "steps = max(10 * steps, 300)",
-        repairs.with_enough_steps,
-    )
-    lighter = Remedy(
-        "less-decay",
-        "Take away the penalty; bring it back in small doses.",
-        "weight_decay=0.0",
-        repairs.without_penalty,
-    )
-    thin = Remedy("less-dropout", "Set dropout to 0.1.", "module.p = 0.1", repairs.with_dropout(0.1))
-    larger = Remedy(
-        "larger-batches",
-        "Take at least 32 rows a step, or a smaller rate.",
-        "DataLoader(data, batch_size=32, shuffle=True)",
-        chained(repairs.with_larger_batches, repairs.with_fading_rate),
-    )
-    thaw = Remedy(
-        "unfreeze",
-        "Ask every parameter for a gradient, and look for detach() in the forward pass.",
-        "for p in model.parameters(): p.requires_grad_(True)",
-        repairs.unfrozen,
-    )
-    clip = Remedy("clip", "Clip the gradient's norm.", "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)")
-    return {
-        "learning-rate-too-high": (RATE, clip),
-        "learning-rate-too-low": (RATE, longer),
-        "learning-rate-decay": (fade, RATE),
-        "too-few-steps": (longer, RATE),
+REMEDIES: Mapping[str, tuple[Remedy, ...]] = MappingProxyType(
+    {
+        "learning-rate-too-high": (RATE, CLIP),
+        "learning-rate-too-low": (RATE, LONGER),
+        "learning-rate-decay": (FADE, RATE),
+        "too-few-steps": (LONGER, RATE),
         "optimizer-not-stepping": (STEP,),
         "gradient-not-reset": (STEP,),
         "fp16-overflow": (FLOAT32,),
         "fp16-underflow": (FLOAT32,),
-        "weight-decay-too-high": (lighter,),
-        "dropout-too-high": (thin,),
+        "weight-decay-too-high": (LIGHTER,),
+        "dropout-too-high": (THIN,),
         "dropout-in-eval": (MODES,),
         "batchnorm-eval-mode": (MODES, SCALE),
-        "batch-too-small": (larger, RATE),
-        "frozen-layers": (thaw,),
-    }
-
-
-def _model() -> dict[str, tuple[Remedy, ...]]:
-    rectify = Remedy(
-        "rectifiers",
-        "Use rectifiers between layers, drawn by Kaiming's rule; or batch norm, or residual connections.",
-        "model[1] = torch.nn.ReLU()   # in place of torch.nn.Sigmoid()\n"
-        "torch.nn.init.kaiming_uniform_(layer.weight, nonlinearity='relu')",
-        repairs.rectified,
-    )
-    wider = Remedy(
-        "wider", "Give the narrowest layer more units.", "layer = torch.nn.Linear(n, 32)   # in place of Linear(n, 1)"
-    )
-    convex = Remedy(
-        "start-convex",
-        "Train by the convex loss first and go on with the bounded one from there; start the output at the median.",
-        "fit(model, lm.Huber()); fit(model, lm.Tukey())",
-        chained(repairs.with_usual_loss, repairs.with_new_parameters),
-    )
-    return {
+        "batch-too-small": (LARGER, RATE),
+        "frozen-layers": (THAW,),
         "zero-initialisation": (REDRAW,),
         "dead-relu": (REDRAW, RATE),
-        "deep-sigmoid": (rectify,),
+        "deep-sigmoid": (RECTIFY,),
         "bad-initialisation-small": (REDRAW,),
         "bad-initialisation-large": (REDRAW,),
         "double-softmax": (RAW,),
@@ -169,87 +219,20 @@ def _model() -> dict[str, tuple[Remedy, ...]]:
         "missing-sigmoid": (USUAL,),
         "mse-on-logits": (USUAL,),
         "wrong-loss-for-target": (USUAL,),
-        "local-minimum": (convex,),
-        "model-too-small": (wider,),
-    }
-
-
-def _data() -> dict[str, tuple[Remedy, ...]]:
-    target = Remedy(
-        "scale-target",
-        "Learn the target centred and scaled, and turn predictions back.",
-        "y_scaled = (y - y.mean()) / y.std(); prediction = model(x) * y.std() + y.mean()",
-        repairs.with_scaled_target,
-    )
-    clean = Remedy(
-        "drop-doubtful-rows",
-        "Look at rows whose labels contradict their neighbours; train without them, or with a bounded loss.",
-        "keep = KNeighborsClassifier(15).fit(X, y).predict(X) == y",
-        repairs.without_doubtful_rows,
-    )
-    rename = Remedy(
-        "same-labels",
-        "Code targets by one function for training and evaluation: class names, units and signs.",
-        "encoder = sklearn.preprocessing.LabelEncoder().fit(names)   # once, saved with the model",
-        repairs.with_same_labels,
-    )
-    pipeline = Remedy(
-        "one-pipeline",
-        "Prepare inputs of training, evaluation and use by one fitted pipeline.",
-        "pipeline = sklearn.pipeline.make_pipeline(scaler, encoder).fit(X_train); pipeline.transform(X_valid)",
-    )
-    hold = Remedy(
-        "regularise",
-        "Hold the model back: weight decay, dropout, early stopping, fewer columns; or get more rows.",
-        "torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=3.0)",
-        repairs.restrained,
-    )
-    threshold = Remedy(
-        "prior-shift",
-        "Keep the proper loss and move the threshold: divide probabilities by the classes' shares.",
-        "p = torch.softmax(logits - torch.log(class_share), 1)",
-        repairs.with_prior_shift,
-    )
-    unweighted = Remedy(
-        "no-class-weights",
-        "Take the weights away; if you need them, weigh by 1 / count, and recalibrate.",
-        "loss = lm.to_torch(lm.CategoricalCrossEntropy())",
-        repairs.with_usual_loss,
-    )
-    robust = Remedy(
-        "robust-loss",
-        "If the extremes are errors: Huber's loss with a scale estimated from the middle, and bounded inputs.",
-        "scale = 1.4826 * np.median(np.abs(y - np.median(y))); loss = lm.Huber(delta=0.7 * scale)",
-        repairs.with_robust_loss,
-    )
-    drop = Remedy(
-        "drop-bad-rows",
-        "Leave out or impute cells that are not finite.",
-        "X = X[numpy.isfinite(X).all(1)]",
-        repairs.without_bad_rows,
-    )
-    honest = Remedy(
-        "honest-split",
-        "Drop the leaking column; split before anything is copied, one entity on one side.",
-        "X = X.drop(columns=leak); GroupShuffleSplit().split(X, y, groups)",
-        repairs.without_leaks,
-    )
-    shuffle = Remedy("shuffle", "Shuffle the rows each pass.", "DataLoader(data, shuffle=True)", repairs.with_shuffling)
-    return {
+        "local-minimum": (CONVEX,),
+        "model-too-small": (WIDER,),
         "unscaled-inputs": (SCALE,),
-        "unscaled-target": (target,),
-        "label-noise": (clean,),
-        "label-mismatch": (rename,),
-        "train-eval-mismatch": (pipeline,),
-        "no-regularisation": (hold,),
-        "class-imbalance": (threshold,),
-        "class-weights-inverted": (unweighted,),
-        "outliers": (robust,),
-        "nan-in-data": (drop,),
-        "data-leak": (honest,),
-        "sorted-batches": (shuffle,),
+        "unscaled-target": (TARGET,),
+        "label-noise": (CLEAN,),
+        "label-mismatch": (RENAME,),
+        "train-eval-mismatch": (PIPELINE,),
+        "no-regularisation": (HOLD,),
+        "class-imbalance": (THRESHOLD,),
+        "class-weights-inverted": (UNWEIGHTED,),
+        "outliers": (ROBUST,),
+        "nan-in-data": (DROP,),
+        "data-leak": (HONEST,),
+        "sorted-batches": (SHUFFLE,),
     }
-
-
-REMEDIES: Mapping[str, tuple[Remedy, ...]] = MappingProxyType(_table())
+)
 """Remedies of each cause, the one to try first in front."""

@@ -46,6 +46,28 @@ def _forms() -> dict[str, Mean]:
     import torch
     from torch.nn import functional as F
 
+    return _built_in(F) | _of_numbers(torch, F) | _of_structures(torch, F)
+
+
+def _built_in(F: Any) -> dict[str, Mean]:
+    """Losses that torch has, in our order of arguments."""
+    return {
+        "multi_margin": lambda y, f: F.multi_margin_loss(f, y),
+        "bce": lambda y, f: F.binary_cross_entropy_with_logits(f, y),
+        "huber": lambda y, f, delta: F.huber_loss(f, y, delta=delta),
+        "poisson_nll": lambda y, f: F.poisson_nll_loss(f, y, log_input=True),
+        "mse": lambda y, f: F.mse_loss(f, y),
+        "mae": lambda y, f: F.l1_loss(f, y),
+        "cce": lambda y, f: F.cross_entropy(f, y),
+        "kl_divergence": lambda y, f: F.kl_div(F.log_softmax(f, dim=1), y, reduction="batchmean"),
+        "gaussian_nll": lambda y, f: F.gaussian_nll_loss(f[:, 0], y, f[:, 1].exp(), full=True),
+        "linear_cross_entropy": lambda y, x, w: F.cross_entropy(x @ w.T, y),
+    }
+
+
+def _of_numbers(torch: Any, F: Any) -> dict[str, Mean]:
+    """What a user writes for losses of single numbers and of rows."""
+
     def focal(y: Any, f: Any, gamma: float) -> Any:
         p = torch.sigmoid(f)
         ce = F.binary_cross_entropy_with_logits(f, y, reduction="none")
@@ -67,6 +89,20 @@ def _forms() -> dict[str, Mean]:
         ce = F.cross_entropy(f, y, reduction="none")
         return ((1.0 - torch.exp(-ce)) ** gamma * ce).mean()
 
+    return {
+        "focal": focal,
+        "log_cosh": log_cosh,
+        "quantile": quantile,
+        "tukey": tukey,
+        "hinge": lambda y, f: (1.0 - y * f).clamp(min=0.0).mean(),
+        "squared_hinge": lambda y, f: ((1.0 - y * f).clamp(min=0.0) ** 2).mean(),
+        "categorical_focal": softmax_focal,
+    }
+
+
+def _of_structures(torch: Any, F: Any) -> dict[str, Mean]:
+    """What a user writes for masks, sequences and embeddings."""
+
     def dice(y: Any, f: Any, inputs: str, smooth: float) -> Any:
         p = torch.sigmoid(f)
         both, size = (y * p).sum(dim=(1, 2)), (y + p).sum(dim=(1, 2))
@@ -86,26 +122,4 @@ def _forms() -> dict[str, Mean]:
         queries, keys = (F.normalize(half) for half in f.chunk(2))
         return F.cross_entropy(queries @ keys.T / temperature, torch.arange(len(queries)))
 
-    return {
-        "info_nce": info_nce,
-        "multi_margin": lambda y, f: F.multi_margin_loss(f, y),
-        "bce": lambda y, f: F.binary_cross_entropy_with_logits(f, y),
-        "huber": lambda y, f, delta: F.huber_loss(f, y, delta=delta),
-        "log_cosh": log_cosh,
-        "focal": focal,
-        "quantile": quantile,
-        "poisson_nll": lambda y, f: F.poisson_nll_loss(f, y, log_input=True),
-        "mse": lambda y, f: F.mse_loss(f, y),
-        "mae": lambda y, f: F.l1_loss(f, y),
-        "tukey": tukey,
-        "hinge": lambda y, f: (1.0 - y * f).clamp(min=0.0).mean(),
-        "squared_hinge": lambda y, f: ((1.0 - y * f).clamp(min=0.0) ** 2).mean(),
-        "cce": lambda y, f: F.cross_entropy(f, y),
-        "categorical_focal": softmax_focal,
-        "kl_divergence": lambda y, f: F.kl_div(F.log_softmax(f, dim=1), y, reduction="batchmean"),
-        "gaussian_nll": lambda y, f: F.gaussian_nll_loss(f[:, 0], y, torch.exp(f[:, 1]), full=True),
-        "dice": dice,
-        "ctc": ctc,
-        "contrastive": contrastive,
-        "linear_cross_entropy": lambda y, x, w: F.cross_entropy(x @ w.T, y),
-    }
+    return {"dice": dice, "ctc": ctc, "contrastive": contrastive, "info_nce": info_nce}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -106,7 +107,40 @@ def documented(cls: Class) -> Class:
     return cls
 
 
-class NetworkModel(Scored):
+@dataclass(repr=False, eq=False)
+class Parameters:
+    """The arguments of network estimators: a dataclass, whose signature scikit-learn reads, and nothing else.
+
+    Estimators inherit from it without being dataclasses themselves, so that what a fit learns is no argument.
+    """
+
+    loss: Loss | str = "mse"
+    hidden_layer_sizes: Any = (100,)
+    activation: str = "relu"
+    _: KW_ONLY
+    solver: Any = "adam"
+    learning_rate: float | None = None
+    schedule: Any = "constant"
+    penalty: Penalty | str | None = "l2"
+    alpha: float | None = None
+    l1_ratio: float = 0.5
+    dropout: float = 0.0
+    batch_size: int | str = "auto"
+    max_epochs: int = 200
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int | None = 10
+    tol: float = 1e-4
+    clip_norm: float | None = None
+    max_seconds: float | None = None
+    shuffle: bool = True
+    random_state: Any = None
+    warm_start: bool = False
+    verbose: bool = False
+    backend: str = "numpy"
+
+
+class NetworkModel(Scored, Parameters):
     """A feed-forward network under a loss."""
 
     network_: Network
@@ -117,57 +151,6 @@ class NetworkModel(Scored):
     loss_: float
     model_: Any
     _memory: Memory
-
-    def __init__(
-        self,
-        loss: Loss | str = "mse",
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
-        *,
-        solver: Any = "adam",
-        learning_rate: float | None = None,
-        schedule: Any = "constant",
-        penalty: Penalty | str | None = "l2",
-        alpha: float | None = None,
-        l1_ratio: float = 0.5,
-        dropout: float = 0.0,
-        batch_size: int | str = "auto",
-        max_epochs: int = 200,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int | None = 10,
-        tol: float = 1e-4,
-        clip_norm: float | None = None,
-        max_seconds: float | None = None,
-        shuffle: bool = True,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: bool = False,
-        backend: str = "numpy",
-    ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.penalty = penalty
-        self.alpha = alpha
-        self.l1_ratio = l1_ratio
-        self.dropout = dropout
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.clip_norm = clip_norm
-        self.max_seconds = max_seconds
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.backend = backend
 
     @property
     def coefs_(self) -> list[Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,25 @@ from sklearn.utils.multiclass import check_classification_targets
 from ...core.loss import Loss
 from ...network.criterion import Task
 from ...network.events import Watch
-from ...optimize.penalties import Penalty
 from ..sklearn_responses import indices
 from .base import Classification, checked, counting
 from .classifier import class_loss, class_weighted, known_classes
-from .mlp import FLOATS, NetworkModel, documented
+from .mlp import FLOATS, NetworkModel, Parameters, documented
 from .mlp_recipe import network_link, outputs_of
 
 Array = np.ndarray[Any, Any]
 
 
+@dataclass(repr=False, eq=False)
+class ClassParameters(Parameters):
+    """The arguments of the estimator of classes."""
+
+    loss: Loss | str = "log_loss"
+    class_weight: Any = field(default=None, kw_only=True)
+
+
 @documented
-class LossMLPClassifier(Classification, NetworkModel):
+class LossMLPClassifier(Classification, NetworkModel, ClassParameters):
     """A feed-forward network for classification under any loss on logits or margins.
 
     It minimises ``mean(loss(y, network(x))) + penalty(weights)``, weighted if weights are given, from the loss's best
@@ -65,61 +73,6 @@ class LossMLPClassifier(Classification, NetworkModel):
     >>> net.score(X, y) > 0.95
     True
     """
-
-    def __init__(
-        self,
-        loss: Loss | str = "log_loss",
-        hidden_layer_sizes: Any = (100,),
-        activation: str = "relu",
-        *,
-        solver: Any = "adam",
-        learning_rate: float | None = None,
-        schedule: Any = "constant",
-        penalty: Penalty | str | None = "l2",
-        alpha: float | None = None,
-        l1_ratio: float = 0.5,
-        dropout: float = 0.0,
-        batch_size: int | str = "auto",
-        max_epochs: int = 200,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int | None = 10,
-        tol: float = 1e-4,
-        clip_norm: float | None = None,
-        max_seconds: float | None = None,
-        shuffle: bool = True,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: bool = False,
-        backend: str = "numpy",
-        class_weight: Any = None,
-    ) -> None:
-        super().__init__(
-            loss,
-            hidden_layer_sizes,
-            activation,
-            solver=solver,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            penalty=penalty,
-            alpha=alpha,
-            l1_ratio=l1_ratio,
-            dropout=dropout,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            clip_norm=clip_norm,
-            max_seconds=max_seconds,
-            shuffle=shuffle,
-            random_state=random_state,
-            warm_start=warm_start,
-            verbose=verbose,
-            backend=backend,
-        )
-        self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, watch: Watch | None = None) -> LossMLPClassifier:
         """Fit.
