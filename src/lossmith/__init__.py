@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .diagnose.monitors.jax import JaxMonitor
     from .diagnose.monitors.keras import keras_monitor
     from .diagnose.monitors.lightning import lightning_monitor
+    from .diagnose.monitors.run import RunOptions
     from .diagnose.monitors.sklearn import SklearnMonitor
     from .diagnose.monitors.torch import TorchMonitor
     from .diagnose.monitors.trouble import NonFiniteError
@@ -84,6 +85,7 @@ _LAZY = {
     "LightGBMMonitor": "diagnose.monitors.boosters",
     "FitMonitor": "diagnose.monitors.fit",
     "JaxMonitor": "diagnose.monitors.jax",
+    "RunOptions": "diagnose.monitors.run",
     "SklearnMonitor": "diagnose.monitors.sklearn",
     "huggingface_monitor": "diagnose.monitors.huggingface",
     "keras_monitor": "diagnose.monitors.keras",
@@ -151,6 +153,7 @@ __all__ = [
     "Plan",
     "QuantileLossRegressor",
     "Record",
+    "RunOptions",
     "SklearnMonitor",
     "TorchMonitor",
     "Translation",

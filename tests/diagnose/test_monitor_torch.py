@@ -296,7 +296,7 @@ def test_looking_for_the_fault_leaves_buffers_and_random_numbers_alone():
     monitor = lm.TorchMonitor(model, live=False)
     model(data()[0])
     before, state = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
-    assert monitor._probe.search(0).layer == "3"
+    assert monitor._looks.search(0).layer == "3"
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert torch.equal(state, torch.get_rng_state())
     monitor.close()

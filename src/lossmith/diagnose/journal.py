@@ -11,13 +11,13 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from .record import SCALARS, Facts, Layer, Record, Step
+from .record import SCALARS, Facts, Layer, Record, Row, Step
 
 VERSION = 1
 RESERVED = frozenset({"step", "metrics", "layers", "samples", "lossmith", *SCALARS})
@@ -87,6 +87,22 @@ class Journal:
         """
         self._append(_line(step, self._aside))
         self._aside, self._latest = {}, step.step
+
+    def write_rows(self, rows: Sequence[Row]) -> None:
+        """Append many plain steps at once.
+
+        Parameters
+        ----------
+        rows : sequence of tuple
+            As of `Record.add_rows`.
+        """
+        first = 0
+        if self._aside and rows:
+            self.write(Step(*rows[0]))
+            first = 1
+        if rows[first:]:
+            self._append("".join(map(_row_line, rows[first:])))
+            self._latest = rows[-1][0]
 
     def facts(self, facts: Facts) -> None:
         """Say what has become known of the run; written with the next step.
@@ -222,6 +238,18 @@ def _line(step: Step, aside: Mapping[str, Any]) -> str:
     if aside:
         line["lossmith"] = aside
     return _encode(line) + "\n"
+
+
+_KEYS = tuple(f', "{name}": ' for name in SCALARS)
+_PLAIN = 1 + len(SCALARS)
+
+
+def _row_line(row: Row) -> str:
+    """Write what `_line` writes, a few times quicker."""
+    if len(row) > _PLAIN and row[_PLAIN]:
+        return _line(Step(*row), {})
+    told = [key + repr(value) for key, value in zip(_KEYS, row[1:], strict=False) if value is not None]
+    return f'{{"step": {row[0]}{"".join(told)}}}\n'
 
 
 def _number(value: float) -> float | str:

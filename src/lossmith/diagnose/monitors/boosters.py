@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, Unpack, final
 
 from .rounds import RoundMonitor
+from .run import RunOptions
 
 
 @final
@@ -15,16 +16,8 @@ class LightGBMMonitor(RoundMonitor):
 
     Parameters
     ----------
-    path : str or Path, optional
-        JSON lines to write while the run goes on.
-    live : bool, optional
-        Draw while the run goes on; by default on a terminal and in a notebook.
-    nan : {"stop", "warn", "ignore"}
-        What to do when a measure is not finite.
-    facts : Facts, optional
-        What is known of the run.
-    limit : int
-        Rounds kept in memory.
+    **options
+        ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`.
 
     Examples
     --------
@@ -43,7 +36,7 @@ class LightGBMMonitor(RoundMonitor):
     order = 10
     before_iteration = False
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[RunOptions]) -> None:
         super().__init__("lightgbm", **options)
 
     def __call__(self, env: Any) -> None:
@@ -63,7 +56,7 @@ class CatBoostMonitor(RoundMonitor):
     Parameters
     ----------
     **options
-        ``path``, ``live``, ``nan``, ``facts``, ``limit`` as of `LightGBMMonitor`. With ``nan="stop"`` training ends
+        ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`. With ``nan="stop"`` training ends
         and ``monitor.found`` says why; CatBoost lets no error out of a callback.
 
     Examples
@@ -78,7 +71,7 @@ class CatBoostMonitor(RoundMonitor):
     0.6
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[RunOptions]) -> None:
         super().__init__("catboost", **options)
 
     @property

@@ -10,6 +10,8 @@ from typing import final
 _FREE = 2
 _LOOK = 8
 _LONGEST = 1000
+# However dear each step's toll is, this much of the share stays for measurements.
+_FLOOR = 0.2
 
 
 @final
@@ -28,6 +30,10 @@ class Budget:
         Tells the time of the run. By default the processor time of this thread: on a busy machine wall time goes on
         while the run waits, and would be mistaken for work.
 
+    toll : float
+        Seconds of watching at each step that are never left out, over the share of time that watching may take in
+        all: as much of the run's own time counts as used up at each step.
+
     Attributes
     ----------
     spent : float
@@ -40,12 +46,14 @@ class Budget:
     True
     """
 
-    def __init__(self, parts: dict[str, float], clock: Callable[[], float] = time.thread_time) -> None:
+    def __init__(
+        self, parts: dict[str, float], clock: Callable[[], float] = time.thread_time, *, toll: float = 0.0
+    ) -> None:
         self._parts = parts
         self._used = dict.fromkeys(parts, 0.0)
         self._cost: dict[str, float] = {}
         self._done = dict.fromkeys(parts, 0)
-        self._clock = clock
+        self._clock, self._toll = clock, toll
         self._started = clock()
         self._asked, self._latest = 0, 0.0
         self.spent = 0.0
@@ -65,7 +73,10 @@ class Budget:
         """
         if self._done[kind] < _FREE or math.isinf(self._parts[kind]):
             return True
-        return self._used[kind] + self._cost[kind] <= self._parts[kind] * self._own()
+        self._asked += 1
+        if self._asked % _LOOK == 0:
+            self._look()
+        return self._used[kind] + self._cost[kind] <= self._parts[kind] * self._latest
 
     def pause(self, kind: str, steps: int) -> int:
         """Tell how many steps to wait until one more measurement fits.
@@ -82,10 +93,14 @@ class Budget:
         int
             0 if it fits now.
         """
-        if self.allows(kind) or self._latest <= 0:
+        if self._done[kind] < _FREE or math.isinf(self._parts[kind]):
             return 0
-        missing = self._used[kind] + self._cost[kind] - self._parts[kind] * self._latest
-        return min(_LONGEST, math.ceil(missing / (self._parts[kind] * self._latest / max(1, steps))))
+        self._look()
+        room = self._parts[kind] * max(_FLOOR * self._latest, self._latest - steps * self._toll)
+        missing = self._used[kind] + self._cost[kind] - room
+        if missing <= 0:
+            return 0
+        return min(_LONGEST, max(1, math.ceil(missing * max(1, steps) / room))) if room > 0 else _FREE
 
     def charge(self, kind: str, seconds: float) -> None:
         """Book what a measurement took.
@@ -105,17 +120,25 @@ class Budget:
         self._used[kind] += seconds
         self._cost[kind] = 0.5 * (self._cost[kind] + seconds)
 
-    def overhead(self) -> float:
-        """Return the time spent watching over the time of the run itself, so far."""
-        own = self._clock() - self._started - self.spent
-        return self.spent / own if own > 0 else 0.0
+    def overhead(self, aside: float = 0.0) -> float:
+        """Tell what watching took so far.
 
-    def _own(self) -> float:
-        """Return the time that the run itself has had, looked up at every eighth call."""
-        self._asked += 1
-        if self._asked % _LOOK == 0:
-            now = self._clock()
-            # Made in one thread and used in another, whose clock stands elsewhere: begin anew.
-            self._started = min(self._started, now)
-            self._latest = max(0.0, now - self._started - self.spent)
-        return self._latest
+        Parameters
+        ----------
+        aside : float
+            Seconds of watching that were not booked.
+
+        Returns
+        -------
+        float
+            Time spent watching over the time of the run itself.
+        """
+        own = self._clock() - self._started - self.spent - aside
+        return (self.spent + aside) / own if own > 0 else 0.0
+
+    def _look(self) -> None:
+        """Look up the time that the run itself has had."""
+        now = self._clock()
+        # Made in one thread and used in another, whose clock stands elsewhere: begin anew.
+        self._started = min(self._started, now)
+        self._latest = max(0.0, now - self._started - self.spent)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, Self, Unpack, final
 
 import numpy as np
 from scipy.sparse import issparse
@@ -14,10 +13,10 @@ from scipy.sparse import issparse
 from ...network.criterion import Task
 from ...network.events import EpochEvent, LayerNumbers, StartEvent, StepEvent
 from ...optimize.result import Step as FitStep
-from ..record import LAYER_FIELDS, LIMIT, Facts, Layer, Record, Step
+from ..record import LAYER_FIELDS, Layer, Record, Step
 from .arrays import ArrayGauge
 from .budget import Budget
-from .run import Run
+from .run import Run, RunOptions
 from .samples import Reservoir
 from .trouble import NonFinite
 
@@ -32,19 +31,11 @@ class FitMonitor:
 
     Parameters
     ----------
-    path : str or Path, optional
-        JSON lines to write while the run goes on.
-    live : bool, optional
-        Draw while the run goes on; by default on a terminal and in a notebook.
-    nan : {"stop", "warn", "ignore"}
-        What to do at the first number that is not finite; "stop" raises `NonFiniteError`.
     every : int, optional
         Look at the layers of a network every so many steps; by default as often as 3 % of the time allow, and at
         most every tenth step.
-    facts : Facts, optional
-        What is known of the run.
-    limit : int
-        Steps kept in memory.
+    **options
+        ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`.
 
     Attributes
     ----------
@@ -64,14 +55,10 @@ class FitMonitor:
     def __init__(
         self,
         *,
-        path: str | os.PathLike[str] | None = None,
-        live: bool | None = None,
-        nan: str = "stop",
         every: int | None = None,
-        facts: Facts | None = None,
-        limit: int = LIMIT,
+        **options: Unpack[RunOptions],
     ) -> None:
-        self._run = Run(facts, path=path, live=live, nan=nan, limit=limit)
+        self._run = Run(**options)
         self._run.learn(framework="lossmith", source="FitMonitor")
         self._every = every
         self._budget = Budget({kind: math.inf if every else part for kind, part in _PARTS.items()})

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import time
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, Self, Unpack, final
 
 import numpy as np
 
-from ..record import LIMIT, Facts, Layer, Record, Step
+from ..record import Layer, Record, Step
 from .budget import Budget
-from .run import Run
+from .run import Run, RunOptions
 from .samples import Reservoir
 from .trouble import NonFinite
 
@@ -29,20 +28,12 @@ class JaxMonitor:
 
     Parameters
     ----------
-    path : str or Path, optional
-        JSON lines to write while the run goes on.
     every : int, optional
         Measure the trees every so many steps; by default as often as ``budget`` allows, at most every tenth step.
     budget : float, default 0.05
         Largest share of the run's own time that watching may take.
-    nan : {"stop", "warn", "ignore"}
-        What to do at the first loss that is not finite; "stop" raises `NonFiniteError`.
-    live : bool, optional
-        Draw while the run goes on; by default on a terminal and in a notebook.
-    facts : Facts, optional
-        What is known of the run.
-    limit : int
-        Steps kept in memory.
+    **options
+        ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`.
 
     Attributes
     ----------
@@ -73,17 +64,13 @@ class JaxMonitor:
     def __init__(
         self,
         *,
-        path: str | os.PathLike[str] | None = None,
         every: int | None = None,
         budget: float = 0.05,
-        nan: str = "stop",
-        live: bool | None = None,
-        facts: Facts | None = None,
-        limit: int = LIMIT,
+        **options: Unpack[RunOptions],
     ) -> None:
         if importlib.util.find_spec("jax") is None:
             raise ImportError("JaxMonitor needs JAX; pip install 'lossmith[jax]'")
-        self._run = Run(facts, path=path, live=live, nan=nan, limit=limit)
+        self._run = Run(**options)
         self._run.learn(framework="jax", source="JaxMonitor")
         self._every = every
         self._budget = Budget({kind: math.inf if every else budget * part for kind, part in _PARTS.items()})

@@ -16,8 +16,8 @@ def keras_monitor(**options: Any) -> Any:
     Parameters
     ----------
     **options
-        ``path``, ``live``, ``nan``, ``facts``, ``limit`` as of `TorchMonitor`, and ``every``: look at the layers every
-        so many steps, whatever it costs.
+        ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`; and ``every``: look at the layers
+        every so many steps, whatever it costs.
 
     Returns
     -------

@@ -34,7 +34,7 @@ class KerasMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         held = dict(options)
         self._every: int | None = held.pop("every", None)
-        self._run = Run(held.pop("facts", None), **held)
+        self._run = Run(**held)
         self._budget = Budget({"layers": math.inf if self._every else 0.04})
         self._gauge = ArrayGauge()
         self._number = self._next = self._batches = 0

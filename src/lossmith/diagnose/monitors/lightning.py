@@ -12,7 +12,7 @@ def lightning_monitor(**options: Any) -> Any:
     Parameters
     ----------
     **options
-        As of `TorchMonitor`: ``path``, ``watch``, ``every``, ``budget``, ``nan``, ``live``, ``facts``, ``limit``.
+        As of `TorchMonitor`: ``watch``, ``every``, ``budget``, and those of `lossmith.RunOptions`.
 
     Returns
     -------

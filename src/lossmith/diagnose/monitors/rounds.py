@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Self, Unpack, final
 
 from ..readers.boosters import booster_roles
-from ..record import LIMIT, Facts, Record, Step
-from .run import Run
+from ..record import Record, Step
+from .run import Run, RunOptions
 from .trouble import NonFinite
 
 Measures = Mapping[tuple[str, str], float]
@@ -24,8 +23,8 @@ class Rounds:
     ----------
     framework : str
         Its name.
-    path, live, nan, facts, limit
-        As of `lossmith.TorchMonitor`.
+    **options
+        ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`.
 
     Examples
     --------
@@ -38,14 +37,9 @@ class Rounds:
     def __init__(
         self,
         framework: str,
-        *,
-        path: str | os.PathLike[str] | None = None,
-        live: bool | None = None,
-        nan: str = "stop",
-        facts: Facts | None = None,
-        limit: int = LIMIT,
+        **options: Unpack[RunOptions],
     ) -> None:
-        self.run = Run(facts, path=path, live=live, nan=nan, limit=limit)
+        self.run = Run(**options)
         self.run.learn(framework=framework, source=f"{framework} monitor")
         self._roles: dict[tuple[str, str], str] = {}
 
@@ -89,10 +83,10 @@ class RoundMonitor:
     framework : str
         Its name.
     **options
-        As of `Rounds`.
+        ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`.
     """
 
-    def __init__(self, framework: str, **options: Any) -> None:
+    def __init__(self, framework: str, **options: Unpack[RunOptions]) -> None:
         self._rounds = Rounds(framework, **options)
 
     @property

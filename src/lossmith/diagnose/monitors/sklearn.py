@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, Self, Unpack, final
 
 import numpy as np
 
-from ..record import LIMIT, Facts, Record, Step
+from ..record import Record, Step
 from .arrays import ArrayGauge, first_bad
-from .run import Run
+from .run import Run, RunOptions
 from .trouble import NonFinite
 
 
@@ -23,16 +22,8 @@ class SklearnMonitor:
     ----------
     estimator : estimator
         What is trained. Its parameters are found where linear models and MLPs keep them.
-    path : str or Path, optional
-        JSON lines to write while the run goes on.
-    live : bool, optional
-        Draw while the run goes on; by default on a terminal and in a notebook.
-    nan : {"stop", "warn", "ignore"}
-        What to do at the first loss or parameter that is not finite; "stop" raises `NonFiniteError`.
-    facts : Facts, optional
-        What is known of the run.
-    limit : int
-        Steps kept in memory.
+    **options
+        ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`.
 
     Attributes
     ----------
@@ -57,15 +48,10 @@ class SklearnMonitor:
     def __init__(
         self,
         estimator: Any,
-        *,
-        path: str | os.PathLike[str] | None = None,
-        live: bool | None = None,
-        nan: str = "stop",
-        facts: Facts | None = None,
-        limit: int = LIMIT,
+        **options: Unpack[RunOptions],
     ) -> None:
         self._estimator = estimator
-        self._run = Run(facts, path=path, live=live, nan=nan, limit=limit)
+        self._run = Run(**options)
         self._run.learn(framework="sklearn", source=type(estimator).__name__)
         self._gauge = ArrayGauge()
         self._number = 0

@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, Self, Unpack, final
 
 import numpy as np
 
-from ..record import LIMIT, Facts, Record, Step
-from .budget import Budget
-from .run import Run
+from ..record import Record, Step
+from .run import Run, RunOptions
 from .samples import Reservoir
+from .schedule import NEVER, Schedule
+from .torch_losses import LateLosses, as_list, rate, values
 from .trouble import NonFinite
 
-# Processor time of this thread: on a busy machine a section of microseconds may wait for milliseconds.
-_CLOCK = time.thread_time
-# Parts of the whole budget: the loss itself, the watch for numbers that are not finite, and what is looked at. They
-# leave a quarter for what cannot be seen from inside: calls, and caches that the run finds cold.
-_PARTS = {"base": 0.25, "guard": 0.25, "norms": 0.1, "samples": 0.05, "layers": 0.1}
-_COLD = 4
-_WINDOW = 32
 _SHARES = {"all": 0.05, "loss": 0.01}
-_GAP = 10
+_SAMPLES = 0.2
+_NONE: dict[str, float] = {}
 
 
 @final
 class TorchMonitor:
     """Watches a plain PyTorch training loop: three lines, and the run is on record.
 
-    Each step: loss, learning rate, wall time, and whether the gradient is still finite. As often as the budget
-    allows: the gradient's norm, per-sample losses, and (at most every tenth step) norms of gradients, parameters and
-    updates of each layer, shares of zero, dead and saturated activations, and modes of norm and dropout layers. Where
-    a step takes well under a millisecond, a budget of 5 % does not bear even the first list at each step: some steps
-    are then left out, and a bad number may be named after the update; ``every=10`` measures whatever it costs.
+    Each step: loss, learning rate, wall time, and before the update whether the gradient is finite: some 10
+    microseconds a step. As often as the budget allows: the gradient's norm, per-sample losses, and (at most every
+    tenth step) norms of gradients, parameters and updates of each layer, shares of zero, dead and saturated
+    activations, and modes of norm and dropout layers; ``every=10`` measures whatever it costs. On an accelerator
+    losses are read together, a few times a second, unless a step takes 5 ms.
 
     Parameters
     ----------
@@ -46,23 +40,16 @@ class TorchMonitor:
     optimizer : torch.optim.Optimizer or sequence of them, optional
         Where the learning rate is read, and told before each update, so that a gradient that is not finite is caught
         before it spoils the parameters.
-    path : str or Path, optional
-        JSON lines to write while the run goes on; `lossmith watch` follows them.
     watch : {"all", "loss"}
         "loss" touches neither model nor gradients.
     every : int, optional
         Look at the layers every so many steps, and at everything else each step, whatever it costs.
     budget : float, optional
         Largest share of the run's own time that watching may take: 0.05 by default, 0.01 with ``watch="loss"``.
-    nan : {"stop", "warn", "ignore"}
-        What to do at the first number that is not finite. "stop" raises `NonFiniteError` that names step, layer and
-        sample, out of ``optimizer.step()`` if it is a gradient, else out of ``monitor.step()``.
-    live : bool, optional
-        Draw while the run goes on; by default on a terminal and in a notebook.
-    facts : Facts, optional
-        What is known of the run, such as the task; precision, optimiser and scale of the inputs are found out.
-    limit : int
-        Steps kept in memory.
+    **options
+        ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`. With ``nan="stop"`` the error
+        names step, layer and sample, and comes out of ``optimizer.step()`` if it is about a gradient, else out of
+        ``monitor.step()``. Precision, optimiser and scale of the inputs are found out.
 
     Attributes
     ----------
@@ -99,47 +86,35 @@ class TorchMonitor:
         model: Any,
         optimizer: Any = None,
         *,
-        path: str | os.PathLike[str] | None = None,
         watch: str = "all",
         every: int | None = None,
         budget: float | None = None,
-        nan: str = "stop",
-        live: bool | None = None,
-        facts: Facts | None = None,
-        limit: int = LIMIT,
+        **options: Unpack[RunOptions],
     ) -> None:
         if importlib.util.find_spec("torch") is None:
             raise ImportError("TorchMonitor needs PyTorch; pip install 'lossmith[torch]'")
         share = _share(watch, budget)
-        if every is not None and every < 1:
-            raise ValueError(f"every={every}: give the number of steps between two looks at the layers, at least 1")
-        self._run = Run(facts, path=path, live=live, nan=nan, limit=limit)
-        self._optimizers = _as_list(optimizer)
-        self._every = every
-        parts = _PARTS if watch == "all" else {"base": 0.4, "samples": 0.35}
-        self._budget = Budget({kind: part * (math.inf if every else share) for kind, part in parts.items()})
-        self._reservoir = Reservoir()
-        self._number = 0
-        self._next_layers = 0
-        self._prepared = 0.0
-        self._guarding = 0.0
-        self._call_cost = 1e-6
-        self._pause = self._quiet = 0
-        self._full = self._norms = self._guarded = False
-        self._gradients: dict[int, float] | None = None
-        self._lr: float | None = None
-        self._probe: Any = None
+        self._run = Run(**options)
+        self._optimizers = as_list(optimizer)
+        self._sole = self._optimizers[0] if len(self._optimizers) == 1 else None
+        self._sampling = Schedule({"samples": 1}, {"samples": _SAMPLES * share}, every=every)
+        self._reservoir, self._late = Reservoir(), LateLosses()
+        self._number, self._near = 0, 0
+        self._looks: Any = None
         if watch == "all":
-            from .torch_probe import Probe, hook_cost
+            from .torch_looks import Looks
 
-            self._probe = Probe(model, self._optimizers, self._before_update)
-            self._call_cost = hook_cost()
+            guarded = self._run.nan != "ignore"
+            self._looks = Looks(
+                model, self._optimizers, share=share, every=every, guarded=guarded, blame=self._blame_gradient
+            )
         self._introduce(model)
-        self._plan()
+        self._prepare()
 
     @property
     def record(self) -> Record:
         """The run so far."""
+        self._read_late()
         return self._run.record
 
     def overhead(self) -> float:
@@ -148,9 +123,12 @@ class TorchMonitor:
         Returns
         -------
         float
-            Measured from inside: it does not see what hooks cost PyTorch itself.
+            As far as it can be seen from inside.
         """
-        return self._budget.overhead()
+        if self._looks is None:
+            return self._sampling.budget.overhead()
+        booked: float = self._looks.plan.budget.overhead(self._number * self._looks.toll + self._sampling.budget.spent)
+        return booked
 
     def __enter__(self) -> Self:
         return self
@@ -194,31 +172,25 @@ class TorchMonitor:
         NonFiniteError
             If the loss is not finite and ``nan="stop"``.
         """
-        number, self._number = self._number, self._number + 1
-        value, losses = _values(loss, samples)
-        sound = math.isfinite(value)
-        if self._pause and sound and not (self._full or metrics or terms is not None or eval_loss is not None):
-            self._pause -= 1
-            if self._number >= self._quiet:
-                self._plan()
-            return
-        begun = _CLOCK()
-        parts = {} if terms is None else {name: float(part) for name, part in terms.items()}
-        aside = self._budget.spent
-        measured = self._measure(losses) if self._norms or losses is not None else {}
-        if metrics or parts:
-            measured["metrics"] = measured.get("metrics", {}) | parts | {k: float(v) for k, v in metrics.items()}
-        held_out = None if eval_loss is None else float(eval_loss)
-        seconds = self._run.seconds()
-        step = Step(number, value, held_out, self._rate(), epoch=epoch, seconds=seconds, **measured)
-        if number == 0:
-            self._introduce_batch(loss)
-        self._run.add(step)
-        self._budget.charge("base", _CLOCK() - begun - (self._budget.spent - aside) + _COLD * self._call_cost)
-        self._pause = self._budget.pause("base", self._number)
-        self._plan()
-        if not sound:
-            self._blame_loss(number, losses, parts)
+        number = self._number
+        if number < self._near and not (metrics or terms or samples is not None or eval_loss is not None):
+            # Nearly every step comes this way: it is to cost a microsecond.
+            try:
+                value = loss.item() if loss.is_cpu else math.nan
+            except (AttributeError, RuntimeError):  # a number already; one loss for each sample
+                value = math.nan
+            if value - value == 0.0:
+                seconds = time.perf_counter() - self._run.started
+                self._number = number + 1
+                self._run.quick((number, value, None, self._rate(), None, None, None, epoch, seconds, _NONE))
+                if number + 1 == self._near:
+                    self._prepare()
+                return
+        told = {k: float(v) for k, v in {**(terms or {}), **metrics}.items()}
+        if not self._plainly(loss, samples, eval_loss, epoch, told):
+            self._closely(loss, samples, terms or _NONE, eval_loss, epoch, told)
+        if self._number >= self._near:
+            self._prepare()
 
     def evaluate(self, loss: float | None = None, **metrics: float) -> None:
         """Record what was measured on held-out rows after the last step.
@@ -232,6 +204,7 @@ class TorchMonitor:
         """
         named = {name if name.startswith("eval_") else f"eval_{name}": float(v) for name, v in metrics.items()}
         value = None if loss is None else float(loss)
+        self._read_late()
         self._run.add(Step(max(0, self._number - 1), eval_loss=value, seconds=self._run.seconds(), metrics=named))
 
     def learn(self, **facts: Any) -> None:
@@ -258,6 +231,7 @@ class TorchMonitor:
             Itself.
         """
         self._number = step
+        self._prepare()
         return self
 
     def before_update(self, optimizer: Any) -> None:
@@ -273,103 +247,112 @@ class TorchMonitor:
         NonFiniteError
             If the gradient is not finite and ``nan="stop"``.
         """
-        if self._probe is not None:
-            self._before_update(rate([optimizer]), judged=False)
+        if self._looks is not None:
+            self._looks.before_update(optimizer)
 
     def close(self) -> None:
         """Take the hooks off, and write what is left; a second call does nothing."""
-        if self._probe is not None:
-            self._probe.close()
+        if self._looks is not None:
+            self._looks.close()
+        self._read_late()
         self._run.close()
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _plan(self) -> None:
+    def _prepare(self) -> None:
         """Decide how closely to look at the step that comes."""
-        self._gradients = self._lr = None
-        if self._probe is None:
-            self._quiet = self._number + _WINDOW
+        if self._looks is None:
+            self._near = NEVER if self._number else 0
             return
-        self._quiet = 0
-        if self._number % _WINDOW == 0:
-            self._plan_guard()
-        self._full = self._due()
-        self._norms = self._full or (not self._pause and self._budget.allows("norms"))
-        self._probe.follow(self._full or self._guarded)
-        if not (self._full or self._norms or self._guarded):
-            # Nothing to do before the next window: paused steps need not plan.
-            self._quiet = (self._number // _WINDOW + 1) * _WINDOW
-            if self._next_layers > self._number:
-                self._quiet = min(self._quiet, self._next_layers)
-        if self._full:
-            begun = _CLOCK()
-            self._probe.gauge.prepare()
-            self._prepared = _CLOCK() - begun
-            self._next_layers = self._number + max(_GAP, self._number // 200)
+        self._looks.prepare(self._number)
+        self._near = self._number if self._looks.norms else self._looks.plan.next
 
-    def _plan_guard(self) -> None:
-        """Book what the watch for bad numbers cost over the last steps; decide whether the next ones can bear it."""
-        if self._number and self._guarded:
-            unseen = _COLD * _WINDOW * self._call_cost
-            self._budget.charge("guard", self._probe.seconds() + unseen + self._guarding)
-        self._guarding = 0.0
-        self._guarded = self._run.nan != "ignore" and self._budget.allows("guard")
+    def _plainly(self, loss: Any, samples: Any, eval_loss: Any, epoch: Any, told: dict[str, float]) -> bool:
+        """Record a step that is not looked at closely; return False where that does not do."""
+        number = self._number
+        if number >= self._near or eval_loss is not None or not all(map(_plain, told, told.values())):
+            return False
+        if samples is not None and not self._sampling.holds_off("samples", number):
+            return False
+        seconds = time.perf_counter() - self._run.started
+        row = (number, 0.0, None, self._rate(), None, None, None, epoch, seconds, told)
+        if not isinstance(loss, (float, int)) and loss.numel() == 1 and not loss.is_cpu:
+            self._number = number + 1
+            self._late.add(loss, row)
+            if self._late.ready(seconds):
+                self._read_late(blame=True)
+            return True
+        value, _ = values(loss, None, False)
+        if not math.isfinite(value):
+            return False
+        self._number = number + 1
+        self._run.quick((number, value, *row[2:]))
+        return True
 
-    def _due(self) -> bool:
-        if self._every is not None:
-            return self._number % self._every == 0
-        return self._number >= self._next_layers and self._budget.allows("layers")
+    def _read_late(self, *, blame: bool = False) -> None:
+        """Read the losses that still lie on an accelerator, and take in their steps."""
+        for row in self._late.take():
+            if math.isfinite(row[1]):
+                self._run.quick(row)
+                continue
+            self._run.add(Step(*row))
+            if blame:
+                self._blame_loss(row[0], None, {})
 
-    def _before_update(self, rate: float | None, judged: bool) -> None:
-        """Look at the gradient just before the optimiser uses it."""
-        begun = _CLOCK()
-        self._lr = rate
-        if self._norms:
-            self._gradients = self._probe.gauge.gradients()
-            sound = all(map(math.isfinite, self._gradients.values()))
-            self._budget.charge("norms", _CLOCK() - begun)
-        else:
-            sound = not self._guarded or self._probe.sound()
-            self._guarding += _CLOCK() - begun
-        if not sound and not judged and self._run.found is None and self._run.nan != "ignore":
-            self._blame_gradient()
-
-    def _measure(self, losses: Any) -> dict[str, Any]:
-        """Return the fields of a step that cost something, as far as they are due."""
-        found: dict[str, Any] = {}
-        if losses is not None and self._budget.allows("samples"):
-            begun = _CLOCK()
-            found["samples"] = self._reservoir.watch(losses)
-            self._budget.charge("samples", _CLOCK() - begun)
-        if not self._norms:
-            return found
-        begun = _CLOCK()
-        gradients = self._probe.gauge.gradients() if self._gradients is None else self._gradients
-        found["grad_norm"] = self._probe.total(gradients) if gradients else None
-        if not self._full:
-            self._budget.charge("norms", _CLOCK() - begun)
-            return found
-        layers, size, moved, output = self._probe.gauge.measure(gradients)
-        found |= {"layers": layers, "parameter_norm": size, "update_norm": moved}
-        found["metrics"] = output | self._probe.modes()
-        self._budget.charge("layers", _CLOCK() - begun + self._prepared + self._probe.gauge.seconds())
-        return found
+    def _closely(self, loss: Any, samples: Any, terms: Any, eval_loss: Any, epoch: Any, told: dict[str, float]) -> None:
+        """Record a step with whatever is due."""
+        begun = time.thread_time()
+        self._read_late(blame=True)
+        number, self._number = self._number, self._number + 1
+        sampled = self._sampling.due("samples", number)
+        value, losses = values(loss, samples, sampled)
+        measured: dict[str, Any] = {} if self._looks is None else self._looks.measure()
+        if losses is not None and sampled:
+            measured["samples"] = self._reservoir.watch(losses)
+        measured["metrics"] = measured.get("metrics", {}) | told
+        if number == 0:
+            self._introduce_batch(loss)
+        held_out = None if eval_loss is None else float(eval_loss)
+        self._run.add(Step(number, value, held_out, self._rate(), epoch=epoch, seconds=self._run.seconds(), **measured))
+        if self._looks is not None and self._looks.norms:
+            self._looks.book(time.thread_time() - begun)
+        elif losses is not None:
+            self._sampling.budget.charge("samples", time.thread_time() - begun)
+        if not math.isfinite(value):
+            self._blame_loss(number, losses, {name: told[name] for name in terms})
 
     def _rate(self) -> float | None:
-        return self._lr if self._lr is not None else rate(self._optimizers)
+        if self._looks is not None and self._looks.rate is not None:
+            seen: float = self._looks.rate
+            self._looks.rate = None
+            return seen
+        if self._sole is not None:
+            groups = self._sole.param_groups
+            if len(groups) == 1 and "lr" in groups[0]:
+                return float(groups[0]["lr"])
+        return rate(self._optimizers)
 
     def _blame_gradient(self) -> None:
-        found = self._probe.blame_gradient(self._number)
+        if self._run.found is not None or self._run.nan == "ignore":
+            return
+        found = self._looks.blame_gradient(self._number)
         if self._run.nan == "stop":
-            norm = math.nan if self._gradients is None else self._probe.total(self._gradients)
-            seconds = self._run.seconds()
-            self._run.add(Step(self._number, learning_rate=self._lr, grad_norm=norm, seconds=seconds))
+            norm = self._looks.gradient_norm()
+            self._read_late()
+            self._run.add(
+                Step(
+                    self._number,
+                    learning_rate=self._looks.rate,
+                    grad_norm=math.nan if norm is None else norm,
+                    seconds=self._run.seconds(),
+                )
+            )
         self._run.trouble(found)
 
     def _blame_loss(self, number: int, losses: Any, parts: Mapping[str, float]) -> None:
         if self._run.found is not None or self._run.nan == "ignore":
             return
-        inside = None if self._probe is None else self._probe.search(number)
+        inside = None if self._looks is None else self._looks.search(number)
         term = next((name for name, value in parts.items() if not math.isfinite(value)), "loss")
         bad = None if losses is None else np.flatnonzero(~np.isfinite(losses))
         sample = int(bad[0]) if bad is not None and len(bad) else None
@@ -384,25 +367,8 @@ class TorchMonitor:
         from .torch_probe import loss_name
 
         self._run.learn(loss=loss_name(loss), framework="torch")
-        if self._probe is not None:
-            self._run.learn(**self._probe.inputs())
-
-
-def rate(optimizers: Sequence[Any]) -> float | None:
-    """Return the largest learning rate in force.
-
-    Parameters
-    ----------
-    optimizers : sequence of torch.optim.Optimizer
-        Any number.
-
-    Returns
-    -------
-    float or None
-        None where there is none.
-    """
-    rates = [float(group["lr"]) for o in optimizers for group in o.param_groups if "lr" in group]
-    return max(rates) if rates else None
+        if self._looks is not None:
+            self._run.learn(**self._looks.inputs())
 
 
 def _share(watch: str, budget: float | None) -> float:
@@ -413,24 +379,5 @@ def _share(watch: str, budget: float | None) -> float:
     return _SHARES[watch] if budget is None else budget
 
 
-def _as_list(optimizer: Any) -> list[Any]:
-    if optimizer is None:
-        return []
-    return list(optimizer) if isinstance(optimizer, (list, tuple)) else [optimizer]
-
-
-def _values(loss: Any, samples: Any) -> tuple[float, Any]:
-    """Return the loss as a number, and per-sample losses as a float64 array or None."""
-    if isinstance(loss, (float, int)):
-        return float(loss), _array(samples)
-    if loss.numel() > 1:
-        losses = _array(loss)
-        return float(losses.mean()), losses
-    return float(loss.item()), _array(samples)
-
-
-def _array(samples: Any) -> Any:
-    if samples is None:
-        return None
-    given = samples if isinstance(samples, np.ndarray) else samples.detach().double().cpu().numpy()
-    return np.asarray(given, dtype=np.float64).ravel()
+def _plain(name: str, value: float) -> bool:
+    return math.isfinite(value) and not name.startswith("eval_")

@@ -13,6 +13,11 @@ def deaf(*args: Any, **kwargs: Any) -> None:
     """Do nothing: what is left of a hook in a copy of the model."""
 
 
+def spared() -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
+    """Tell how a hook is copied and saved, as of ``__reduce__``: as one that does nothing."""
+    return _deaf, ()
+
+
 def _deaf() -> Callable[..., None]:
     return deaf
 
@@ -65,4 +70,4 @@ class Hook:
         self._meter.seconds += _CLOCK() - begun
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _deaf, ()
+        return spared()

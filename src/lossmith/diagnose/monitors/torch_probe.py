@@ -11,14 +11,13 @@ import torch
 from torch import nn
 
 from .torch_gauge import Gauge, first, total
-from .torch_hook import Hook, Meter, deaf
-from .torch_search import Batch, blame_gradient, finite, search
+from .torch_keeper import Entry, Exit
+from .torch_search import blame_gradient, finite, search
 from .trouble import NonFinite
 
 Tensor = Any
 Module = Any
 
-_KEPT_OUTPUT = 1 << 16
 _KNOWN_LOSSES = {
     "MseLoss": "mse",
     "NllLoss": "cross_entropy",
@@ -43,7 +42,7 @@ class Probe:
     optimizers : sequence of torch.optim.Optimizer
         Told before each update.
     before_update : callable
-        Called with the learning rate, and whether a gradient scaler has judged the gradient already.
+        Called with the optimiser.
 
     Attributes
     ----------
@@ -51,54 +50,49 @@ class Probe:
         For measurements on request.
     """
 
-    def __init__(
-        self, model: Module, optimizers: Sequence[Any], before_update: Callable[[float | None, bool], None]
-    ) -> None:
+    def __init__(self, model: Module, optimizers: Sequence[Any], before_update: Callable[[Any], None]) -> None:
         self._model = model
-        self._batch: Batch | None = None
-        self._meter = Meter()
         self._frozen: float | None = None
         self._noisy: float | None = None
         self._before_update = before_update
         self.gauge = Gauge(model)
         self._guard = _guard(self.gauge.parameters)
+        self._entry = Entry("cuda" if self._guard is not None and self._guard.is_cuda else "cpu")
+        self._exit: Any = None
         self._hooks: list[Any] = []
         self._optimizers = tuple(optimizers)
 
-    def follow(self, wanted: bool) -> None:
+    def follow(self, wanted: bool, closely: bool) -> None:
         """Keep hold of each batch, so that it can be run again, and see each update come; or stop to.
 
         Parameters
         ----------
         wanted : bool
             True from the next batch on.
+        closely : bool
+            Keep the gradient at the model's output too.
         """
-        if wanted == self.following:
-            return
-        if wanted:
+        if wanted and not self._hooks:
             self._hooks = [
                 *(o.register_step_pre_hook(self._on_update) for o in self._optimizers),
-                self._model.register_forward_pre_hook(Hook(self._on_input, self._meter), with_kwargs=True),
-                self._model.register_forward_hook(Hook(self._on_output, self._meter)),
+                self._model.register_forward_pre_hook(self._entry, with_kwargs=True),
             ]
-        else:
+        elif self._hooks and not wanted:
             for hook in self._hooks:
                 hook.remove()
-            self._hooks, self._batch = [], None
-
-    @property
-    def following(self) -> bool:
-        """Whether batches are kept hold of."""
-        return bool(self._hooks)
-
-    def seconds(self) -> float:
-        """Return the time spent on following since the last call."""
-        return self._meter.take()
+            self._hooks = []
+            self._entry.clear()
+        self._entry.aside = self._on_pass if closely else None
+        if closely and self._exit is None:
+            self._exit = self._model.register_forward_hook(Exit(self._entry))
+        elif self._exit is not None and not closely:
+            self._exit.remove()
+            self._exit = None
 
     def close(self) -> None:
         """Take all hooks off."""
         self.gauge.forget()
-        self.follow(False)
+        self.follow(False, False)
 
     def sound(self) -> bool:
         """Tell whether the gradient is finite, by the smallest tensor of the layer it reaches last.
@@ -112,7 +106,8 @@ class Probe:
         if gradient is None or gradient.is_sparse:
             return True
         # The sum of a few numbers: quicker than looking at each, and a sum that overflows is looked at again.
-        return math.isfinite(gradient.sum().item()) or finite(gradient)
+        value = gradient.sum().item()
+        return value - value == 0.0 or finite(gradient)
 
     @staticmethod
     def total(gradients: dict[int, float]) -> float:
@@ -121,11 +116,11 @@ class Probe:
 
     def search(self, step: int) -> NonFinite | None:
         """Look for the first number on the way forward that is not finite."""
-        return search(self._model, self._batch, step)
+        return search(self._model, self._entry.batch, step)
 
     def blame_gradient(self, step: int) -> NonFinite:
         """Say where a gradient that is not finite comes from."""
-        return self.search(step) or blame_gradient(self._model, self._batch, step)
+        return self.search(step) or blame_gradient(self._model, self._entry.batch, step)
 
     def modes(self) -> dict[str, float]:
         """Return shares of layers in the wrong mode, of the passes since the last call.
@@ -142,7 +137,8 @@ class Probe:
 
     def inputs(self) -> dict[str, Any]:
         """Return facts about the batch that went in last."""
-        tensor = next((t for t in map(first, self._batch.args) if t is not None), None) if self._batch else None
+        batch = self._entry.batch
+        tensor = None if batch is None else next((t for t in map(first, batch.args) if t is not None), None)
         if tensor is None or tensor.ndim < 2 or tensor.shape[0] < 2 or tensor.numel() == 0:
             return {}
         spread, mean = torch.std_mean(tensor.detach().double().reshape(tensor.shape[0], -1), 0, correction=0)
@@ -155,35 +151,19 @@ class Probe:
 
     # --- hooks --------------------------------------------------------------------------------------------
 
-    def _on_input(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not torch.is_grad_enabled():
-            if self.gauge.listening:
-                self._noisy = _share(module, nn.modules.dropout._DropoutNd, training=True)
+    def _on_pass(self, module: Module, learning: bool) -> None:
+        if not self.gauge.listening:
             return
-        if self.gauge.listening:
+        if learning:
             self._frozen = _share(module, _NORMS, training=False)
-        device = "cuda" if self._guard is not None and self._guard.is_cuda else "cpu"
-        mixed = (device, torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else None
-        self._batch = Batch(args, kwargs, mixed)
-
-    def _on_output(self, module: Module, args: tuple[Any, ...], output: Any) -> None:
-        batch, tensor = self._batch, first(output)
-        if batch is None or tensor is None or not tensor.requires_grad or tensor.numel() > _KEPT_OUTPUT:
-            return
-
-        def keep(gradient: Tensor) -> None:
-            batch.output_gradient = gradient
-
-        tensor.register_hook(keep)
+        else:
+            self._noisy = _share(module, nn.modules.dropout._DropoutNd, training=True)
 
     def _on_update(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         # With a closure the optimiser is about to run the batch itself: there is no gradient of it yet.
-        if (len(args) > 1 and args[1] is not None) or kwargs.get("closure") is not None:
+        if (len(args) > 1 and args[1] is not None) or (kwargs and kwargs.get("closure") is not None):
             return
-        group = optimizer.param_groups[0]
-        # A gradient scaler leaves this mark on fused optimisers and handles infinities itself.
-        judged = getattr(optimizer, "found_inf", None) is not None
-        self._before_update(float(group["lr"]) if "lr" in group else None, judged)
+        self._before_update(optimizer)
 
 
 def loss_name(loss: Any) -> str | None:
@@ -203,26 +183,31 @@ def loss_name(loss: Any) -> str | None:
     return None if node is None else _KNOWN_LOSSES.get(node.name().partition("Backward")[0])
 
 
-def hook_cost() -> float:
-    """Measure what PyTorch itself spends on calling two hooks of a module.
+def watching_cost() -> float:
+    """Measure what the watch for numbers that are not finite costs a step.
 
     Returns
     -------
     float
-        Seconds for each pass; it cannot be seen from within the hooks.
+        Seconds, with warm caches, for hooks of the model and of an optimiser: most of it cannot be seen from within.
     """
-    module, meter, value = nn.Identity(), Meter(), torch.zeros(1)
+    module, value, guard = nn.Identity(), torch.zeros(2), torch.zeros(16)
 
-    def pass_through() -> float:
-        begun = time.perf_counter()
+    def passes() -> float:
+        begun = time.thread_time()
         for _ in range(20):
             module(value)
-        return (time.perf_counter() - begun) / 20
+        return (time.thread_time() - begun) / 20
 
-    plain = min(pass_through() for _ in range(3))
-    module.register_forward_pre_hook(Hook(deaf, meter), with_kwargs=True)
-    module.register_forward_hook(Hook(deaf, meter))
-    return max(0.0, min(pass_through() for _ in range(3)) - plain)
+    def sums() -> float:
+        begun = time.thread_time()
+        for _ in range(20):
+            math.isfinite(guard.sum().item())
+        return (time.thread_time() - begun) / 20
+
+    plain = min(passes() for _ in range(3))
+    module.register_forward_pre_hook(Entry("cpu"), with_kwargs=True)
+    return max(0.0, min(passes() for _ in range(3)) - plain) + 2 * min(sums() for _ in range(3))
 
 
 def _guard(parameters: Sequence[Tensor]) -> Tensor | None:

@@ -4,37 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any
 
 import torch
 
 from .torch_gauge import first, owners
+from .torch_keeper import Batch
 from .trouble import NonFinite
 
 Tensor = Any
 Module = Any
-
-
-@final
-@dataclass
-class Batch:
-    """What is needed to run the last batch again.
-
-    Attributes
-    ----------
-    args, kwargs : tuple, dict
-        What the model was called with.
-    autocast : tuple of (str, dtype), or None
-        Mixed precision in force then.
-    output_gradient : Tensor or None
-        Gradient of the loss with respect to the model's output, once it has come by.
-    """
-
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    autocast: tuple[str, Any] | None = None
-    output_gradient: Tensor | None = None
 
 
 def search(model: Module, batch: Batch | None, step: int) -> NonFinite | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from typing import Any, Unpack
+
+from .run import RunOptions
 
 
-def xgboost_monitor(**options: Any) -> Any:
+def xgboost_monitor(**options: Unpack[RunOptions]) -> Any:
     """Make a callback for ``xgboost.train`` and the ``fit`` of its estimators.
 
     Give the training rows among ``evals`` (or first in ``eval_set``) too: XGBoost tells no loss of its own.
@@ -14,7 +16,7 @@ def xgboost_monitor(**options: Any) -> Any:
     Parameters
     ----------
     **options
-        ``path``, ``live``, ``nan``, ``facts``, ``limit`` as of `LightGBMMonitor`.
+        ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`.
 
     Returns
     -------

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, Unpack, final
 
 from xgboost.callback import TrainingCallback
 
 from ..record import Record
 from .rounds import Rounds
+from .run import RunOptions
 
 
 @final
@@ -17,10 +18,10 @@ class XGBoostMonitor(TrainingCallback):  # type: ignore[misc]
     Parameters
     ----------
     **options
-        As of `Rounds`.
+        ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[RunOptions]) -> None:
         super().__init__()
         self._rounds = Rounds("xgboost", **options)
 

@@ -1,0 +1,157 @@
+"""What a PyTorch monitor looks at beside the loss: gradients before each update, and layers now and then."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+from .schedule import Schedule
+from .torch_probe import Probe, watching_cost
+from .trouble import NonFinite
+
+# Processor time of this thread: on a busy machine a section of microseconds may wait for milliseconds.
+CLOCK = time.thread_time
+PARTS = {"norms": 0.25, "layers": 0.35}
+"""Parts of a budget, each step's toll paid. The rest is for what cannot be seen from inside: caches found cold."""
+_COLD = 1.5
+# Keeping the gradient at the output takes some 20 microseconds: nothing beside a step as long as this.
+_LONG = 2e-3
+
+
+@final
+class Looks:
+    """Looks at a model while it is trained.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    optimizers : sequence of torch.optim.Optimizer
+        Asked for the rate, and seen before each update.
+    share : float
+        Part of the run's time that watching may take.
+    every : int or None
+        Look at the layers every so many steps instead, and at the gradient's norm each step.
+    guarded : bool
+        Whether to watch for numbers that are not finite.
+    blame : callable
+        Called when the gradient is not finite, before it is used.
+
+    Attributes
+    ----------
+    plan : Schedule
+        When to look.
+    toll : float
+        Seconds that the watch takes at each step.
+    norms : bool
+        Whether the step that comes, or has just been made, is looked at.
+    rate : float or None
+        Learning rate of the update just made, where it was seen.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        optimizers: Sequence[Any],
+        *,
+        share: float,
+        every: int | None,
+        guarded: bool,
+        blame: Callable[[], None],
+    ) -> None:
+        self.toll = _COLD * watching_cost() if guarded else 0.0
+        parts = {kind: part * share for kind, part in PARTS.items()}
+        self.plan = Schedule({"norms": 1, "layers": 10}, parts, every=every, toll=self.toll / share)
+        self.norms = self._full = False
+        self.rate: float | None = None
+        self._guarded, self._blame = guarded, blame
+        self._started = time.perf_counter()
+        self._aside = 0.0
+        self._gradients: dict[int, float] | None = None
+        self._probe = Probe(model, optimizers, self.before_update)
+
+    def prepare(self, number: int) -> None:
+        """Decide how closely to look at the step that comes.
+
+        Parameters
+        ----------
+        number : int
+            Of that step.
+        """
+        begun = CLOCK()
+        self._full = self.plan.due("layers", number)
+        self.norms = self.plan.due("norms", number) or self._full
+        long = number > 0 and time.perf_counter() - self._started > _LONG * number
+        self._probe.follow(self._guarded or self._full, self._full or (long and self._guarded))
+        if self._full:
+            self._probe.gauge.prepare()
+        self._aside = CLOCK() - begun
+
+    def before_update(self, optimizer: Any) -> None:
+        """Look at the gradient just before an optimiser uses it.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            The one that will.
+        """
+        group = optimizer.param_groups[0]
+        self.rate = float(group["lr"]) if "lr" in group else None
+        if self.norms:
+            begun = CLOCK()
+            self._gradients = self._probe.gauge.gradients()
+            sound = all(map(math.isfinite, self._gradients.values()))
+            self._aside += CLOCK() - begun
+        else:
+            sound = not self._guarded or self._probe.sound()
+        # A gradient scaler leaves this mark on fused optimisers and handles infinities itself.
+        if not sound and getattr(optimizer, "found_inf", None) is None:
+            self._blame()
+
+    def gradient_norm(self) -> float | None:
+        """Return the norm of the whole gradient, where it was measured before the update."""
+        return None if self._gradients is None else self._probe.total(self._gradients)
+
+    def measure(self) -> dict[str, Any]:
+        """Return the fields of a step that tell of gradients and layers, as far as they are due."""
+        if not self.norms:
+            return {}
+        gradients = self._probe.gauge.gradients() if self._gradients is None else self._gradients
+        found: dict[str, Any] = {"grad_norm": self._probe.total(gradients) if gradients else None}
+        if self._full:
+            layers, size, moved, output = self._probe.gauge.measure(gradients)
+            found |= {"layers": layers, "parameter_norm": size, "update_norm": moved}
+            found["metrics"] = output | self._probe.modes()
+            self._aside += self._probe.gauge.seconds()
+        return found
+
+    def book(self, seconds: float) -> None:
+        """End a step that was looked at.
+
+        Parameters
+        ----------
+        seconds : float
+            What recording it took.
+        """
+        if self.norms:
+            self.plan.budget.charge("layers" if self._full else "norms", seconds + self._aside)
+        self.norms = self._full = False
+        self._gradients, self._aside = None, 0.0
+
+    def search(self, step: int) -> NonFinite | None:
+        """Look for the first number on the way forward that is not finite."""
+        return self._probe.search(step)
+
+    def blame_gradient(self, step: int) -> NonFinite:
+        """Say where a gradient that is not finite comes from."""
+        return self._probe.blame_gradient(step)
+
+    def inputs(self) -> dict[str, Any]:
+        """Return facts about the batch that went in last."""
+        return self._probe.inputs()
+
+    def close(self) -> None:
+        """Take all hooks off."""
+        self._probe.close()
