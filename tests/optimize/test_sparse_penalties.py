@@ -143,14 +143,60 @@ def test_many_more_features_than_rows_and_few_passes(monkeypatch) -> None:
     wide = random_array((200, 3000), density=0.05, rng=rng).tocsr()
     y = np.asarray(wide[:, :5] @ np.array([3.0, -3.0, 2.0, 2.0, -1.0])) + 0.1 * rng.standard_normal(200)
     passes = []
-    plain = working_sets._violation
-    monkeypatch.setattr(working_sets, "_violation", lambda *given: passes.append(1) or plain(*given))
+    plain = Objective.pull
+    monkeypatch.setattr(Objective, "pull", lambda *given: passes.append(1) or plain(*given))
     found = solve(lm.Huber(), wide, y, penalty=L1(0.002))
     assert found.status == "converged"
     assert 0 < np.count_nonzero(found.coefficients) < 200
     assert len(passes) <= 15
     dense = solve(lm.Huber(), wide.toarray(), y, penalty=L1(0.002))
     assert dense.objective == pytest.approx(found.objective, rel=1e-9)
+
+
+def hard(kind):
+    """Dense features that are large, small, nearly dependent or twice there, and a target."""
+    rng = np.random.default_rng(5)
+    table = rng.standard_normal((600, 90))
+    if kind == "scales":
+        table *= np.geomspace(1e-25, 1e25, 90)[rng.permutation(90)]
+    if kind == "dependent":
+        table[:, 45:] = table[:, :45] + 1e-3 * rng.standard_normal((600, 45))
+    if kind == "twice":
+        table[:, 45:] = table[:, :45]
+        table[:, 7] = 0.0
+    unit = table / np.maximum(np.abs(table).max(axis=0), 1e-300)
+    return table, unit[:, :40] @ rng.standard_normal(40) + rng.standard_normal(600)
+
+
+@pytest.mark.parametrize("kind", ["dependent", "twice", "scales"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("loss", [lm.MeanSquaredError(), lm.BinaryCrossEntropy()], ids=repr)
+def test_columns_that_the_matrix_in_float32_hardly_holds(loss, order, kind) -> None:
+    """The optimum is exact where the quadratic model is not."""
+    table, signal = hard(kind)
+    y = signal if loss.traits.task == "regression" else (signal > 0).astype(float)
+    objective = Objective.build(loss, np.asarray(table, order=order), y)
+    null = solve(loss, np.zeros((600, 1)), y).intercept
+    start = objective.value_and_gradient(np.append(np.zeros(90), null))[1]
+    penalty = L1(1e-3 * float(np.abs(start).max()))
+    found = solve(loss, objective.X, y, penalty=penalty, tolerance=1e-9)
+    gradient = objective.value_and_gradient(np.append(found.coefficients, found.intercept))[1]
+    assert found.status == "converged"
+    assert penalty.distance(found.coefficients, gradient[:-1]).max() <= 2e-9 * max(1.0, np.abs(start).max())
+
+
+def test_features_in_columns_are_read_less_often() -> None:
+    """Same fit; after a look at all features, those that are far from wrong are left alone until the end."""
+    rng = np.random.default_rng(6)
+    table = rng.standard_normal((400, 2000))
+    y = table[:, :60] @ rng.standard_normal(60) + rng.standard_normal(400)
+    rows, columns = (
+        solve(lm.MeanSquaredError(), np.asarray(table, order=order), y, penalty=L1(0.6), tolerance=1e-10)
+        for order in "CF"
+    )
+    np.testing.assert_allclose(rows.coefficients, columns.coefficients, atol=1e-9)
+    assert rows.status == columns.status == "converged"
+    assert columns.history.passes[-1] < rows.history.passes[-1]
 
 
 def test_without_a_compiler(monkeypatch) -> None:

@@ -145,7 +145,11 @@ class Objective:
     def raw(self, theta: Array) -> Array:
         """Return raw scores, (n,) or (n, outputs)."""
         coefficients, intercept = self.split(theta)
-        return np.asarray(self._read() @ coefficients + intercept)
+        used = np.flatnonzero(coefficients) if self.outputs is None else None
+        if used is None or used.size > _FEW * self.X.shape[1]:
+            return np.asarray(self._read() @ coefficients + intercept)
+        self.tally.read += self.X.shape[0] * used.size
+        return np.asarray(_columns(self.X, used) @ coefficients[used] + intercept)
 
     def value(self, theta: Array) -> float:
         """Return the objective."""
@@ -288,6 +292,8 @@ class Objective:
         return replace(self, X=self.X[:, chosen] if is_sparse(self.X) else np.take(self.X, chosen, axis=1))
 
 
+# Share of the coefficients that are not 0 up to which scores are made of their columns alone.
+_FEW = 0.25
 # Rows of a block of features that is scaled and multiplied while it is in the cache, and elements of one that is read
 # twice there.
 _BLOCK = 1024
@@ -311,6 +317,13 @@ def _product(X: Array, weight: Array) -> Array:
             part = np.multiply(X[start : start + _BLOCK], root[start : start + _BLOCK, None], out=scaled[: n - start])
             lower = dsyrk(1.0, part.T, beta=1.0, c=lower, lower=1, overwrite_c=1)
     return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
+
+
+def _columns(X: Any, chosen: Any) -> Any:
+    """Return some columns, read as they lie in memory."""
+    if not is_sparse(X) and X.flags.f_contiguous:
+        return np.take(X.T, chosen, axis=0).T
+    return X[:, chosen]
 
 
 def is_sparse(X: Any) -> bool:

@@ -1,29 +1,29 @@
 """Smooth losses under penalties that hold coefficients at 0: proximal Newton steps on a working set.
 
 Only coefficients that are not 0, or that want to leave it most, are worked on. On those few columns the quadratic
-model of the loss is a small matrix, made by one symmetric product, on which coordinate descent costs no pass over
+model of the loss is a small matrix, which grows as columns join and on which coordinate descent costs no pass over
 the samples. One pass over all features then tells which coefficients are still wrong.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import coordinate
 from .descents import Curvature, Descent, Progress
 from .objective import Objective, is_sparse
-from .penalties import Separable
+from .worked import Kept, Places, Read, Step, Worked
 
 Array = npt.NDArray[np.float64]
 
-# Coefficients of the first working set; later ones hold twice those that are not 0.
+# Coefficients of the first working set at least; share of the wrong ones that join later.
 _FIRST = 50
-# Share of the present violation to which the problem of the working set is solved before all features are read again.
-_SHARE = 0.1
+_JOIN = 0.5
+# Products of a column with others that take as long as to read a few: what may join at the price of a few passes.
+_PAYS = 16
 # Coefficients per sample beyond which reading columns is quicker than making the matrix and descending on it.
 _MATRIX = 0.2
 # Rounds without a visible decrease after which rounding has the last word.
@@ -32,6 +32,11 @@ _STILL = 4
 _HALVINGS = 6
 # Proximal Newton steps on one working set.
 _STEPS = 20
+# Rounds in which only the coefficients near to being wrong are looked at; how near.
+_ROUNDS = 10
+_NEAR = 1.5
+# Factor by which a step on an old matrix must improve for the matrix to be kept.
+_KEEPS = 0.25
 
 
 def working_sets(objective: Objective, theta: Array, curvature: Curvature, progress: Progress) -> Descent:
@@ -53,114 +58,159 @@ def working_sets(objective: Objective, theta: Array, curvature: Curvature, progr
     Friedman, Hastie and Tibshirani (2010), Regularization paths for generalized linear models via coordinate
     descent, J. Stat. Softw. 33. Johnson and Guestrin (2015), Blitz, ICML.
     """
-    penalty: Any = objective.penalty
-    d = objective.X.shape[1]
-    (raw, *_), still = progress.begin(objective, theta), 0
+    walk, still = _Walk.begun(objective, theta, curvature, progress), 0
     while True:
-        wrong = _violation(objective, penalty, theta, raw)
-        optimality = float(wrong.max(initial=0.0)) / progress.unit
+        optimality = walk.optimality
         if optimality <= progress.tolerance:
-            return Descent(theta, "converged", optimality)
+            return Descent(walk.theta, "converged", optimality)
         if (limit := progress.exhausted()) is not None:
-            return Descent(theta, limit, optimality)
-        chosen = _chosen(theta[:d], wrong[:d])
-        goal = max(_SHARE * optimality, 0.5 * progress.tolerance) * progress.unit
-        before = progress.history[-1]
-        theta, raw = _improve(objective, chosen, theta, raw, curvature, goal, progress)
+            return Descent(walk.theta, limit, optimality)
+        before, near = progress.history[-1], walk.near()
+        walk.improve()
+        for _ in range(_ROUNDS if near is not None else 0):
+            walk.look(near)
+            if walk.optimality <= progress.tolerance or progress.exhausted() is not None:
+                break
+            walk.improve()
         still = still + 1 if progress.history[-1] >= before else 0
         if still == _STILL:
-            return Descent(theta, "stalled", optimality)
+            return Descent(walk.theta, "stalled", optimality)
+        walk.look()
 
 
-def _violation(objective: Objective, penalty: Separable, theta: Array, raw: Array) -> Array:
-    slopes = objective.loss.value_and_gradient(objective.y, raw)[1] * objective.share
-    gradient = objective.pull(slopes)
-    d = objective.X.shape[1]
-    return np.concatenate([penalty.distance(theta[:d], gradient[:d]), np.abs(gradient[d:])])
+@dataclass
+class _Walk:
+    """Where a descent is, and the columns it works on."""
+
+    objective: Objective
+    curvature: Curvature
+    progress: Progress
+    theta: Array
+    raw: Array
+    gradient: Array
+    worked: Worked | None = None
+
+    @classmethod
+    def begun(cls, objective: Objective, theta: Array, curvature: Curvature, progress: Progress) -> _Walk:
+        """Look at the start."""
+        penalty: Any = objective.penalty
+        raw, _, gradient = progress.begin(objective, theta)
+        gradient[: objective.X.shape[1]] -= penalty.gradient(theta[: objective.X.shape[1]])
+        return cls(objective, curvature, progress, theta, raw, gradient)
+
+    @property
+    def wrong(self) -> Array:
+        """How far each parameter is from optimal."""
+        d, penalty = self.objective.X.shape[1], self.objective.penalty
+        distance = penalty.distance(self.theta[:d], self.gradient[:d])  # type: ignore[union-attr]
+        return np.concatenate([distance, np.abs(self.gradient[d:])])
+
+    @property
+    def optimality(self) -> float:
+        """The largest of these, in units of the start's."""
+        return float(self.wrong.max(initial=0.0)) / self.progress.unit
+
+    def near(self) -> Places | None:
+        """Return the coefficients that may soon be wrong; None where a look at some is hardly cheaper."""
+        X, d, penalty = self.objective.X, self.objective.X.shape[1], self.objective.penalty
+        if is_sparse(X) or not X.flags.f_contiguous:
+            return None
+        ahead = penalty.distance(self.theta[:d], _NEAR * self.gradient[:d])  # type: ignore[union-attr]
+        found = np.flatnonzero((ahead > 0.0) | (self.theta[:d] != 0.0))
+        return found if found.size < 0.5 * d else None
+
+    def look(self, near: Places | None = None) -> None:
+        """Find the gradient, of all coefficients or of some: others have not been wrong, and are taken to be right."""
+        objective = self.objective
+        slopes = objective.share * objective.loss.value_and_gradient(objective.y, self.raw)[1]
+        if near is None or self.worked is None:
+            self.gradient = objective.pull(slopes)
+            return
+        self.gradient[self.worked.places] = self.worked.pull(slopes)
+        others = np.setdiff1d(near, self.worked.chosen)
+        objective.tally.read += others.size * slopes.size
+        self.gradient[others] = [objective.X[:, j] @ slopes for j in others]
+
+    def improve(self) -> None:
+        """Take steps on some coefficients and the intercept until none is wrong by more than a share of what is."""
+        objective, progress = self.objective, self.progress
+        part, goal = self._part()
+        places, brake, last, fresh = part.places, 0.0, np.inf, False
+        penalty: Any = objective.penalty
+        for _ in range(_STEPS):
+            here = self.theta[places]
+            slopes = objective.loss.value_and_gradient(objective.y, self.raw)[1]
+            gradient = part.pull(objective.share * slopes)
+            most = _wrong(part, here, gradient)
+            if most <= goal or progress.exhausted() is not None:
+                break
+            weight = objective.share * self.curvature(objective.y, self.raw, slopes)
+            step, fresh = Step(penalty, brake, 0.3 * min(goal, 0.1 * most)), fresh or most > _KEEPS * last
+            there = part.least(weight, gradient, here, step, fresh)
+            found = _search(part, here, self.raw, gradient, there - here, progress.history[-1])
+            if found is None:
+                brake, fresh = max(10.0 * brake, 0.1 * float(weight.sum())), True
+                continue
+            brake, last, fresh = 0.1 * brake, most, False
+            t, value, self.raw = found
+            self.theta = self.theta.copy()
+            self.theta[places] = here + t * (there - here)
+            progress.record(self.theta, value, np.full(1, most))
+
+    def _part(self) -> tuple[Worked, float]:
+        """Return the coefficients to work on, and how far from optimal they may stay."""
+        d, wrong, least = self.objective.X.shape[1], self.wrong, 0.5 * self.progress.tolerance * self.progress.unit
+        before = self.worked
+        part = self.worked = self._holding(self.theta[:d], wrong[:d])
+        few = part is before and part.joined <= _FIRST
+        return part, least if few else max(part.share * float(wrong.max()), least)
+
+    def _holding(self, w: Array, wrong: Array) -> Worked:
+        """Hold the coefficients that are not 0 and those that are most wrong."""
+        objective, limit = self.objective, _MATRIX * self.objective.share.size
+        held, support = 0 if self.worked is None else self.worked.chosen.size, int(np.count_nonzero(w))
+        if is_sparse(objective.X) or held > limit:
+            return Read.of(objective, _chosen(w, wrong, max(_FIRST, 2 * support)))
+        away = int(np.count_nonzero((wrong > 0.0) & (w == 0.0)))
+        room = int((held * held + _PAYS * w.size) ** 0.5) - held
+        join = min(away, max(room, _FIRST, int(_JOIN * away) if held else 0))
+        chosen = _chosen(w, wrong, support + join)
+        return Read.of(objective, chosen) if chosen.size > limit else (self.worked or Kept(objective)).holding(chosen)
 
 
-def _chosen(w: Array, wrong: Array) -> npt.NDArray[np.intp]:
+def _chosen(w: Array, wrong: Array, size: int) -> Places:
     """Return the coefficients that are not 0 and those that are most wrong, in order."""
-    size = min(w.size, max(_FIRST, 2 * int(np.count_nonzero(w))))
+    size = min(w.size, size)
     rank = np.where(w != 0.0, np.inf, wrong)
     if size == w.size:
         return np.arange(w.size)
     return np.sort(np.argpartition(rank, w.size - size)[w.size - size :])
 
 
-def _improve(
-    objective: Objective,
-    chosen: npt.NDArray[np.intp],
-    theta: Array,
-    raw: Array,
-    curvature: Curvature,
-    goal: float,
-    progress: Progress,
-) -> tuple[Array, Array]:
-    """Take proximal Newton steps on some coefficients and the intercept until none is wrong by more than the goal."""
-    part, places = objective.columns(chosen), np.append(chosen, np.arange(objective.X.shape[1], theta.size))
-    by_columns = is_sparse(part.X) or chosen.size > _MATRIX * part.share.size
-    if by_columns:
-        part = replace(part, X=part.X.tocsc() if is_sparse(part.X) else np.asfortranarray(part.X))
-    matrix, brake = None, 0.0
-    for _ in range(_STEPS):
-        here = theta[places]
-        slopes = objective.loss.value_and_gradient(objective.y, raw)[1]
-        gradient = part.pull(objective.share * slopes)
-        wrong = _wrong(part, here, gradient)
-        if wrong <= goal or progress.exhausted() is not None:
-            break
-        weight = objective.share * curvature(objective.y, raw, slopes)
-        settings: Any = part.penalty, int(objective.intercept), brake, 0.3 * min(goal, 0.1 * wrong)
-        if by_columns:
-            there = coordinate.minimise_by_columns(part.X, weight, gradient, here, *settings)
-        else:
-            if matrix is None or not objective.loss.traits.constant_hessian:
-                matrix = _lifted(part.gram(weight))
-            there = coordinate.minimise(matrix, gradient, here, *settings)
-        found = _search(part, here, raw, gradient, there - here, progress.history[-1])
-        if found is None:
-            brake = max(10.0 * brake, 0.1 * float(weight.sum()))
-            continue
-        brake *= 0.1
-        t, value, raw = found
-        theta = theta.copy()
-        theta[places] = here + t * (there - here)
-        progress.record(theta, value, np.full(1, wrong))
-    return theta, raw
-
-
-def _wrong(part: Objective, theta: Array, gradient: Array) -> float:
-    k = part.X.shape[1]
-    distance = part.penalty.distance(theta[:k], gradient[:k])  # type: ignore[union-attr]
+def _wrong(part: Worked, theta: Array, gradient: Array) -> float:
+    k = part.chosen.size
+    distance = part.objective.penalty.distance(theta[:k], gradient[:k])  # type: ignore[union-attr]
     return float(max(distance.max(initial=0.0), np.abs(gradient[k:]).max(initial=0.0)))
 
 
-def _lifted(matrix: Array) -> Array:
-    """Return the matrix with a diagonal > 0 wherever there is a feature at all."""
-    diagonal = np.einsum("ii->i", matrix)
-    diagonal += np.where(diagonal > 0.0, 1e-12 * diagonal.max(initial=0.0), 0.0)
-    return np.ascontiguousarray(matrix)
-
-
 def _search(
-    part: Objective, theta: Array, raw: Array, gradient: Array, direction: Array, value: float
+    part: Worked, theta: Array, raw: Array, gradient: Array, direction: Array, value: float
 ) -> tuple[float, float, Array] | None:
     """Halve the step until the objective falls by a share of what the model promises; step, objective, raw scores.
 
     None after a few halvings: under a penalty that is not convex the way to a good point may lead over a hill, and
     only a shorter step of a braked model is sure to go down.
     """
-    change, k = part.raw(direction), part.X.shape[1]
-    penalty: Any = part.penalty
+    change, k, objective = part.raw(direction), part.chosen.size, part.objective
+    penalty: Any = objective.penalty
     promised = float(gradient @ direction) + penalty.value(theta[:k] + direction[:k]) - penalty.value(theta[:k])
     slack = 4.0 * float(np.finfo(np.float64).eps) * abs(value)
     t = 1.0
     for _ in range(_HALVINGS):
         there = raw + t * change
         with np.errstate(over="ignore", invalid="ignore"):
-            values = part.loss.value_and_gradient(part.y, there)[0]
-        reached = float(part.share @ values) + penalty.value(theta[:k] + t * direction[:k])
+            values = objective.loss.value_and_gradient(objective.y, there)[0]
+        reached = float(objective.share @ values) + penalty.value(theta[:k] + t * direction[:k])
         if reached <= value + 1e-4 * t * min(promised, 0.0) + slack:
             return t, reached, there
         t *= 0.5
