@@ -16,9 +16,7 @@ from lossmith.diagnose.symptoms import symptoms, timeline
 
 from . import grid, linters
 from .registry import FAULTS
-from .signs import SIGNS
 
-SURE = 0.5  # a cause that the log does not show is an alarm from this probability on
 Row = Mapping[str, Any]
 
 
@@ -31,7 +29,7 @@ class Verdict:
     chances: dict[str, float] = field(default_factory=dict)  # of the first cause
     first: dict[str, str] = field(default_factory=dict)
     log: set[str] = field(default_factory=set)  # symptoms, warnings or worse, from the log
-    live: set[str] = field(default_factory=set)  # and with probes
+    live: set[str] = field(default_factory=set)  # the same rules with the probes' numbers
     seen: dict[str, set[str]] = field(default_factory=dict)  # by linter, in our ids
     alarms: dict[str, bool] = field(default_factory=dict)  # by linter: anything of weight
     when: float = math.nan  # share of the run until the first right symptom
@@ -70,9 +68,8 @@ def _verdict(folder: Path, row: Row, probes: Mapping[str, float] | None, tools: 
         made.first[tier], made.chances[tier] = order[0], float(chances.max())
     found, _ = symptoms(record)
     made.log = {s.id for s in found if s.severity != "info"}
-    first, sure = made.first.get("live", HEALTHY), made.chances.get("live", 0.0)
-    # With a live model, a cause that is sure adds the symptom it shows by.
-    made.live = made.log | ({SIGNS[first]} if first != HEALTHY and sure >= SURE else set())
+    found, _ = symptoms(record, probes)
+    made.live = {s.id for s in found if s.severity != "info"}
     for name, tool in tools.items():
         codes = tool(linters.rows_of(record))
         made.alarms[name], made.seen[name] = bool(codes), linters.meanings(codes)

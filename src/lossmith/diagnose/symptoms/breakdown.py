@@ -20,6 +20,7 @@ SPIKE_SHARE = 0.75  # ... this share of the whole fall at once: converged runs h
 SINGLE = 5.0  # times the first loss: high enough to be one alone
 SPIKES_AT_MOST = 0.05  # of the steps; more are not spikes but the run's noise
 ROUGH = 0.20  # held-out loss jumping by this share of its level from one check to the next; healthy below .1
+LITTLE = 0.05  # of what knowing nothing costs; below it jumps are large only beside what is left
 CROSSINGS = 0.25  # of the block steps that go up by more than their error and by a share of the level
 
 
@@ -125,10 +126,10 @@ def oscillating(view: View) -> Verdict:
     if len(view.main.finite) < 8:
         return Lacking(f"{len(view.main.finite)} losses; swings take at least 8 to see")
     told = story(view.main, view.facts)
-    checked = _rough(view.eval_loss.finite)
-    if checked is not None and checked > ROUGH and len(view.eval_loss.finite) >= 6:
+    checked = _rough(view.eval_loss.finite, told)
+    if checked is not None and checked > ROUGH:
         numbers = {"roughness": checked, "roughness_limit": ROUGH}
-        text = f"held-out loss jumps by {checked:.0%} of its level between checks (threshold {ROUGH:.0%})"
+        text = f"the held-out loss jumps by {checked:.0%} of its level from check to check (threshold {ROUGH:.0%})"
         return Seen(text, numbers, int(view.eval_loss.steps[0]), "eval_loss")
     swings = _swings(view.loss.finite, told)
     if swings is None or swings[0] < CROSSINGS:
@@ -138,13 +139,14 @@ def oscillating(view: View) -> Verdict:
     return Seen(text, numbers, swings[1], "loss")
 
 
-def _rough(curve: Curve) -> float | None:
-    """Typical jump between two checks over the level, the trend taken off."""
+def _rough(curve: Curve, told: Story) -> float | None:
+    """Typical jump between two checks over the level, the trend taken off; the rougher of the whole and the end."""
     v = curve.values
     if v.size < 6 or v.min() <= 0:
         return None
-    v = v[v.size // 4 :]
-    return Curve(np.arange(v.size), np.log(v)).noise
+    parts = [v[v.size // 4 :]] + ([v[-(v.size // 4) :]] if v.size >= 24 else [])
+    rough = [Curve(np.arange(p.size), np.log(p)).noise for p in parts if np.median(p) > LITTLE * told.reference]
+    return max(rough, default=None)
 
 
 def _swings(curve: Curve, told: Story) -> tuple[float, int] | None:

@@ -22,6 +22,8 @@ LEAK = 8e-3  # held-out loss over chance; the best honest models of clean data s
 UNSURE = 0.25  # share of chance's loss left less share of chance's mistakes left; healthy below .18
 BETTER_HELD = 1.35  # training over held-out loss; dropout explains up to about 1.3
 BETTER_SHARE = 0.15  # ... and this share of the reference apart
+USELESS = 0.93  # held-out loss over that of a constant guess
+LEARNED = 0.08  # of it gone in training, beyond what held-out rows gained
 FADED = 0.35  # of the first learning rate
 JUMPY = 0.045  # typical jump of the held-out loss from check to check
 EARLY_GAP = 0.35  # of the reference, before anything can have been learned by heart
@@ -100,9 +102,13 @@ def leak(view: View) -> Verdict:
     if not 0.0 < share < LEAK or (len(accuracy) and accuracy.level(0.8, 1.0) < 0.995):
         return None
     numbers = {"held_out_share": share, "held_out_share_limit": LEAK}
-    text = f"held-out loss is {share:.2g} of what chance would cost (threshold {LEAK:g}): too good for honest data"
+    text = (
+        f"held-out loss is only {share:.2g} of what a constant guess costs (threshold {LEAK:g}): the task is easy, a "
+        "column knows the answer, or held-out rows were trained on"
+    )
     first = np.flatnonzero(held.values < LEAK * told.reference)
-    return Seen(text, numbers, int(held.steps[first[0]]) if first.size else None, "eval_loss")
+    step = int(held.steps[first[0]]) if first.size else None
+    return Seen(text, numbers, step, "eval_loss", "info")  # data without noise look the same in a log
 
 
 def _at_checks(view: View) -> tuple[Array, Array, Array]:
@@ -129,6 +135,8 @@ def wrong_labels(view: View) -> Verdict:
     over = float(np.median(train[late]) / max(float(np.median(held[late])), 1e-300))
     apart = float(np.median(train[late] - held[late])) / told.reference
     numbers = {"over": over, "over_limit": BETTER_HELD, "apart": apart, "apart_limit": BETTER_SHARE}
+    if nothing := _nothing_carried(view, told.reference):
+        return nothing
     if over > BETTER_HELD and apart > BETTER_SHARE:
         text = (
             f"training rows cost {over:.2f} times as much as held-out ones (threshold {BETTER_HELD:g}), "
@@ -139,6 +147,22 @@ def wrong_labels(view: View) -> Verdict:
     return None
 
 
+def _nothing_carried(view: View, reference: float) -> Seen | None:
+    """The training loss falls, and not one held-out check is better than a constant guess."""
+    train, held = view.loss.finite, view.eval_loss.finite
+    low, _, _, error = _turn(held)
+    best, last = low / reference, train.level(0.8, 1.0) / reference
+    fell = min(1.0, float(np.median(train.values[:3])) / reference) - last
+    if best < USELESS or fell < LEARNED or best - last < LEARNED or low + 2.0 * error < USELESS * reference:
+        return None
+    text = (
+        f"the training loss fell to {last:.0%} of what a constant guess costs, but held-out rows never cost less than "
+        f"{best:.0%} of it (threshold {USELESS:.0%}): the labels belong to other rows, or the columns hold no answer"
+    )
+    numbers = {"held_out_best": best, "held_out_best_limit": USELESS, "learned": fell, "learned_limit": LEARNED}
+    return Seen(text, numbers, int(held.steps[len(held) // 2]), "eval_loss")
+
+
 def _unsure(view: View, reference: float) -> Seen | None:
     """A classifier that decides well and yet stays unsure has learned from labels that contradict each other."""
     f, held, right = view.facts, view.eval_loss.finite, view.column("eval_accuracy").finite
@@ -147,6 +171,8 @@ def _unsure(view: View, reference: float) -> Seen | None:
     base = max(f.class_counts) / sum(f.class_counts) if f.class_counts else 1.0 / (f.classes or 2)
     left, wrong = held.level(0.5, 1.0) / reference, (1.0 - right.level(0.5, 1.0)) / max(1.0 - base, 1e-9)
     late, _ = late_share(held, view.column("learning_rate").finite)
+    if view.loss.finite.level(0.7, 1.0) < held.level(0.7, 1.0):
+        return None  # training rows cost less: no contradiction among them
     if left - wrong <= UNSURE or left > 1.05 or wrong > 0.6 or late > LATE_SHARE:
         return None
     text = (
@@ -170,7 +196,8 @@ def wrong_mode(view: View) -> Verdict:
         return Lacking("losses below zero have no level to compare with")
     gap = (held - train) / told.reference
     early = float(np.median(gap[1 : max(3, len(gap) // 4)]))
-    if early > EARLY_GAP and told.gained > 0.15:
+    lasting = float(np.median(gap[-max(2, len(gap) // 4) :])) > 0.5 * early  # statistics of batches lag at first
+    if early > EARLY_GAP and told.gained > 0.15 and lasting:
         numbers = {"early_gap": early, "early_gap_limit": EARLY_GAP}
         text = (
             f"held-out loss is above the training loss by {early:.0%} of {told.reference:.4g} from the first checks on "

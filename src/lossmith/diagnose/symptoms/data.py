@@ -14,17 +14,20 @@ from .view import View
 
 RATIO = 3.0  # largest class over smallest
 RECALL_GAP = 0.3  # between the best and the worst known class
-HEAVY = 0.3  # of a regression loss on the worst 1 % of samples; 7 % under normal noise, below 20 % in healthy twins
+HEAVY = 0.4  # of a regression loss on the worst 1 % of samples; 7 % under normal noise, below 20 % in healthy twins
 TOP_PULL = 0.10  # of the gradient carried by 1 % of the rows; 3.6 % for squared error under normal noise
-FAR_SAMPLE = 60.0  # times the median sample of a batch; 10 to 17 in healthy twins, 25 for Laplace noise
-BATCH_TAIL = 6.0  # highest 5 % of batch losses over the median one
+FAR_SAMPLE = 250.0  # times the median sample of a batch; 10 to 17 under normal noise, 106 seen in a good uneven fit
+BATCH_TAIL = 15.0  # highest 5 % of batch losses over the median one
 INPUT_SIZE = 10.0  # AutoTrainer: mean absolute input of a layer
 INPUT_SMALL = 0.05  # largest spread of an input column
 TARGET_SPREAD = 10.0
 TARGET_OFFSET = 10.0  # mean of the target
-FIRST_LOSS = 8.0  # times chance; usual initialisations stay below 3
+FIRST_LOSS = 4.5  # times chance; usual initialisations stay below 3
+ACTIVATION = 4.0  # spread of a hidden layer at the start; usual initialisations on scaled inputs stay near 1
 FIRST_LOSS_ALONE = 100.0  # where chance is not known
 PERIODIC = 0.4  # correlation of batch losses with those one epoch later; shuffled ones stay below .25
+ALIKE = 0.5  # correlation of the losses of neighbouring batches; 0 when shuffled, healthy runs below .15
+UNEVEN = 0.2  # relative spread of batch losses around their trend: smoothed logs have less
 RIPPLE = 0.05  # relative size below which the order hardly matters
 
 
@@ -140,26 +143,46 @@ def scale(view: View) -> Verdict:
     if f.input_std_max is not None and 0.0 < f.input_std_max < INPUT_SMALL:
         text = f"largest spread of an input column is {f.input_std_max:.3g} (threshold {INPUT_SMALL:g}): too small"
         return Seen(text, {"size": f.input_std_max, "size_limit": INPUT_SMALL}, 0)
-    return _first_loss(view)
+    return _first_loss(view) or _first_activations(view)
 
 
 def _first_loss(view: View) -> Verdict:
-    curve = view.main.finite
+    curve, held = view.main.finite, view.eval_loss.finite
     told = story(curve, view.facts) if len(curve) else None
     if told is None or told.start <= 0:
         return None
-    first = float(curve.values[0]) / (told.chance or 1.0)
+    # Batch normalisation hides in training what evaluation shows.
+    early = max(told.start, float(held.values[0]) if len(held) and held.steps[0] <= curve.steps[0] else 0.0)
+    first = early / (told.chance or 1.0)
     limit = FIRST_LOSS if told.chance else FIRST_LOSS_ALONE
     if first <= limit:
         return None
     what = "times what a constant guess costs" if told.chance else "where a target of unit scale costs about 1"
-    text = f"first loss is {first:.4g} {what} (threshold {limit:g}): inputs, targets or weights are too large"
+    text = f"the first losses are {first:.3g} {what} (threshold {limit:g}): inputs, targets or weights are too large"
     return Seen(text, {"first_loss": first, "first_loss_limit": limit}, int(curve.steps[0]), view.main_name)
 
 
+def _first_activations(view: View) -> Verdict:
+    """Hidden activations that spread far at the start: inputs or weights are too large."""
+    spreads = {name: float(c.finite.values[0]) for name, c in view.layers("activation_std").items() if len(c.finite)}
+    hidden = dict(list(spreads.items())[:-1])
+    if not hidden:
+        return None
+    layer = max(hidden, key=hidden.__getitem__)
+    if hidden[layer] <= ACTIVATION:
+        return None
+    text = (
+        f"activations of layer {layer} spread over {hidden[layer]:.3g} at the start (threshold {ACTIVATION:g}; about 1 "
+        "is usual): its inputs or weights are too large"
+    )
+    return Seen(text, {"activation_spread": hidden[layer], "activation_spread_limit": ACTIVATION}, 0)
+
+
 def sorted_batches(view: View) -> Verdict:
-    """Batch losses repeat with the epoch: rows come in an order."""
+    """Batch losses repeat with the epoch, or are like those of the batches beside them: rows come in an order."""
     curve = view.loss.finite
+    if alike := _neighbours_alike(curve):
+        return alike
     per = view.facts.steps_per_epoch or _period(view)
     if per is None or per < 3:
         return Lacking("steps of an epoch are not known, or fewer than 3")
@@ -176,6 +199,23 @@ def sorted_batches(view: View) -> Verdict:
         "rows come in the same order each time, and batches differ"
     )
     return Seen(text, numbers, int(curve.steps[2 * per - 1]), "loss")
+
+
+def _neighbours_alike(curve: Curve) -> Seen | None:
+    """Shuffled batches are independent: what one costs more than the trend says nothing of the next."""
+    v = curve.values
+    if v.size < 60 or v.min() <= 0.0 or np.median(v[-(v.size // 5) :]) > 1.5 * np.median(v[:5]):
+        return None  # too short, or a run that blows up: it drags neighbours along
+    rest = _ripple(v, max(8, min(40, v.size // 8)))[v.size // 10 :]
+    alike = correlation(rest[:-1], rest[1:])
+    if alike < ALIKE or rest.std() < UNEVEN:
+        return None
+    text = (
+        f"neighbouring batches cost alike: correlation {alike:.2f} (threshold {ALIKE:g}; 0 for shuffled rows), while "
+        f"batches further apart differ by {rest.std():.0%} (threshold {UNEVEN:.0%}): rows come in an order"
+    )
+    numbers = {"alike": alike, "alike_limit": ALIKE, "uneven": float(rest.std()), "uneven_limit": UNEVEN}
+    return Seen(text, numbers, int(curve.steps[v.size // 10]), "loss")
 
 
 def _ripple(values: Array, per: int) -> Array:

@@ -21,6 +21,7 @@ JUMP = 0.06  # relative change from batch to batch; gradients of fresh batches d
 SMOOTH = 0.2  # noise of the gradient norm over its whole spread
 STUCK_SHARE = 0.01  # of the rows
 UNDERFLOWN = 0.05  # of the steps with a gradient of exactly zero
+SUBNORMAL = 2.0**-14  # smallest normal number of half precision
 HALVES = ("float16", "fp16", "half", "16", "16-mixed", "float16-mixed")
 
 
@@ -150,6 +151,13 @@ def underflow(view: View) -> Verdict:
     if view.facts.precision is not None and not low:
         return None
     told = _told(view)
+    size = float(np.median(gradient.values))
+    if low and 0.0 < size < SUBNORMAL and view.loss.finite.values.any():
+        text = (
+            f"the norm of the whole gradient is {size:.2g}, below the smallest normal number of half precision "
+            f"(threshold {SUBNORMAL:.2g}): its entries lose digits or become zero"
+        )
+        return Seen(text, {"gradient": size, "gradient_limit": SUBNORMAL}, int(gradient.steps[0]), "grad_norm")
     zero = float((gradient.values == 0.0).mean())
     if zero < UNDERFLOWN or zero == 1.0 or (told is not None and told.gained > 0.98):
         return None

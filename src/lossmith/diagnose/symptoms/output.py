@@ -118,7 +118,7 @@ def _twice(view: View, name: str) -> Verdict:
     lowest, end = float(np.quantile(curve.values, 0.02)), _at_end(view, name)
     # With a share right, it costs from floor + 0.7 (1 - right) to little more than floor + 1 - right.
     owed, most = 0.95 * (floor + 0.7 * (1.0 - right)), floor + (1.0 - right) + 0.25 * (math.log(classes) - floor)
-    if lowest < 0.985 * floor or not owed < end < most:
+    if not 0.985 * floor < lowest < 1.3 * floor or not owed < end < most:
         return None
     numbers = {"lowest_loss": lowest, "floor": floor, "accuracy": right}
     text = (

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from .curves import Array, Curve
 from .found import Lacking, Seen, Verdict
 from .rule import Rule
-from .story import story
+from .story import Story, story
 from .view import View
 
 LATE_SHARE = 0.42  # of the fall in the second half: a straight line has 50 %, an exponential of two time constants 27 %
 NEARLY_DONE = 0.75  # share of the first loss gone: what is left to gain is little, unless ...
-STEEP = 0.48  # ... this share of the fall came in the second half
+STEEP = 0.55  # ... this share of the fall came in the second half
 CLOSING = 0.045  # of the cost of knowing nothing, in the last fifth; healthy runs end below .025
 LAST_FIFTH = 0.02  # of the whole decrease, for solvers that end by themselves
 STUCK = 0.10  # less than this share below chance counts as nothing learned
 LR_DEAD = 1e-3  # of the largest learning rate
 LR_EARLY = 0.75  # share of the run at which a schedule may reach it
+HELD_UP = 1.3  # training over held-out loss; dropout of .3 explains up to about 1.3
+HELD_APART = 0.12  # ... and this share of the cost of knowing nothing apart
 SPREAD = 0.01  # relative spread of final losses over restarts
 
 
@@ -129,7 +132,9 @@ def plateau(view: View) -> Verdict:
     if lacking := _need(view, 6):
         return lacking
     curve = _steadier(view)
-    told = story(curve, view.facts)
+    told = _from_first(view, story(curve, view.facts))
+    if held := _held_up(view, told):
+        return held
     if told.reference <= 0 or told.gained > STUCK or told.end > 1.25 * told.reference:
         return None
     late, error = late_share(curve, view.column("learning_rate").finite)
@@ -142,6 +147,31 @@ def plateau(view: View) -> Verdict:
         f"threshold {STUCK:.0%})"
     )
     return Seen(text, numbers, told.best_step, _name(view, curve))
+
+
+def _held_up(view: View, told: Story) -> Seen | None:
+    """The training loss stands still above the held-out loss: noise in training keeps it there."""
+    train, held = view.loss.finite, view.eval_loss.finite
+    if len(train) < 40 or len(held) < 6 or told.reference <= 0:
+        return None
+    level, other = train.level(0.75, 1.0), held.level(0.75, 1.0)
+    over, apart = level / max(other, 1e-300), (level - other) / told.reference
+    late, error = late_share(train, view.column("learning_rate").finite)
+    if over <= HELD_UP or apart <= HELD_APART or late - 2.0 * error > LATE_SHARE:
+        return None
+    text = (
+        f"the training loss stands still at {level:.3g}, {over:.2f} times the held-out loss (threshold {HELD_UP:g}): "
+        "strong dropout, augmentation or wrong labels hold it up"
+    )
+    return Seen(text, {"over": over, "over_limit": HELD_UP, "apart": apart, "apart_limit": HELD_APART},
+                int(train.steps[int(0.75 * (len(train) - 1))]), "loss")  # fmt: skip
+
+
+def _from_first(view: View, told: Story) -> Story:
+    """Held-out losses are seldom: the first of them, or the first training losses, tell where the run began."""
+    firsts = [float(np.median(view.loss.finite.values[:3]))] if len(view.loss.finite) else []
+    firsts += [float(view.eval_loss.finite.values[0])] if len(view.eval_loss.finite) else []
+    return replace(told, start=max([told.start, *firsts]))
 
 
 def local_minimum(view: View) -> Verdict:

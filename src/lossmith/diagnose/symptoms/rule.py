@@ -50,7 +50,7 @@ class Rule:
             None when the check ran and found nothing.
         """
         verdict = self.look(view)
-        if not isinstance(verdict, Seen):
+        if not isinstance(verdict, Seen) or verdict.severity == "info":
             verdict = probed(self.id, view.numbers) or verdict
         if isinstance(verdict, Lacking):
             return NotRun(self.id, self.name, verdict.reason)

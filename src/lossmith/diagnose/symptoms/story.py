@@ -11,8 +11,8 @@ import numpy as np
 from ..record import Facts
 from .curves import Curve
 
-_LOGARITHMIC = ("entropy", "bce", "cce", "nll", "log_loss", "logloss", "logistic", "deviance")
-_SQUARED = ("mse", "squared_error", "squared error", "mseloss", "l2")
+_LOGARITHMIC = ("entropy", "bce", "cce", "nll", "log_loss", "logloss", "logistic", "softmax", "deviance")
+_SQUARED = ("mse", "squared", "l2")
 
 
 @final
