@@ -6,6 +6,7 @@ import json
 import math
 import time
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -183,6 +184,7 @@ def test_rows_are_thinned_like_steps():
 
 def test_rows_are_written_as_steps_are(tmp_path):
     rows = [(i, 1 / 3, None, 1e-300, None, None, None, None, 0.1 * i, {"a": 0.5} if i == 2 else {}) for i in range(5)]
+    rows.append((5, np.float64(0.5), None, math.inf, None, None, None, 1, 0.6))
     written = []
     for name in ("slow", "quick"):
         run = Run(path=tmp_path / name, live=False)

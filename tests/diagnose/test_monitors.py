@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import os
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -212,61 +217,19 @@ def test_a_jax_loss_that_is_not_finite_names_layer_and_sample():
 # --- Keras ------------------------------------------------------------------------------------------------------
 
 
-def keras_model(lr=0.05):
-    keras = pytest.importorskip("keras")
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(6, "relu"), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(lr), "mse")
-    return keras, model
-
-
-def test_keras(tmp_path):
-    keras, model = keras_model()
-    x, y = (a.astype("float32") for a in data())
-    y = y[:, None]
-    weights = [np.array(w) for w in model.get_weights()]
-
-    def forward(w, x):
-        return np.maximum(x @ w[0] + w[1], 0) @ w[2] + w[3]
-
-    monitor = lm.keras_monitor(live=False, every=1)
-    seen = []
-    spy = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: seen.append([np.array(w) for w in model.get_weights()])
-    )
-    table = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
-    history = model.fit(
-        x, y, batch_size=32, epochs=2, shuffle=False, verbose=0, validation_data=(x, y), callbacks=[monitor, spy, table]
-    ).history
-    record = monitor.record
-    assert record.column("loss")[0].tolist() == list(range(6))
-    before = weights
-    for i, (step, after) in enumerate(zip((s for s in record.steps if s.loss is not None), seen, strict=True)):
-        rows = slice(32 * (i % 3), 32 * (i % 3) + 32)
-        assert step.loss == pytest.approx(float(np.mean((forward(before, x[rows]) - y[rows]) ** 2)), rel=1e-4)
-        assert step.parameter_norm == pytest.approx(norm(after), rel=1e-5)
-        assert step.update_norm == pytest.approx(norm([a - b for a, b in zip(after, before, strict=True)]), rel=1e-4)
-        # Plain gradient descent: the update is the rate times the gradient.
-        if step.grad_norm is not None:
-            assert step.grad_norm == pytest.approx(step.update_norm / 0.05, rel=1e-3)
-        before = after
-    np.testing.assert_allclose(record.column("eval_loss")[1], history["val_loss"], rtol=1e-6)
-    assert record.facts.planned_steps == 6
-    assert len(record.layer_names) == 2
-    for source in (history, tmp_path / "log.csv"):
-        again = lm.read_record(source)
-        np.testing.assert_allclose(again.column("loss")[1], history["loss"], rtol=1e-6)
-        np.testing.assert_allclose(again.column("eval_loss")[1], history["val_loss"], rtol=1e-6)
-
-
-def test_keras_stops_where_the_loss_is_not_finite():
-    _, model = keras_model()
-    x, y = (a.astype("float32") for a in data())
-    y[40] = np.nan
-    monitor = lm.keras_monitor(live=False)
-    with pytest.raises(lm.NonFiniteError, match=r"step 1: loss of layer '.*dense.*': is nan"):
-        model.fit(x, y[:, None], batch_size=32, shuffle=False, verbose=0, callbacks=[monitor])
-    assert monitor.record.steps[-1].step == 1
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_keras(backend):
+    """A process knows one backend: each has its own."""
+    for name in ("keras", backend):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+    root = pathlib.Path(__file__).parents[2]
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(root / "src")}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
+    command.append(str(pathlib.Path(__file__).with_name("keras_monitor_laws.py")))
+    ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=900)
+    assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr[-2000:]
+    assert " passed" in ran.stdout
 
 
 # --- Lightning and Hugging Face ---------------------------------------------------------------------------------

@@ -246,10 +246,10 @@ _PLAIN = 1 + len(SCALARS)
 
 def _row_line(row: Row) -> str:
     """Write what `_line` writes, a few times quicker."""
-    if len(row) > _PLAIN and row[_PLAIN]:
+    told = [(key, float(value)) for key, value in zip(_KEYS, row[1:], strict=False) if value is not None]
+    if (len(row) > _PLAIN and row[_PLAIN]) or not math.isfinite(sum([value for _, value in told])):
         return _line(Step(*row), {})
-    told = [key + repr(value) for key, value in zip(_KEYS, row[1:], strict=False) if value is not None]
-    return f'{{"step": {row[0]}{"".join(told)}}}\n'
+    return f'{{"step": {row[0]}{"".join([key + repr(value) for key, value in told])}}}\n'
 
 
 def _number(value: float) -> float | str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..record import Layer, Record, Step
 from .budget import Budget
-from .run import Run, RunOptions
+from .run import Run, RunOptions, is_plain
 from .samples import Reservoir
 from .trouble import NonFinite
 
@@ -73,7 +73,8 @@ class JaxMonitor:
         self._run = Run(**options)
         self._run.learn(framework="jax", source="JaxMonitor")
         self._every = every
-        self._budget = Budget({kind: math.inf if every else budget * part for kind, part in _PARTS.items()})
+        parts = {kind: math.inf if every else budget * part for kind, part in _PARTS.items()}
+        self._budget = Budget(parts, clock=_CLOCK)
         self._reservoir = Reservoir()
         self._number = self._next = 0
         self._before: Any = None
@@ -126,9 +127,13 @@ class JaxMonitor:
             begun = _CLOCK()
             measured["samples"] = self._reservoir.watch(losses)
             self._budget.charge("samples", _CLOCK() - begun)
-        held_out = None if eval_loss is None else float(eval_loss)
         named = {name: float(v) for name, v in metrics.items()}
         seconds = self._run.seconds()
+        plain = not measured and eval_loss is None and all(map(is_plain, named, named.values()))
+        if plain and math.isfinite(value):
+            self._run.quick((number, value, None, learning_rate, None, None, None, epoch, seconds, named))
+            return
+        held_out = None if eval_loss is None else float(eval_loss)
         self._run.add(
             Step(number, value, held_out, learning_rate, epoch=epoch, seconds=seconds, metrics=named, **measured)
         )

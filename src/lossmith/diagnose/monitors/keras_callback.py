@@ -35,7 +35,9 @@ class KerasMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         held = dict(options)
         self._every: int | None = held.pop("every", None)
         self._run = Run(**held)
-        self._budget = Budget({"layers": math.inf if self._every else 0.04})
+        # A rate that is a schedule takes Keras up to a millisecond to evaluate.
+        parts = {"layers": 0.03, "rate": 0.01}
+        self._budget = Budget({kind: math.inf if self._every else part for kind, part in parts.items()}, clock=_CLOCK)
         self._gauge = ArrayGauge()
         self._number = self._next = self._batches = 0
         self._remembered = False
@@ -69,16 +71,12 @@ class KerasMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         logs = logs or {}
         loss = self._unmeaned(batch, logs)
         measured = self._measure()
-        self._run.add(
-            Step(
-                self._number,
-                loss,
-                learning_rate=float(_array(self.model.optimizer.learning_rate)),
-                epoch=self._epoch + (batch + 1) / self.params["steps"] if self.params.get("steps") else None,
-                seconds=self._run.seconds(),
-                **measured,
-            )
-        )
+        steps, seconds = self.params.get("steps"), self._run.seconds()
+        epoch = self._epoch + (batch + 1) / steps if steps else None
+        if measured or loss is None or not math.isfinite(loss):
+            self._run.add(Step(self._number, loss, None, self._rate(), epoch=epoch, seconds=seconds, **measured))
+        else:
+            self._run.quick((self._number, loss, None, self._rate(), None, None, None, epoch, seconds))
         if loss is not None and not math.isfinite(loss) and self._run.nan != "ignore":
             bad = first_bad(self._parameters())
             self._run.trouble(NonFinite(self._number, "loss", bad, detail=f"is {loss}" + _already(bad)))
@@ -110,7 +108,23 @@ class KerasMonitor(keras.callbacks.Callback):  # type: ignore[misc]
             return mean
         return (mean * (batch + 1) - before * done) / (batch + 1 - done)
 
+    def _rate(self) -> float | None:
+        """Return the learning rate, where that is cheap enough."""
+        if self._purged() or not self._budget.allows("rate"):
+            return None
+        begun = _CLOCK()
+        rate = float(keras.ops.convert_to_tensor(self.model.optimizer.learning_rate))
+        self._budget.charge("rate", _CLOCK() - begun)
+        return rate
+
+    def _purged(self) -> bool:
+        """Tell whether the model's variables are empty: on JAX, between steps, until someone asks for them."""
+        first = next(iter(self.model.variables), None)
+        return keras.backend.backend() == "jax" and first is not None and first._value is None
+
     def _parameters(self) -> dict[str, list[Any]]:
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
         named: dict[str, list[Any]] = {}
         for variable in self.model.trainable_variables:
             name = variable.path.rpartition("/")[0] or variable.path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
 from typing import Any, TypedDict, Unpack, final
@@ -46,6 +47,24 @@ class RunOptions(TypedDict, total=False):
     nan: str
     facts: Facts | None
     limit: int
+
+
+def is_plain(name: str, value: float) -> bool:
+    """Tell whether a metric may go with a plain step, as of `Run.quick`.
+
+    Parameters
+    ----------
+    name : str
+        Of the metric.
+    value : float
+        What was measured.
+
+    Returns
+    -------
+    bool
+        If it is finite and not of held-out rows.
+    """
+    return math.isfinite(value) and not name.startswith("eval_")
 
 
 @final

@@ -12,7 +12,7 @@ from typing import Any, Self, Unpack, final
 import numpy as np
 
 from ..record import Record, Step
-from .run import Run, RunOptions
+from .run import Run, RunOptions, is_plain
 from .samples import Reservoir
 from .schedule import NEVER, Schedule
 from .torch_losses import LateLosses, as_list, rate, values
@@ -270,7 +270,7 @@ class TorchMonitor:
     def _plainly(self, loss: Any, samples: Any, eval_loss: Any, epoch: Any, told: dict[str, float]) -> bool:
         """Record a step that is not looked at closely; return False where that does not do."""
         number = self._number
-        if number >= self._near or eval_loss is not None or not all(map(_plain, told, told.values())):
+        if number >= self._near or eval_loss is not None or not all(map(is_plain, told, told.values())):
             return False
         if samples is not None and not self._sampling.holds_off("samples", number):
             return False
@@ -377,7 +377,3 @@ def _share(watch: str, budget: float | None) -> float:
     if budget is not None and not budget > 0:
         raise ValueError(f"budget={budget}: give the largest share of the run's time, such as 0.05")
     return _SHARES[watch] if budget is None else budget
-
-
-def _plain(name: str, value: float) -> bool:
-    return math.isfinite(value) and not name.startswith("eval_")
