@@ -1,7 +1,8 @@
 """From one command: record the grid, run the probes, fit the judges, judge, repair, print the table.
 
 python -m benchmarks.diagnosis --quick                     # a small grid, about a minute
-python -m benchmarks.diagnosis --seeds 0 1 2 3 4           # everything; goes on where it was stopped
+python -m benchmarks.diagnosis                             # everything; goes on where it was stopped
+python -m benchmarks.diagnosis --record --part 0 2         # one of two processes that only record
 python -m benchmarks.diagnosis --judge                     # judge again what was recorded, nothing else
 python -m benchmarks.diagnosis --fit                       # and fit the judges that the package ships
 """
@@ -30,9 +31,9 @@ QUICK = 40
 SHIPPED = Path(causes.__file__).with_name("judges.json")
 
 
-def wanted(quick: bool, seeds: tuple[int, ...]) -> list[grid.Case]:
+def wanted(quick: bool) -> list[grid.Case]:
     """All cases; quick: a few faulty ones by lot, with their twins."""
-    all_cases = list(grid.cases(seeds))
+    all_cases = list(grid.cases())
     if not quick:
         return all_cases
     lot = sorted((c for c in all_cases if c.fault in FAULTS), key=lambda c: zlib.crc32(c.name.encode()))[:QUICK]
@@ -68,7 +69,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("diagnosis-runs"), help="where runs are kept")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--record", action="store_true", help="only record and probe")
+    parser.add_argument("--drawn", action="store_true", help="only runs in a manner of their own")
+    parser.add_argument("--part", type=int, nargs=2, default=[0, 1], help="K N: the K-th of N processes that record")
     parser.add_argument("--quick", action="store_true", help="a small grid")
     parser.add_argument("--judge", action="store_true", help="only judge what is there")
     parser.add_argument("--fit", action="store_true", help="fit the shipped judges on the development part first")
@@ -78,7 +81,10 @@ def main() -> None:
     warnings.simplefilter("ignore")  # overflow is what faults are about
     begun = time.process_time()
     if not chosen.judge:
-        grid.record_all(chosen.folder, wanted(chosen.quick, tuple(chosen.seeds)))
+        runs = list(grid.drawn_cases()) if chosen.drawn else wanted(chosen.quick)
+        grid.record_all(chosen.folder, runs, part=tuple(chosen.part))
+        if chosen.record:
+            return
         grid.probe_all(chosen.folder)
     if chosen.fit:
         fit.write(fit.fit(fit.load(chosen.folder)), SHIPPED)

@@ -19,22 +19,23 @@ STILL = ("LM-FROZEN", "LM-PLATEAU", "LM-SLOW")
 
 @fault("lr_high", "learning-rate-too-high", *HIGH, "LM-DEAD", "LM-SATURATED")
 def lr_high(s: Setup, level: int) -> None:
-    s.learning_rate *= (30.0, 100.0, 300.0)[level]
+    s.learning_rate *= s.about((30.0, 100.0, 300.0)[level], 0.5)
 
 
-@fault("momentum_high", "learning-rate-too-high", *HIGH, held_out=True, fits=KIND.momentum)
+@fault("momentum_high", "learning-rate-too-high", *HIGH, fits=KIND.momentum)
 def momentum_high(s: Setup, level: int) -> None:
     rate = (0.99, 0.995, 0.998)[level]
     s.optimizer = lambda p, lr, wd: torch.optim.SGD(p, lr=3.0 * lr, momentum=rate, weight_decay=wd)
 
 
-@fault("lr_rising", "learning-rate-too-high", *HIGH, held_out=True, from_start=False)
+@fault("lr_rising", "learning-rate-too-high", *HIGH, from_start=False)
 def lr_rising(s: Setup, level: int) -> None:
     top = (100.0, 300.0, 1000.0)[level]
-    s.schedule = lambda step: top ** max(0.0, (step / STEPS - 0.4) / 0.6)
+    begun, steps = s.about(0.4, 0.15), s.steps
+    s.schedule = lambda step: top ** max(0.0, (step / steps - begun) / (1.0 - begun))
 
 
-@fault("sum_reduction", "learning-rate-too-high", *HIGH, fits=KIND.momentum)
+@fault("sum_reduction", "learning-rate-too-high", *HIGH, fits=KIND.descent)
 def sum_reduction(s: Setup, level: int) -> None:
     inner, factor = s.loss, float(s.batch_size) * (1.0, 2.0, 4.0)[level]
     s.loss = lambda out, y: factor * inner(out, y)
@@ -42,29 +43,31 @@ def sum_reduction(s: Setup, level: int) -> None:
 
 @fault("lr_low", "learning-rate-too-low", *STILL)
 def lr_low(s: Setup, level: int) -> None:
-    s.learning_rate *= (0.03, 0.01, 0.001)[level]
+    s.learning_rate *= s.about((0.03, 0.01, 0.001)[level] * (1.0, 1.0, 0.3 if s.manner else 1.0)[level], 0.5)
 
 
-@fault("warmup_endless", "learning-rate-too-low", *STILL, held_out=True)
+@fault("warmup_endless", "learning-rate-too-low", *STILL)
 def warmup_endless(s: Setup, level: int) -> None:
-    length = STEPS * (20, 60, 300)[level]
+    length = s.about(s.steps * (20, 60, 300)[level])
     s.schedule = lambda step: (step + 1) / length
 
 
 @fault("too_few_steps", "too-few-steps", "LM-SLOW")
 def too_few_steps(s: Setup, level: int) -> None:
-    s.steps = STEPS // (6, 10, 20)[level]
+    s.steps = max(6, int(s.about(s.steps / (6, 10, 20)[level], 0.15)))
+    if s.manner is not None and s.seed % 2 == 0:  # planned so, not broken off
+        s.schedule = s.manner.schedule(s.steps)
 
 
 @fault("lr_decay", "learning-rate-decay", "LM-LRZERO", "LM-PLATEAU", "LM-SLOW")
 def lr_decay(s: Setup, level: int) -> None:
-    every = (20, 10, 4)[level]
+    every = max(1, int(s.about((20, 10, 4)[level] * s.steps / STEPS, 0.2)))
     s.schedule = lambda step: 0.3 ** (step // every)
 
 
-@fault("cosine_short", "learning-rate-decay", "LM-LRZERO", "LM-PLATEAU", "LM-SLOW", held_out=True)
+@fault("cosine_short", "learning-rate-decay", "LM-LRZERO", "LM-PLATEAU", "LM-SLOW")
 def cosine_short(s: Setup, level: int) -> None:
-    stretch = (8, 15, 30)[level]
+    stretch = s.about((8, 15, 30)[level] * STEPS / s.steps, 0.15)
     s.schedule = lambda step: (fading(step * stretch) - 0.1) / 0.9
 
 
@@ -73,7 +76,7 @@ def no_step(s: Setup, level: int) -> None:
     s.step = loops.step_with(move=False)
 
 
-@fault("wrong_parameters", "optimizer-not-stepping", "LM-FROZEN", held_out=True)
+@fault("wrong_parameters", "optimizer-not-stepping", "LM-FROZEN")
 def wrong_parameters(s: Setup, level: int) -> None:
     inner = s.optimizer  # the model was copied after its optimiser had been made
     s.optimizer = lambda p, lr, wd: inner([torch.nn.Parameter(q.detach().clone()) for q in p], lr, wd)
@@ -84,7 +87,7 @@ def no_zero_grad(s: Setup, level: int) -> None:
     s.step = loops.step_with(zero_every=10**9)
 
 
-@fault("rare_zero_grad", "gradient-not-reset", "LM-NOZERO", *HIGH, held_out=True)
+@fault("rare_zero_grad", "gradient-not-reset", "LM-NOZERO", *HIGH)
 def rare_zero_grad(s: Setup, level: int) -> None:
     s.step = loops.step_with(zero_every=(30, 75, 150)[level])
 
@@ -92,10 +95,10 @@ def rare_zero_grad(s: Setup, level: int) -> None:
 @fault("fp16_underflow", "fp16-underflow", "LM-UNDERFLOW", *STILL)
 def fp16_underflow(s: Setup, level: int) -> None:
     s.precision = "float16"
-    s.step = loops.step_with(scale=(1e-6, 3e-7, 1e-7)[level], before_move=loops.half_gradients)
+    s.step = loops.step_with(scale=s.about((1e-6, 3e-7, 1e-7)[level], 0.15), before_move=loops.half_gradients)
 
 
-@fault("fp16_weights", "fp16-underflow", "LM-UNDERFLOW", *STILL, held_out=True)
+@fault("fp16_weights", "fp16-underflow", "LM-UNDERFLOW", *STILL)
 def fp16_weights(s: Setup, level: int) -> None:
     s.precision = "float16"
     s.learning_rate *= (0.1, 0.05, 0.03)[level]  # right with weights of 32 bits and more steps; here updates are lost
@@ -115,7 +118,7 @@ def fp16_overflow(s: Setup, level: int) -> None:
     s.step = loops.step_with(before_move=unscale)
 
 
-@fault("fp16_activations", "fp16-overflow", "LM-NAN", "LM-EXPLODE", held_out=True)
+@fault("fp16_activations", "fp16-overflow", "LM-NAN", "LM-EXPLODE")
 def fp16_activations(s: Setup, level: int) -> None:
     s.precision = "float16"
     inner, factor = s.loss, (1e4, 2e4, 4e4)[level]  # outputs pass through half precision in a small unit
@@ -124,12 +127,13 @@ def fp16_activations(s: Setup, level: int) -> None:
 
 @fault("weight_decay_high", "weight-decay-too-high", *STILL, "LM-PLATEAU")
 def weight_decay_high(s: Setup, level: int) -> None:
-    s.weight_decay = (100.0, 200.0, 300.0)[level] if s.seed % 2 == 0 else (0.3, 1.0, 3.0)[level]
+    decoupled = s.optimizer_name == "adamw"
+    s.weight_decay = s.about((100.0, 200.0, 300.0)[level] if decoupled else (0.3, 1.0, 3.0)[level], 0.1)
 
 
-@fault("penalty_high", "weight-decay-too-high", *STILL, "LM-PLATEAU", held_out=True)
+@fault("penalty_high", "weight-decay-too-high", *STILL, "LM-PLATEAU")
 def penalty_high(s: Setup, level: int) -> None:
-    s.step = loops.step_with(penalty=(0.05, 0.15, 0.5)[level])
+    s.step = loops.step_with(penalty=s.about((0.05, 0.15, 0.5)[level], 0.2))
 
 
 @fault("dropout_high", "dropout-too-high", "LM-PLATEAU", "LM-SLOW")
@@ -143,7 +147,7 @@ def dropout_in_eval(s: Setup, level: int) -> None:
     s.evaluate = loops.left_in_training
 
 
-@fault("dropout_functional", "dropout-in-eval", "LM-MODE", held_out=True, repairable=False)
+@fault("dropout_functional", "dropout-in-eval", "LM-MODE", repairable=False)
 def dropout_functional(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, dropout=(0.4, 0.5, 0.6)[level], always=True)
 
@@ -160,7 +164,7 @@ def bn_stale(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, momentum=(3e-3, 1e-3, 1e-4)[level])
 
 
-@fault("bn_never_back", "batchnorm-eval-mode", "LM-MODE", held_out=True, fits=KIND.normed)
+@fault("bn_never_back", "batchnorm-eval-mode", "LM-MODE", fits=KIND.normed)
 def bn_never_back(s: Setup, level: int) -> None:
     shift = (3.0, 10.0, 30.0)[level]
     s.every(lambda x: x * shift + shift)
@@ -193,6 +197,6 @@ def frozen_body(s: Setup, level: int) -> None:
     s.prepare.append(freeze)
 
 
-@fault("cut_graph", "frozen-layers", "LM-FROZEN", held_out=True, repairable=False)
+@fault("cut_graph", "frozen-layers", "LM-FROZEN", repairable=False)
 def cut_graph(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, cut=True)

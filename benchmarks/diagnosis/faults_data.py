@@ -31,20 +31,20 @@ def far_inputs(s: Setup, level: int) -> None:
     s.every(lambda x: x + np.float32(far))
 
 
-@fault("tiny_inputs", "unscaled-inputs", *SCALE, held_out=True)
+@fault("tiny_inputs", "unscaled-inputs", *SCALE)
 def tiny_inputs(s: Setup, level: int) -> None:
     size = (1e-2, 3e-3, 1e-3)[level]
     s.every(lambda x: x * np.float32(size))
 
 
-@fault("mixed_units", "unscaled-inputs", *SCALE, held_out=True)
+@fault("mixed_units", "unscaled-inputs", *SCALE)
 def mixed_units(s: Setup, level: int) -> None:
     size = np.where(s.rng.random(_columns(s)) < 0.3, (100.0, 1000.0, 10000.0)[level], 1.0)
     shift = np.where(size > 1.0, 2.0, 0.0)
     s.every(lambda x: ((x + shift) * size).astype(np.float32))
 
 
-def _retarget(s: Setup, a: float, b: float) -> None:
+def retarget(s: Setup, a: float, b: float) -> None:
     s.train, s.valid = ((x, (b * y + a).astype(np.float32)) for x, y in (s.train, s.valid))
     s.read = lambda out: (out - a) / b
 
@@ -52,12 +52,12 @@ def _retarget(s: Setup, a: float, b: float) -> None:
 @fault("raw_target", "unscaled-target", *SCALE, fits=KIND.regression)
 def raw_target(s: Setup, level: int) -> None:
     size = (30.0, 300.0, 3000.0)[level]
-    _retarget(s, 3.0 * size, size)
+    retarget(s, 3.0 * size, size)
 
 
-@fault("far_target", "unscaled-target", *SCALE, held_out=True, fits=KIND.regression)
+@fault("far_target", "unscaled-target", *SCALE, fits=KIND.regression)
 def far_target(s: Setup, level: int) -> None:
-    _retarget(s, (30.0, 100.0, 300.0)[level], 1.0)
+    retarget(s, (30.0, 100.0, 300.0)[level], 1.0)
 
 
 @fault("uniform_noise", "label-noise", "LM-LABELS")
@@ -69,14 +69,14 @@ def uniform_noise(s: Setup, level: int) -> None:
     s.train = x, y
 
 
-@fault("pair_noise", "label-noise", "LM-LABELS", held_out=True, fits=KIND.classes)
+@fault("pair_noise", "label-noise", "LM-LABELS", fits=KIND.classes)
 def pair_noise(s: Setup, level: int) -> None:
     x, y = s.train
     hit = s.rng.random(len(y)) < (0.3, 0.35, 0.4)[level]
     s.train = x, np.where(hit, (y + 1) % s.classes, y)
 
 
-@fault("rows_shifted", "label-noise", "LM-LABELS", held_out=True, repairable=False)
+@fault("rows_shifted", "label-noise", "LM-LABELS", repairable=False)
 def rows_shifted(s: Setup, level: int) -> None:
     s.train = s.train[0], np.roll(s.train[1], (1, 2, 7)[level])  # a join gone wrong: labels of other rows
 
@@ -92,9 +92,7 @@ def target_units(s: Setup, level: int) -> None:
     s.train = s.train[0], s.train[1] * size
 
 
-@fault(
-    "classes_swapped", "label-mismatch", "LM-DISAGREE", "LM-OVERFIT", "LM-LABELS", held_out=True, fits=KIND.multiclass
-)
+@fault("classes_swapped", "label-mismatch", "LM-DISAGREE", "LM-OVERFIT", "LM-LABELS", fits=KIND.multiclass)
 def classes_swapped(s: Setup, level: int) -> None:
     order = s.rng.permutation(s.classes)
     order = np.roll(order, 1)[np.argsort(order)]
@@ -108,9 +106,7 @@ def eval_not_scaled(s: Setup, level: int) -> None:
     s.valid, s.test = (((x * size + shift).astype(np.float32), y) for x, y in (s.valid, s.test))
 
 
-@fault(
-    "columns_permuted", "train-eval-mismatch", "LM-OVERFIT", "LM-DISAGREE", "LM-SCALE", held_out=True, repairable=False
-)
+@fault("columns_permuted", "train-eval-mismatch", "LM-OVERFIT", "LM-DISAGREE", "LM-SCALE", repairable=False)
 def columns_permuted(s: Setup, level: int) -> None:
     units = s.rng.uniform(0.3, 1.5, _columns(s)), s.rng.normal(0.0, 1.5, _columns(s))
     s.every(lambda x: (x * units[0] + units[1]).astype(np.float32))
@@ -120,19 +116,19 @@ def columns_permuted(s: Setup, level: int) -> None:
 
 @fault("few_rows", "no-regularisation", "LM-OVERFIT", from_start=False, repairable=False)
 def few_rows(s: Setup, level: int) -> None:
-    _overfit(s, (60, 40, 24)[level], 0.0)
+    overfit(s, (60, 40, 24)[level], 0.0)
 
 
-@fault("noise_columns", "no-regularisation", "LM-OVERFIT", held_out=True, from_start=False, repairable=False)
+@fault("noise_columns", "no-regularisation", "LM-OVERFIT", from_start=False, repairable=False)
 def noise_columns(s: Setup, level: int) -> None:
     extra = (60, 120, 240)[level]
     rng = s.rng
     s.every(lambda x: np.hstack([x, rng.normal(size=(len(x), extra)).astype(np.float32)]))
     s.spec = replace(s.spec, inputs=s.spec.inputs + extra)
-    _overfit(s, (150, 100, 80)[level], 0.0)
+    overfit(s, (150, 100, 80)[level], 0.0)
 
 
-def _overfit(s: Setup, rows: int, decay: float) -> None:
+def overfit(s: Setup, rows: int, decay: float) -> None:
     keep = s.rng.permutation(len(s.train[1]))[:rows]
     if s.task != "regression":  # every class stays
         keep = np.union1d(keep, [np.flatnonzero(s.train[1] == c)[0] for c in range(s.classes)])
@@ -145,18 +141,18 @@ def _overfit(s: Setup, rows: int, decay: float) -> None:
 @fault("class_imbalance", "class-imbalance", "LM-IMBALANCE", fits=KIND.classes)
 def class_imbalance(s: Setup, level: int) -> None:
     share = (0.1, 0.06, 0.03)[level]
-    _thin(
+    thin(
         s, {1: share} if s.task == "binary" else dict.fromkeys(range(s.classes // 2 + s.classes % 2, s.classes), share)
     )
 
 
-@fault("long_tail", "class-imbalance", "LM-IMBALANCE", held_out=True, fits=KIND.classes)
+@fault("long_tail", "class-imbalance", "LM-IMBALANCE", fits=KIND.classes)
 def long_tail(s: Setup, level: int) -> None:
     last = (0.06, 0.04, 0.02)[level]
-    _thin(s, {c: last ** (c / (s.classes - 1)) for c in range(s.classes)})
+    thin(s, {c: last ** (c / (s.classes - 1)) for c in range(s.classes)})
 
 
-def _thin(s: Setup, shares: dict[int, float]) -> None:
+def thin(s: Setup, shares: dict[int, float]) -> None:
     for part in ("train", "valid"):
         x, y = getattr(s, part)
         keep = np.ones(len(y), bool)
@@ -168,13 +164,13 @@ def _thin(s: Setup, shares: dict[int, float]) -> None:
 
 @fault("weights_inverted", "class-weights-inverted", "LM-IMBALANCE", "LM-DISAGREE", fits=KIND.classes)
 def weights_inverted(s: Setup, level: int) -> None:
-    _thin(s, {s.classes - 1: 0.3})
+    thin(s, {s.classes - 1: 0.3})
     power = (1.0, 1.5, 2.0)[level]
     counts = np.bincount(s.train[1], minlength=s.classes).astype(float)
     _weigh(s, (counts / counts.mean()) ** power)
 
 
-@fault("weights_extreme", "class-weights-inverted", "LM-IMBALANCE", "LM-DISAGREE", held_out=True, fits=KIND.classes)
+@fault("weights_extreme", "class-weights-inverted", "LM-IMBALANCE", "LM-DISAGREE", fits=KIND.classes)
 def weights_extreme(s: Setup, level: int) -> None:
     weights = np.ones(s.classes)
     weights[0] = (15.0, 40.0, 100.0)[level]
@@ -195,7 +191,7 @@ def target_spikes(s: Setup, level: int) -> None:
         setattr(s, part, (x, np.where(hit, y + size * s.rng.choice([1.0, 1.0, -0.3], len(y)), y).astype(np.float32)))
 
 
-@fault("decimal_shift", "outliers", "LM-OUTLIERS", held_out=True, fits=KIND.regression)
+@fault("decimal_shift", "outliers", "LM-OUTLIERS", fits=KIND.regression)
 def decimal_shift(s: Setup, level: int) -> None:
     for part in ("train", "valid"):
         x, y = getattr(s, part)
@@ -219,7 +215,7 @@ def nan_input(s: Setup, level: int) -> None:
     s.train = x, y
 
 
-@fault("infinite_input", "nan-in-data", "LM-NAN", held_out=True, from_start=False)
+@fault("infinite_input", "nan-in-data", "LM-NAN", from_start=False)
 def infinite_input(s: Setup, level: int) -> None:
     x, y = s.train
     x = x.copy()
@@ -242,9 +238,9 @@ def target_leak(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, inputs=s.spec.inputs + 1)
 
 
-@fault("duplicate_rows", "data-leak", "LM-LEAK", "LM-OVERFIT", held_out=True, repairable=False)
+@fault("duplicate_rows", "data-leak", "LM-LEAK", "LM-OVERFIT", repairable=False)
 def duplicate_rows(s: Setup, level: int) -> None:
-    _overfit(s, (80, 60, 40)[level], 0.0)
+    overfit(s, (80, 60, 40)[level], 0.0)
     pick = s.rng.integers(0, len(s.train[1]), len(s.valid[1]))
     s.valid = s.train[0][pick], s.train[1][pick]
 
@@ -255,6 +251,6 @@ def sorted_batches(s: Setup, level: int) -> None:
     s.learning_rate *= (1.0, 1.0, 3.0)[level]
 
 
-@fault("one_class_batches", "sorted-batches", "LM-SORTED", "LM-OSCILLATE", held_out=True)
+@fault("one_class_batches", "sorted-batches", "LM-SORTED", "LM-OSCILLATE")
 def one_class_batches(s: Setup, level: int) -> None:
     s.order, s.schedule = loops.one_value_batches((3, 8, 20)[level]), (fading, None, None)[level]

@@ -20,7 +20,7 @@ def weights_of(model: Any) -> list[Any]:
     return [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d)]
 
 
-@fault("zero_init", "zero-initialisation", "LM-PLATEAU", "LM-VANISH", "LM-SLOW", "LM-DEAD")
+@fault("zero_init", "zero-initialisation", "LM-PLATEAU", "LM-VANISH", "LM-SLOW", "LM-DEAD", fits=KIND.visible)
 def zero_init(s: Setup, level: int) -> None:
     @torch.no_grad()
     def fill(model: Any) -> None:
@@ -31,7 +31,7 @@ def zero_init(s: Setup, level: int) -> None:
     s.prepare.append(fill)
 
 
-@fault("constant_init", "zero-initialisation", "LM-PLATEAU", "LM-VANISH", "LM-SLOW", "LM-DEAD", held_out=True)
+@fault("constant_init", "zero-initialisation", "LM-PLATEAU", "LM-VANISH", "LM-SLOW", "LM-DEAD", fits=KIND.visible)
 def constant_init(s: Setup, level: int) -> None:
     value = (0.1, 0.03, 0.01)[level]
 
@@ -59,7 +59,7 @@ def dead_bias(s: Setup, level: int) -> None:
     s.prepare.append(sink)
 
 
-@fault("dead_weights", "dead-relu", "LM-DEAD", held_out=True, fits=lambda s: s.arch == "shallow")
+@fault("dead_weights", "dead-relu", "LM-DEAD", fits=lambda s: s.arch == "shallow")
 def dead_weights(s: Setup, level: int) -> None:
     shift = (3.0, 6.0, 10.0)[level]  # positive inputs, negative weights
     s.every(lambda x: x + shift)
@@ -83,7 +83,6 @@ def deep_sigmoid(s: Setup, level: int) -> None:
     "LM-PLATEAU",
     "LM-SATURATED",
     "LM-SLOW",
-    held_out=True,
     fits=KIND.stacked,
 )
 def deep_hard_sigmoid(s: Setup, level: int) -> None:
@@ -108,7 +107,6 @@ def large_init(s: Setup, level: int) -> None:
     "LM-SCALE",
     "LM-PLATEAU",
     "LM-OVERFIT",
-    held_out=True,
 )
 def unit_normal_init(s: Setup, level: int) -> None:
     spread = (1.0, 2.0, 3.0)[level]
@@ -140,7 +138,7 @@ def double_sigmoid(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, last=nn.Sigmoid)
 
 
-@fault("sigmoid_softmax", "double-softmax", "LM-OUTPUT", held_out=True, fits=KIND.multiclass)
+@fault("sigmoid_softmax", "double-softmax", "LM-OUTPUT", fits=KIND.multiclass)
 def sigmoid_softmax(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, last=nn.Sigmoid)
 
@@ -159,7 +157,7 @@ def missing_softmax(s: Setup, level: int) -> None:
     s.loss_name = "nll_loss"
 
 
-@fault("log_of_raw", "missing-sigmoid", "LM-OUTPUT", "LM-NAN", held_out=True, fits=KIND.multiclass)
+@fault("log_of_raw", "missing-sigmoid", "LM-OUTPUT", "LM-NAN", fits=KIND.multiclass)
 def log_of_raw(s: Setup, level: int) -> None:
     edge = (1e-3, 1e-5, 1e-7)[level]
     s.loss = lambda out, y: -torch.log(out.clamp(edge, 1.0)).gather(1, y[:, None])[:, 0]
@@ -180,7 +178,7 @@ def mse_one_hot(s: Setup, level: int) -> None:
     s.loss_name = "mse"
 
 
-@fault("mae_on_logits", "mse-on-logits", "LM-OUTPUT", held_out=True, fits=KIND.classes)
+@fault("mae_on_logits", "mse-on-logits", "LM-OUTPUT", fits=KIND.classes)
 def mae_on_logits(s: Setup, level: int) -> None:
     classes, binary = s.classes, s.task == "binary"
     s.loss = lambda out, y: (out - y).abs() if binary else (out - F.one_hot(y, classes)).abs().mean(1)
@@ -197,7 +195,7 @@ def sigmoid_output(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, last=nn.Sigmoid)
 
 
-@fault("tanh_output", "wrong-output-activation", "LM-OUTPUT", held_out=True)
+@fault("tanh_output", "wrong-output-activation", "LM-OUTPUT")
 def tanh_output(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, last=nn.Tanh)
 
@@ -208,7 +206,7 @@ def poisson_on_signed(s: Setup, level: int) -> None:
     s.loss_name = "poisson"
 
 
-@fault("one_sided_loss", "wrong-loss-for-target", "LM-OUTPUT", held_out=True, fits=KIND.regression)
+@fault("one_sided_loss", "wrong-loss-for-target", "LM-OUTPUT", fits=KIND.regression)
 def one_sided_loss(s: Setup, level: int) -> None:
     q = (0.95, 0.98, 0.99)[level]
     s.loss = lambda out, y: torch.maximum(q * (y - out), (q - 1.0) * (y - out))
@@ -232,7 +230,7 @@ def far_redescending(s: Setup, level: int) -> None:
     far, c2 = (4.0, 6.0, 9.0)[level], 4.685**2 / 4.0
     s.loss = lambda out, y: c2 / 6.0 * (1.0 - (1.0 - ((out - y) ** 2 / c2).clamp(max=1.0)) ** 3)
     s.loss_name = "tukey"
-    _start_at(s, far)
+    start_at(s, far)
 
 
 @fault("far_ramp", "local-minimum", "LM-MINIMA", *PLATEAU, fits=KIND.classes)
@@ -244,18 +242,18 @@ def far_ramp(s: Setup, level: int) -> None:
         torch.sigmoid(out * (1 - 2 * y)) if binary else 1.0 - torch.softmax(out, 1).gather(1, y[:, None])[:, 0]
     )
     s.loss_name = "ramp"
-    _start_at(s, far)
+    start_at(s, far)
 
 
-@fault("far_welsch", "local-minimum", "LM-MINIMA", *PLATEAU, held_out=True, fits=KIND.regression)
+@fault("far_welsch", "local-minimum", "LM-MINIMA", *PLATEAU, fits=KIND.regression)
 def far_welsch(s: Setup, level: int) -> None:
     far = (3.0, 4.5, 6.0)[level]
     s.loss = lambda out, y: 1.0 - torch.exp(-((out - y) ** 2) / 2.0)
     s.loss_name = "welsch"
-    _start_at(s, far)
+    start_at(s, far)
 
 
-def _start_at(s: Setup, far: float) -> None:
+def start_at(s: Setup, far: float) -> None:
     @torch.no_grad()
     def shift(model: Any) -> None:
         head = weights_of(model)[-1].bias
@@ -264,11 +262,15 @@ def _start_at(s: Setup, far: float) -> None:
     s.prepare.append(shift)
 
 
-@fault("bottleneck", "model-too-small", "LM-PLATEAU", "LM-SLOW", repairable=False)
+@fault("bottleneck", "model-too-small", "LM-PLATEAU", "LM-SLOW", fits=KIND.open_layers, repairable=False)
 def bottleneck(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, width=1)
 
 
-@fault("tiny_linear", "model-too-small", "LM-PLATEAU", "LM-SLOW", held_out=True, fits=KIND.multiclass, repairable=False)
+def narrow(s: Setup) -> bool:
+    return s.task == "multiclass" and KIND.open_layers(s)
+
+
+@fault("tiny_linear", "model-too-small", "LM-PLATEAU", "LM-SLOW", fits=narrow, repairable=False)
 def tiny_linear(s: Setup, level: int) -> None:
     s.spec = replace(s.spec, width=1 + (1 if s.arch == "conv" else 0), activation=nn.Identity)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+import scipy.optimize
 
 from lossmith.diagnose.features import curve_numbers, log_numbers
+from lossmith.diagnose.marks import marks, paired_numbers
 
 from . import grid
 
 QUANTILES = (0.03, 0.15, 0.5, 0.85, 0.97)
-STRENGTHS = (1.0,)
+STRENGTHS = (0.3,)
+MARKED = {"live": (3.0, -2.0), "probes": (3.0, -2.0)}
+"""Log odds of a cause whose mark is there, or missing: chosen by leaving out faults of the development part."""
 TIERS = ("curve", "log", "probes", "live")
 Row = Mapping[str, Any]
 
@@ -32,12 +36,25 @@ class Table:
 
     def of(self, tier: str) -> list[dict[str, float]]:
         if tier == "probes":
-            return [{k: v for k, v in row.items() if k.startswith("probe.")} for row in self.live]
+            return [_probes_alone(row) for row in self.live]
         return {"curve": self.curve, "log": self.log, "live": self.live}[tier]
 
     def part(self, keep: Callable[[Row], bool]) -> Table:
         at = [i for i, row in enumerate(self.rows) if keep(row)]
         return Table(*([column[i] for i in at] for column in (self.rows, self.curve, self.log, self.live)))
+
+
+def with_probes(log: Mapping[str, float], probes: Mapping[str, float]) -> dict[str, float]:
+    """All numbers that the live judge gets."""
+    found = {**log, **{f"probe.{name}": value for name, value in probes.items()}}
+    found |= paired_numbers(found)
+    return found | marks(found)
+
+
+def _probes_alone(row: Mapping[str, float]) -> dict[str, float]:
+    found = {k: v for k, v in row.items() if k.startswith("probe.")}
+    found |= paired_numbers(found)
+    return found | marks(found)
 
 
 def load(folder: Path) -> Table:
@@ -52,7 +69,7 @@ def load(folder: Path) -> Table:
         table.rows.append(row)
         table.curve.append(curve_numbers(record))
         table.log.append(log)
-        table.live.append(log | {f"probe.{k}": v for k, v in probed[row["name"]].items()})
+        table.live.append(with_probes(log, probed[row["name"]]))
     return table
 
 
@@ -103,33 +120,87 @@ def weights_of(labels: np.ndarray) -> np.ndarray:
     return weights * len(labels) / weights.sum()
 
 
-def logistic(x: np.ndarray, labels: np.ndarray, strength: float) -> LogisticRegression:
-    model = LogisticRegression(C=strength, max_iter=60, tol=1e-3)
-    return model.fit(x, labels, sample_weight=weights_of(labels))
+@dataclass
+class Logistic:
+    """Multinomial logistic regression with a given part of the log odds, which marks bring."""
+
+    classes: list[str]
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def logits(self, x: np.ndarray, given: np.ndarray) -> np.ndarray:
+        return x @ self.weights + self.bias + given
+
+
+def logistic(x: np.ndarray, given: np.ndarray, labels: np.ndarray, strength: float) -> Logistic:
+    """Fit what marks leave open. Column k of ``given`` belongs to the k-th label in alphabetical order."""
+    classes, weight = sorted(set(labels)), weights_of(labels)
+    hot = np.eye(len(classes))[np.searchsorted(classes, labels)]
+    shape = x.shape[1] + 1, len(classes)
+    padded = np.hstack([x, np.ones((len(x), 1))])
+
+    def cost(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        table = flat.reshape(shape)
+        z = padded @ table + given
+        z -= z.max(1, keepdims=True)
+        e = np.exp(z)
+        p = e / e.sum(1, keepdims=True)
+        slope = padded.T @ (weight[:, None] * (p - hot))
+        slope[:-1] += table[:-1] / strength
+        fit = -float(weight @ np.log(np.maximum((p * hot).sum(1), 1e-300)))
+        return fit + float((table[:-1] ** 2).sum()) / (2.0 * strength), slope.ravel()
+
+    found = scipy.optimize.minimize(cost, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 80})
+    table = found.x.reshape(shape)
+    return Logistic([str(c) for c in classes], table[:-1], table[-1])
+
+
+def given_by_marks(numbers: Sequence[Mapping[str, float]], classes: Sequence[str], tier: str) -> np.ndarray:
+    """Log odds that marks bring, as `lossmith.diagnose.causes.Judge` adds them."""
+    here, missing = MARKED.get(tier, (0.0, 0.0))
+    table = {None: 0.0, 1.0: here, 0.0: missing}
+    return np.array([[table[row.get(f"mark.{c}")] for c in classes] for row in numbers])
+
+
+def folds_of(rows: Sequence[Row], parts: int = 4) -> np.ndarray:
+    """Faults of a cause are left out in turn; runs of a cause with one fault, and healthy ones, by data set."""
+    faults: dict[str, list[str]] = {}
+    for row in rows:
+        known = faults.setdefault(row["cause"], [])
+        if row["fault"] not in known:
+            known.append(row["fault"])
+    return np.array(
+        [
+            sorted(faults[row["cause"]]).index(row["fault"]) % parts
+            if len(faults[row["cause"]]) > 1
+            else zlib.crc32(f"{row['dataset']}/{row['cause']}".encode()) % parts
+            for row in rows
+        ]
+    )
 
 
 def choose(table: Table, tier: str, say: Any) -> tuple[float, float]:
-    """Strength and temperature by leaving out data sets in turn, a third of them at a time."""
-    numbers, labels = table.of(tier), np.array([row["cause"] for row in table.rows])
-    names = sorted({row["dataset"] for row in table.rows})
-    groups = [np.array([row["dataset"] in names[k::3] for row in table.rows]) for k in range(3)]
-    scores: dict[float, tuple[float, float]] = {}
+    """Strength and temperature by leaving out faults in turn: what is to be judged are faults never seen."""
+    numbers, labels, fold = table.of(tier), np.array([row["cause"] for row in table.rows]), folds_of(table.rows)
+    known, scores = sorted(set(labels)), {}
+    truth = np.searchsorted(known, labels)
     for strength in STRENGTHS:
-        logits, truth, known = [], [], sorted(set(labels))
-        for out in groups:
+        z = np.full((len(labels), len(known)), -50.0)
+        for out in (fold == k for k in range(fold.max() + 1)):
             encoder = Encoder([n for n, o in zip(numbers, out, strict=True) if not o], labels[~out] == "healthy")
-            model = logistic(encoder(numbers)[~out], labels[~out], strength)
-            table_of = np.full((int(out.sum()), len(known)), -50.0)
-            table_of[:, [known.index(c) for c in model.classes_]] = model.decision_function(encoder(numbers)[out])
-            logits.append(table_of)
-            truth.append(np.searchsorted(known, labels[out]))
-        z, t = np.vstack(logits), np.concatenate(truth)
-        losses = {h: _log_loss(z / h, t) for h in np.geomspace(0.3, 4.0, 15)}
+            x, classes = encoder(numbers), sorted(set(labels[~out]))
+            given = given_by_marks(numbers, classes, tier)
+            model = logistic(x[~out], given[~out], labels[~out], strength)
+            z[np.ix_(out, [known.index(c) for c in classes])] = model.logits(x[out], given[out])
+        losses = {h: _log_loss(z / h, truth) for h in np.geomspace(1.0, 4.0, 12)}
         best = min(losses, key=losses.__getitem__)
         scores[strength] = losses[best], float(best)
-        top = np.mean(z.argmax(1) == t)
+        place = (np.argsort(-z, 1) == truth[:, None]).argmax(1)
+        sick = labels != "healthy"
         say(
-            f"{tier} C={strength} left-out log loss {losses[best]:.3f} at temperature {best:.2f}, top-1 {top:.3f}",
+            f"{tier} C={strength}: faults left out, log loss {losses[best]:.3f} at temperature {best:.2f}, "
+            f"top-1 {np.mean(place[sick] < 1):.3f}, top-3 {np.mean(place[sick] < 3):.3f}, "
+            f"healthy {np.mean(place[~sick] < 1):.3f}",
             flush=True,
         )
     chosen = min(scores, key=lambda s: scores[s][0])
@@ -149,14 +220,16 @@ def fit(table: Table, say: Any = print, strength: float | None = None) -> dict[s
     tiers = {}
     for tier in TIERS:
         chosen, temperature = choose(table, tier, say) if strength is None else (strength, 0.9)
-        encoder = Encoder(table.of(tier), labels == "healthy")
-        model = logistic(encoder(table.of(tier)), labels, chosen)
-        tiers[tier] = _written(encoder, model, temperature)
+        numbers = table.of(tier)
+        encoder = Encoder(numbers, labels == "healthy")
+        given = given_by_marks(numbers, sorted(set(labels)), tier)
+        model = logistic(encoder(numbers), given, labels, chosen)
+        tiers[tier] = _written(encoder, model, temperature, tier)
     return {"fitted_to": f"{len(labels)} development runs of benchmarks/diagnosis", "tiers": tiers}
 
 
-def _written(encoder: Encoder, model: LogisticRegression, temperature: float) -> dict[str, Any]:
-    table, start, numbers = model.coef_.T / temperature, 0, {}
+def _written(encoder: Encoder, model: Logistic, temperature: float, tier: str) -> dict[str, Any]:
+    table, start, numbers = model.weights / temperature, 0, {}
     for name, knots in encoder.knots.items():
         part = table[start : start + len(knots) - 1]
         start += len(knots) - 1
@@ -173,8 +246,9 @@ def _written(encoder: Encoder, model: LogisticRegression, temperature: float) ->
                 "healthy": [float(h) for h in encoder.healthy[name]],
                 "weights": kept,
             }
-    bias = [round(float(b), 3) for b in model.intercept_ / temperature]
-    return {"causes": [str(c) for c in model.classes_], "bias": bias, "numbers": numbers}
+    bias = [round(float(b), 3) for b in model.bias / temperature]
+    marked = [round(b / temperature, 3) for b in MARKED.get(tier, (0.0, 0.0))]
+    return {"causes": model.classes, "bias": bias, "marked": marked, "numbers": numbers}
 
 
 def write(judges: Mapping[str, Any], path: Path) -> None:

@@ -11,19 +11,29 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from lossmith.diagnose.doctor import error
 from lossmith.diagnose.plan import Loop, Plan, train
 from lossmith.diagnose.record import Facts, Layer, Record, Step
 
-from . import data, faults, faults_data, faults_model, nets
+from . import data, faults, faults_data, faults_model, faults_more, faults_new, nets
 from .registry import FAULTS
-from .setup import Setup, healthy, trivial
+from .setup import LOTS, Setup, healthy, trivial
 from .watch import Recorder
 
-MODULES = (faults, faults_data, faults_model)  # their import fills the registry
+OLD_SETS = tuple(data.SOURCES)[:9]
+OLD_MODULES = tuple(module.__name__ for module in (faults, faults_data, faults_model))
+MODULES = (faults, faults_data, faults_model, faults_more, faults_new)  # their import fills the registry
 WORSE = 0.05
+OLD_SEEDS, SEEDS = (0, 1), (2, 3, 4, 5)
+GROUPS = {False: 110, True: 30}  # data set x architecture x seed trained in a manner of its own: development, held out
+RUNS = {False: 8, True: 2}  # of a fault in those
+LOOKALIKES = {  # told apart by degree only: more runs, so that degrees are filled
+    "learning-rate-too-high": 12, "learning-rate-too-low": 14, "too-few-steps": 14, "learning-rate-decay": 10,
+    "optimizer-not-stepping": 9, "frozen-layers": 9,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, order=True)
@@ -65,18 +75,40 @@ def level_of(dataset: str, arch: str, seed: int, fault: str) -> int:
     return (zlib.crc32(f"{dataset}/{arch}/{fault}".encode()) + seed) % 3
 
 
-def cases(seeds: tuple[int, ...], datasets: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> Iterator[Case]:
-    """The grid; the severity goes round with the seed."""
-    for seed in seeds:
-        for dataset in datasets or data.SOURCES:
-            for arch in nets.ARCHITECTURES:
+def cases() -> Iterator[Case]:
+    """All runs: seeds 0 and 1 on the first nine sets and four nets, then groups and faults by lot."""
+    for seed in OLD_SEEDS:
+        for dataset in OLD_SETS:
+            for arch in nets.OLD:
                 yield Case(dataset, arch, seed)
-                if seed < 2:
-                    yield Case(dataset, arch, seed, "long")
+                yield Case(dataset, arch, seed, "long")
                 twin = healthy(dataset, arch, seed)
-                for fault in names or FAULTS:
-                    if FAULTS[fault].fits(twin):
-                        yield Case(dataset, arch, seed, fault, level_of(dataset, arch, seed, fault))
+                for fault in FAULTS.values():
+                    if fault.apply.__module__ in OLD_MODULES and fault.fits(twin):
+                        yield Case(dataset, arch, seed, fault.name, level_of(dataset, arch, seed, fault.name))
+    yield from drawn_cases()
+
+
+def drawn_cases() -> Iterator[Case]:
+    """Groups by lot, a healthy twin in each, and for each fault some of the groups that it fits."""
+    everything = [Case(d, a, s) for d in data.SOURCES for a in nets.ARCHITECTURES for s in SEEDS]
+    lot = sorted(everything, key=lambda case: _lot(case.name))
+    groups = {new: [case for case in lot if bool(case.held_out) == new][:many] for new, many in GROUPS.items()}
+    for new, twins in groups.items():
+        yield from twins
+        fitting = [(twin, healthy(twin.dataset, twin.arch, twin.seed)) for twin in twins]
+        for fault in FAULTS.values():
+            if fault.held_out and new:
+                continue  # one thing new at a time
+            many = LOOKALIKES.get(fault.cause, RUNS[False]) if not new else RUNS[True]
+            fits = [twin for twin, setup in fitting if fault.fits(setup)]
+            for twin in sorted(fits, key=lambda t: _lot(f"{t.name}/{fault.name}"))[:many]:
+                place = twin.dataset, twin.arch, twin.seed
+                yield Case(*place, fault.name, level_of(*place, fault.name))
+
+
+def _lot(word: str) -> int:
+    return zlib.crc32(word.encode())
 
 
 def run(case: Case) -> tuple[Record, Plan, Loop, dict[str, Any]]:
@@ -88,7 +120,7 @@ def run(case: Case) -> tuple[Record, Plan, Loop, dict[str, Any]]:
     recorder = Recorder(setup, plan, loop)
     train(plan, recorder, loop)
     record = recorder.record
-    curve = record.column("eval_loss")[1]
+    curve = np.array(recorder.curve)
     return (
         record,
         plan,
@@ -154,6 +186,8 @@ def manifest(folder: Path) -> list[dict[str, Any]]:
     """All runs with their verdict: "accepted" says whether one counts, and "twin" what its twin reached."""
     rows = {r["name"]: r for r in map(json.loads, (folder / "manifest.jsonl").read_text().splitlines())}
     for row in rows.values():
+        case = Case(row["dataset"], row["arch"], row["seed"], row["fault"], row["level"])
+        row["held_out"] = list(case.held_out)
         twin = rows.get(Case(row["dataset"], row["arch"], row["seed"]).name)
         row["twin"] = twin["final"] if twin else math.nan
         good = twin is not None and _good(twin)
@@ -166,32 +200,61 @@ def _good(row: Mapping[str, Any]) -> bool:
     return bool(row["final"] < 0.95 * row["trivial"] and row["eval_last_over_min"] <= 1.05)
 
 
-def record_all(folder: Path, wanted: Iterable[Case], say: Any = print) -> None:
-    """Run what is not there yet."""
-    path = folder / "manifest.jsonl"
-    done = {json.loads(line)["name"] for line in path.read_text().splitlines()} if path.exists() else set()
-    # Seed by seed, within a seed in no order: a part of the runs is a fair sample.
-    wanted = sorted(wanted, key=lambda case: (case.seed, zlib.crc32(case.name.encode())))
-    for number, case in enumerate(case for case in wanted if case.name not in done):
-        record, _, loop, row = run(case)
+def record_all(folder: Path, wanted: Iterable[Case], say: Any = print, part: tuple[int, int] = (0, 1)) -> None:
+    """Run what is not there yet, twins when their first fault comes; probe at once what counts.
+
+    ``part`` (k, n): the k-th of n processes that share the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    known = {row["name"]: row for row in _lines(folder / "manifest.jsonl")}
+    twins: dict[str, Case] = {}
+    queue: list[Case] = []
+    mine = [c for c in wanted if _lot(f"{c.dataset}/{c.arch}/{c.seed}") % part[1] == part[0]]
+    # By lot, the first nine sets' old seeds first: a part of the runs is a fair sample.
+    for case in sorted(mine, key=lambda c: (c.seed >= LOTS, _lot(c.name))):
+        twin = Case(case.dataset, case.arch, case.seed)
+        queue += [case] if twin.name in twins or case == twin else [twin, case]
+        twins[twin.name] = twin
+    todo = [case for case in dict.fromkeys(queue) if case.name not in known]
+    for number, case in enumerate(todo):
+        twin = known.get(Case(case.dataset, case.arch, case.seed).name)
+        if case.fault in FAULTS and (twin is None or not _good(twin)):
+            continue  # without a sound twin it would not count
+        record, plan, loop, row = run(case)
         write(folder, case, record, loop, row)
-        if number % 200 == 0:
-            say(f"{number} {case.name} {row['final']:.3f} {row['cpu_seconds']}s", flush=True)
+        known[case.name] = row
+        if case.fault != "long" and _good(row) if case.cause == "healthy" else _worse(row, known):
+            probe(folder, case, plan, loop)
+        if number % 50 == 0:
+            say(f"{number} of {len(todo)}: {case.name} {row['final']:.3f} {row['cpu_seconds']}s", flush=True)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _worse(row: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> bool:
+    twin = known[Case(row["dataset"], row["arch"], row["seed"]).name]
+    return _good(twin) and bool(row["final"] > (1 + WORSE) * twin["final"])
+
+
+def probe(folder: Path, case: Case, plan: Plan, loop: Loop) -> None:
+    """Run the probes on the end of a run."""
+    from lossmith.diagnose.probes import TorchPatient, examine
+
+    begun = time.process_time()
+    numbers = examine(TorchPatient.of(plan, loop))
+    line = {"name": case.name, "cpu_seconds": round(time.process_time() - begun, 3), "numbers": _lean(numbers)}
+    with (folder / "probes.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def probe_all(folder: Path, say: Any = print) -> None:
-    """Run the probes on the end of every run that has none yet."""
-    from lossmith.diagnose.probes import TorchPatient, examine
-
-    path = folder / "probes.jsonl"
-    done = {json.loads(line)["name"] for line in path.read_text().splitlines()} if path.exists() else set()
+    """Run the probes on the end of every run that counts and has none yet."""
+    done = {line["name"] for line in _lines(folder / "probes.jsonl")}
     for number, row in enumerate(row for row in manifest(folder) if row["accepted"] and row["name"] not in done):
         case = Case(row["dataset"], row["arch"], row["seed"], row["fault"], row["level"])
         _, plan, loop = revive(folder, case)
-        begun = time.process_time()
-        numbers = examine(TorchPatient.of(plan, loop))
-        line = {"name": case.name, "cpu_seconds": round(time.process_time() - begun, 3), "numbers": _lean(numbers)}
-        with path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        probe(folder, case, plan, loop)
         if number % 200 == 0:
-            say(f"{number} probed {case.name} {line['cpu_seconds']}s", flush=True)
+            say(f"{number} probed {case.name}", flush=True)

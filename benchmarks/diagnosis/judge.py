@@ -14,7 +14,7 @@ from lossmith.diagnose.causes import HEALTHY, judges
 from lossmith.diagnose.features import curve_numbers, log_numbers
 from lossmith.diagnose.symptoms import symptoms, timeline
 
-from . import grid, linters
+from . import fit, grid, linters
 from .registry import FAULTS
 
 Row = Mapping[str, Any]
@@ -59,7 +59,7 @@ def _verdict(folder: Path, row: Row, probes: Mapping[str, float] | None, tools: 
     log = log_numbers(record)
     numbers = {"curve": curve_numbers(record), "log": log}
     if probes is not None:
-        numbers["live"] = log | {f"probe.{k}": v for k, v in probes.items()}
+        numbers["live"] = fit.with_probes(log, probes)
     for tier, values in numbers.items():
         judge = judges()[tier]
         chances = judge.probabilities(values)

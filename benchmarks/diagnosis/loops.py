@@ -108,3 +108,51 @@ def one_value_batches(hold: int) -> Any:
 
 def _by_class(y: np.ndarray) -> list[np.ndarray]:
     return [np.flatnonzero(y == code) for code in np.unique(y)]
+
+
+def clipped_to(norm: float) -> Change:
+    """Clip the gradient far below its usual size."""
+
+    def clip(loop: Loop) -> None:
+        torch.nn.utils.clip_grad_norm_(loop.model.parameters(), norm)
+
+    return clip
+
+
+def half_reset(loop: Loop, x: Any, y: Any) -> Any:
+    """Every second parameter keeps its old gradient."""
+    loop.model.train()
+    for number, p in enumerate(loop.model.parameters()):
+        if number % 2 == 0:
+            p.grad = None
+    losses = loop.loss(loop.model(x), y)
+    losses.mean().backward()
+    loop.optimizer.step()
+    return losses.detach()
+
+
+def norms_frozen(loop: Loop, x: Any, y: Any) -> Any:
+    """Batch normalisation stays in evaluation mode while the rest trains."""
+    loop.model.train()
+    for module in loop.model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    loop.optimizer.zero_grad()
+    losses = loop.loss(loop.model(x), y)
+    losses.mean().backward()
+    loop.optimizer.step()
+    return losses.detach()
+
+
+def short_buffer(batches: int) -> Any:
+    """Sorted rows, shuffled within a buffer of some batches only."""
+
+    def order(rng: np.random.Generator, y: np.ndarray, size: int) -> Iterator[np.ndarray]:
+        rows = np.argsort(y, kind="stable")
+        while True:
+            for start in range(0, max(1, len(rows) - size + 1), size * batches):
+                buffer = rng.permutation(rows[start : start + size * batches])
+                for at in range(0, max(1, len(buffer) - size + 1), size):
+                    yield buffer[at : at + size]
+
+    return order

@@ -1,4 +1,4 @@
-"""Four small networks. Their layers are named so that a recorder can tell depth."""
+"""Seven small networks. Their layers are named so that a recorder can tell depth."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-HELD_OUT = frozenset({"conv"})
-ARCHITECTURES = ("shallow", "deep", "norm", "conv")
+HELD_OUT = frozenset({"residual"})
+OLD = ("shallow", "deep", "norm", "conv")
+ARCHITECTURES = (*OLD, "layered", "gru", "residual")
+FOLDS = 6  # steps of a sequence that a row is cut into
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ def spec_of(kind: str, inputs: int, outputs: int) -> Spec:
         "deep": replace(base, width=24, depth=5, activation=nn.Tanh),
         "norm": replace(base, depth=2, norm=True, dropout=0.1),
         "conv": replace(base, width=8, depth=2, norm=True, dropout=0.1),
+        "layered": replace(base, depth=2, activation=nn.SiLU, dropout=0.1),
+        "gru": replace(base, width=16, activation=nn.Tanh, dropout=0.0),
+        "residual": replace(base, width=24, depth=2, activation=nn.GELU, dropout=0.1),
     }[kind]
 
 
@@ -63,8 +68,48 @@ class Squeeze(nn.Module):
         return x[:, 0]
 
 
+class Fold(nn.Module):
+    """A row as a short sequence."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        short = -x.shape[1] % FOLDS
+        return nn.functional.pad(x, (0, short)).reshape(len(x), FOLDS, -1)
+
+
+class Remember(nn.Module):
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.cell = nn.GRU(size, width, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.cell(x)[1][0]
+
+
+class Around(nn.Module):
+    """What goes in is added to what comes out."""
+
+    def __init__(self, *inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(*inner)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.inner(x)
+
+
 def build(spec: Spec) -> nn.Module:
     """Make the network with torch's own initialisation."""
+    layers, size = BODIES.get(spec.kind, _dense)(spec)
+    if spec.cut:
+        layers.append(Cut())
+    layers.append(nn.Linear(size, spec.outputs))
+    if spec.last is not None:
+        layers.append(spec.last(dim=1) if spec.last is nn.Softmax else spec.last())
+    if spec.outputs == 1:
+        layers.append(Squeeze())
+    return nn.Sequential(*layers)
+
+
+def _dense(spec: Spec) -> tuple[list[nn.Module], int]:
     conv = spec.kind == "conv"
     layers: list[nn.Module] = [Row()] if conv else []
     size = 1 if conv else spec.inputs
@@ -82,14 +127,37 @@ def build(spec: Spec) -> nn.Module:
         size *= 4
         if spec.dropout:
             layers.append(_dropout(spec))
-    if spec.cut:
-        layers.append(Cut())
-    layers.append(nn.Linear(size, spec.outputs))
-    if spec.last is not None:
-        layers.append(spec.last(dim=1) if spec.last is nn.Softmax else spec.last())
-    if spec.outputs == 1:
-        layers.append(Squeeze())
-    return nn.Sequential(*layers)
+    return layers, size
+
+
+def _layered(spec: Spec) -> tuple[list[nn.Module], int]:
+    layers: list[nn.Module] = []
+    size = spec.inputs
+    for _ in range(spec.depth):
+        layers += [nn.Linear(size, spec.width), nn.LayerNorm(spec.width), spec.activation(), *_drops(spec)]
+        size = spec.width
+    return layers, size
+
+
+def _gru(spec: Spec) -> tuple[list[nn.Module], int]:
+    size = -(-spec.inputs // FOLDS)
+    return [Fold(), Remember(size, spec.width), *_drops(spec)], spec.width
+
+
+def _residual(spec: Spec) -> tuple[list[nn.Module], int]:
+    wide = spec.width
+    layers: list[nn.Module] = [nn.Linear(spec.inputs, wide)]
+    for _ in range(spec.depth):
+        inner = nn.LayerNorm(wide), nn.Linear(wide, wide), spec.activation(), *_drops(spec), nn.Linear(wide, wide)
+        layers.append(Around(*inner))
+    return [*layers, nn.LayerNorm(wide)], wide
+
+
+BODIES = {"layered": _layered, "gru": _gru, "residual": _residual}
+
+
+def _drops(spec: Spec) -> list[nn.Module]:
+    return [_dropout(spec)] if spec.dropout else []
 
 
 def _dropout(spec: Spec) -> nn.Module:

@@ -37,8 +37,11 @@ class Kinds(NamedTuple):
     multiclass: Callable[[Setup], bool] = lambda s: s.task == "multiclass"
     stacked: Callable[[Setup], bool] = lambda s: s.arch in ("shallow", "deep")
     normed: Callable[[Setup], bool] = lambda s: s.spec.norm
-    rectified: Callable[[Setup], bool] = lambda s: s.arch != "deep"
-    momentum: Callable[[Setup], bool] = lambda s: s.seed % 2 == 1
+    rectified: Callable[[Setup], bool] = lambda s: s.arch in ("shallow", "norm", "conv")
+    descent: Callable[[Setup], bool] = lambda s: not s.adaptive
+    momentum: Callable[[Setup], bool] = lambda s: s.optimizer_name == "sgd"
+    visible: Callable[[Setup], bool] = lambda s: s.arch != "gru"  # no layer hides its weights in a cell
+    open_layers: Callable[[Setup], bool] = lambda s: s.arch in ("shallow", "deep", "norm", "conv")
 
 
 KIND = Kinds()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from torch.nn import functional as F
 
 from lossmith.diagnose.plan import Plan, evaluating, reference_step, shuffled
 
-from . import data, nets
+from . import data, manners, nets
+from .manners import Manner
 
 STEPS = 300
+LOTS = 2  # seeds from here on are trained in a manner of their own
 
 
 def squared(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -36,14 +39,6 @@ READS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "binary": torch.sigmoid,
     "multiclass": lambda out: torch.softmax(out, 1),
 }
-
-
-def sgd(parameters: Any, learning_rate: float, weight_decay: float) -> Any:
-    return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9, weight_decay=weight_decay)
-
-
-def adam(parameters: Any, learning_rate: float, weight_decay: float) -> Any:
-    return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
 
 
 @dataclass
@@ -69,8 +64,12 @@ class Setup:
     step: Any = reference_step
     evaluate: Any = evaluating
     prepare: list[Callable[[Any], None]] = field(default_factory=list)
+    wrap: Callable[[Any], Any] | None = None  # around the network
     precision: str = "float32"
     loss_name: str = ""
+    optimizer_name: str = "adamw"
+    adaptive: bool = True
+    manner: Manner | None = None  # None: seeds 0 and 1, whose rates all fall along a cosine
 
     @property
     def task(self) -> str:
@@ -84,14 +83,22 @@ class Setup:
     def rng(self) -> np.random.Generator:
         return np.random.default_rng([7, self.seed])
 
+    def about(self, value: float, decades: float = 0.3) -> float:
+        """Shift a severity by lot, so that severities fill a range."""
+        if self.manner is None:
+            return value
+        word = f"{self.split.name}/{self.arch}/{value:.6g}"
+        lot = np.random.default_rng([zlib.crc32(word.encode()), self.seed]).uniform(-decades, decades)
+        return float(value * 10.0**lot)
+
     def every(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
         """Do something to all inputs: those learned from, looked at, and judged by."""
         self.train, self.valid, self.test = ((change(x), y) for x, y in (self.train, self.valid, self.test))
 
     def plan(self) -> Plan:
-        spec = self.spec
+        spec, wrap = self.spec, self.wrap
         return Plan(
-            build=lambda: nets.build(spec),
+            build=lambda: nets.build(spec) if wrap is None else wrap(nets.build(spec)),
             loss=self.loss,
             train=self.train,
             valid=self.valid,
@@ -112,12 +119,14 @@ class Setup:
 
 
 def healthy(name: str, arch: str, seed: int) -> Setup:
-    """Even seeds train with AdamW, odd ones with momentum; the rate falls to a tenth."""
+    """Seeds 0 and 1 train with AdamW and with momentum, their rates fall to a tenth; others as their manner says."""
     split = data.load(name, seed)
     outputs = split.classes if split.task == "multiclass" else 1
-    adaptive = seed % 2 == 0
-    calm = data.CALM.get(name, 1.0) * (3.0 if name == "credit" and arch in ("deep", "conv") else 1.0)
-    return Setup(
+    manner = manners.draw(name, arch, seed) if seed >= LOTS else None
+    descent = manners.DESCENTS[2 if seed % 2 == 0 else 0] if manner is None else manner.descent
+    calm = data.CALM.get(name, 1.0) * (3.0 if name == "credit" and arch not in ("shallow", "norm") else 1.0)
+    decay = 0.1 if manner is None and descent.adaptive else descent.decay
+    made = Setup(
         split=split,
         arch=arch,
         seed=seed,
@@ -127,12 +136,25 @@ def healthy(name: str, arch: str, seed: int) -> Setup:
         test=split.test,
         loss=LOSSES[split.task],
         read=READS[split.task],
-        optimizer=adam if adaptive else sgd,
-        learning_rate=calm * (3e-3 if adaptive else (0.03 if split.task != "regression" else 0.01)),
-        weight_decay=data.DECAY.get(name, 1.0) * (0.1 if adaptive else 2e-3),
+        optimizer=descent.make,
+        learning_rate=calm * descent.rates[split.task == "regression"],
+        weight_decay=data.DECAY.get(name, 1.0) * decay,
         schedule=fading,
         loss_name=LOSSES[split.task].__name__,
+        optimizer_name=descent.name,
+        adaptive=descent.adaptive,
+        manner=manner,
     )
+    return made if manner is None else _in_manner(made, manner)
+
+
+def _in_manner(made: Setup, manner: Manner) -> Setup:
+    made.steps, made.schedule = manner.steps, manner.schedule(manner.steps)
+    made.learning_rate *= manner.rate * (1.0 if made.schedule else 0.5)
+    made.batch_size = min(manner.batch, max(8, len(made.train[1]) // 4))
+    width = max(6, int(made.spec.width * manner.wide))
+    made.spec = replace(made.spec, width=width, depth=made.spec.depth + manner.deeper)
+    return made
 
 
 def fading(step: int) -> float:

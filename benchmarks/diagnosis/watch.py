@@ -16,17 +16,19 @@ from .setup import Setup
 
 EVERY = 10
 CURVED = (nn.Tanh, nn.Sigmoid, nn.Hardsigmoid)
-ACTIVATIONS = (nn.ReLU, nn.Identity, *CURVED)
+ACTIVATIONS = (nn.ReLU, nn.SiLU, nn.GELU, nn.Identity, *CURVED)
 
 
 def facts_of(setup: Setup, plan: Plan) -> Facts:
     x, y = plan.train
     spread = x.std(0)
     known = setup.task != "regression"
+    if setup.manner is not None and not setup.manner.informed:
+        return _overheard(setup, plan)
     return Facts(
         task=setup.task,
         loss=setup.loss_name,
-        optimizer="adamw" if setup.seed % 2 == 0 else "sgd",
+        optimizer=setup.optimizer_name,
         classes=setup.classes or None,
         class_counts=tuple(int(c) for c in np.bincount(y, minlength=setup.classes)) if known else (),
         rows=len(y),
@@ -38,6 +40,23 @@ def facts_of(setup: Setup, plan: Plan) -> Facts:
         input_mean_max=float(np.abs(x.mean(0)).max()),
         input_std_max=float(spread.max()),
         input_std_min=float(spread[spread > 0].min(initial=np.inf)) if (spread > 0).any() else 0.0,
+        precision=setup.precision,
+        framework="torch",
+        source="benchmarks/diagnosis",
+    )
+
+
+def _overheard(setup: Setup, plan: Plan) -> Facts:
+    """Only what a monitor sees by itself: the optimiser and the first batch."""
+    x = plan.train[0][: plan.batch_size]
+    spread = x.std(0)
+    return Facts(
+        loss=setup.loss_name,
+        optimizer=setup.optimizer_name,
+        batch_size=plan.batch_size,
+        input_mean_max=float(np.abs(x.mean(0)).max()),
+        input_std_max=float(spread.max()),
+        input_std_min=float(spread.min()),
         precision=setup.precision,
         framework="torch",
         source="benchmarks/diagnosis",
@@ -58,10 +77,16 @@ class Recorder:
         self.layers = [(n, m) for n, m in loop.model.named_modules() if isinstance(m, nn.Linear | nn.Conv1d)]
         self.old = _flat(self.parameters).detach()
         self.losses: deque[float] = deque(maxlen=512)
+        self.curve: list[float] = []  # on held-out rows, whether logged or not
+        manner = setup.manner
+        self.look = EVERY if manner is None else manner.look
+        self.evaluates, self.sampled, self.layered = (
+            (True, True, True) if manner is None else (manner.evaluates, manner.sampled, manner.layered)
+        )
 
     def __call__(self, loop: Loop, x: Any, y: Any, losses: Any) -> None:
         number = loop.number
-        rich = number % EVERY == 0 or number == self.plan.steps - 1
+        rich = number % self.look == 0 or number == self.plan.steps - 1
         new = _flat(self.parameters).detach()
         grads = [p.grad for p in self.parameters if p.grad is not None]
         each = losses.double().numpy()
@@ -71,6 +96,10 @@ class Recorder:
 
     def _step(self, loop: Loop, x: Any, each: Any, new: Any, grads: list[Any], rich: bool) -> Step:
         eval_loss, metrics = self._held_out(loop) if rich else (None, {})
+        if eval_loss is not None:
+            self.curve.append(eval_loss)
+        if not self.evaluates:
+            eval_loss, metrics = None, {}
         return Step(
             loop.number,
             loss=float(each.mean()),
@@ -79,10 +108,10 @@ class Recorder:
             grad_norm=float(_flat(grads).norm()) if grads else 0.0,
             parameter_norm=float(new.norm()),
             update_norm=float((new - self.old).norm()),
-            epoch=loop.number * len(each) / (self.record.facts.rows or 1),
+            epoch=loop.number * len(each) / len(self.plan.train[1]),
             metrics=metrics,
-            layers=self._layers(loop, x, new) if rich else {},
-            samples=self._samples(each) if rich else {},
+            layers=self._layers(loop, x, new) if rich and self.layered else {},
+            samples=self._samples(each) if rich and self.sampled else {},
         )
 
     def _samples(self, each: Any) -> dict[str, float]:

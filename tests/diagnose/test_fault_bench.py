@@ -36,8 +36,25 @@ def test_the_list_is_whole(bench):
 
 
 def test_every_fault_applies_somewhere(bench):
-    met = {case.fault for case in bench.cases((0, 1), ("breast_cancer", "iris", "diabetes"))}
-    assert set(bench.FAULTS) <= met
+    drawn = list(bench.drawn_cases())
+    assert set(bench.FAULTS) <= {case.fault for case in drawn}
+    # Nothing but the fault, the data or the architecture is new at a time, and each of them is somewhere.
+    assert {case.held_out for case in drawn} >= {(), ("data",), ("architecture",), ("fault",)}
+    assert not any("fault" in case.held_out and len(case.held_out) > 1 for case in drawn)
+
+
+def test_a_twin_shares_the_manner_of_its_faults(bench):
+    for case in list(bench.drawn_cases())[::97]:
+        twin, manner = bench.Case(case.dataset, case.arch, case.seed).setup(), case.setup().manner
+        assert manner is not None
+        assert twin.manner == manner
+
+
+def test_manners_differ(bench):
+    manners = [bench.Case("iris", "shallow", seed).setup().manner for seed in range(2, 40)]
+    assert {m.descent.name for m in manners} == {"sgd", "plain sgd", "adamw", "adam", "rmsprop"}
+    assert {m.evaluates for m in manners} == {True, False}
+    assert len({m.schedule for m in manners}) == 4
 
 
 def test_from_fault_to_cause(bench, tmp_path):

@@ -12,6 +12,7 @@ from typing import Any, final
 import numpy as np
 
 from lossmith.diagnose.features import curve_numbers, log_numbers
+from lossmith.diagnose.marks import marks, paired_numbers
 from lossmith.diagnose.record import Record
 from lossmith.diagnose.remedies import REMEDIES, Remedy
 from lossmith.diagnose.words import CAUSES, WORDS
@@ -98,12 +99,15 @@ class Judge:
         By the number's name.
     bias : ndarray, shape (causes,)
         Evidence of the prior.
+    marked : tuple of float
+        What a cause's mark adds to its log odds when it is there, and what its absence adds; see `marks`.
     """
 
     causes: tuple[str, ...]
     scales: Mapping[str, Scale]
     weights: Mapping[str, Array]
     bias: Array
+    marked: tuple[float, float] = (0.0, 0.0)
 
     def parts(self, numbers: Numbers) -> dict[str, Array]:
         """Tell what each number adds to each cause.
@@ -118,11 +122,22 @@ class Judge:
         dict of str to ndarray, shape (causes,)
             Log odds.
         """
-        return {
+        found = {
             name: scale.ramps(numbers[name]) @ self.weights[name]
             for name, scale in self.scales.items()
             if name in numbers
         }
+        return found | self._prior(numbers)
+
+    def _prior(self, numbers: Numbers) -> dict[str, Array]:
+        """What physics says, whatever was learned; it comes first among the evidence of its cause."""
+        here, missing = self.marked
+        found = {}
+        for k, cause in enumerate(self.causes):
+            value = numbers.get(f"mark.{cause}")
+            if value is not None and here:
+                found[f"mark.{cause}!"] = np.eye(len(self.causes))[k] * (here if value else missing)
+        return found
 
     def probabilities(self, numbers: Numbers) -> Array:
         """Weigh all numbers.
@@ -190,7 +205,9 @@ def evidence(record: Record | None, probes: Numbers | None) -> tuple[str, dict[s
     """
     found = {} if record is None else log_numbers(record)
     if probes:
-        return "live" if found else "probes", found | {f"probe.{name}": float(value) for name, value in probes.items()}
+        found |= {f"probe.{name}": float(value) for name, value in probes.items()}
+        found |= paired_numbers(found)
+        return "live" if record is not None else "probes", found | marks(found)
     assert record is not None
     rich = bool(record.layer_names) or "update_norm" in record.names
     return ("log", found) if rich else ("curve", curve_numbers(record))
@@ -200,7 +217,7 @@ def _cause(judge: Judge, k: int, chance: float, numbers: Numbers, parts: Mapping
     key = judge.causes[k]
     # What a number adds to this cause beyond what it adds to the average cause.
     pull = {name: float(part[k] - part.mean()) for name, part in parts.items()}
-    first = sorted(pull, key=lambda name: -pull[name])
+    first = sorted((name for name in pull if not name.startswith("mark.")), key=lambda name: -pull[name])
     unusual = [name for name in first if pull[name] > 0.1 and _outside(judge.scales[name], numbers[name])]
     chosen = first[:3] if key == HEALTHY else (unusual or first)[:3]
     lines = tuple(_line(name, numbers[name], judge.scales[name]) for name in chosen)
@@ -237,4 +254,5 @@ def _judge(made: Mapping[str, Any]) -> Judge:
             table[ramp, cause] = weight
         scales[name] = Scale(knots, np.array(number["middle"]), (number["healthy"][0], number["healthy"][1]))
         weights[name] = table
-    return Judge(tuple(made["causes"]), scales, weights, np.array(made["bias"]))
+    here, missing = made.get("marked", (0.0, 0.0))
+    return Judge(tuple(made["causes"]), scales, weights, np.array(made["bias"]), (here, missing))

@@ -18,6 +18,7 @@ SCHEMA = 1
 
 
 SHOWN = 0.05  # probability below which a cause is not told
+SURE = 0.5  # the same where no symptom of weight was found
 
 
 @final
@@ -34,7 +35,7 @@ class Diagnosis:
     not_run : tuple of NotRun
         Checks that the record does not allow.
     causes : tuple
-        Possible reasons, most probable first; empty when nothing was found or no judge was asked.
+        Possible reasons, most probable first; empty when nothing was found in a log alone.
     muted : tuple of Symptom
         Found, but not wanted to be told.
     raised : mapping of str to int
@@ -68,11 +69,9 @@ class Diagnosis:
 
     @property
     def likely(self) -> tuple[Cause, ...]:
-        """Causes worth telling, without "healthy"; empty for a clean record."""
-        if self.clean:
-            return ()
+        """Causes worth telling, without "healthy"; of a clean record, only what is likelier than not."""
         real = [cause for cause in self.causes if cause.id != HEALTHY]
-        return tuple(cause for cause in real[:5] if cause.probability >= SHOWN)
+        return tuple(cause for cause in real[:5] if cause.probability >= (SURE if self.clean else SHOWN))
 
     @property
     def headline(self) -> str:
@@ -187,7 +186,7 @@ def diagnose(
         happened,
         told,
         tuple(check for check in not_run if check.id not in silenced),
-        causes(happened, numbers) if sick else (),
+        causes(happened, numbers) if sick or numbers else (),
         tuple(s for s in found if s.id in silenced),
         raised,
     )

@@ -12,6 +12,7 @@ from lossmith.diagnose.record import Record
 Array = np.ndarray[Any, Any]
 Numbers = dict[str, float]
 TINY = 1e-12
+ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "lamb", "lion", "adafactor", "adan")
 STANDARD = {
     "regression": ("mse", "squared", "l2"),
     "binary": ("logistic", "bce"),
@@ -43,7 +44,7 @@ def curve_numbers(record: Record) -> Numbers:
     found |= _shape("eval", record.column("eval_loss")[1])
     found |= _gap(record)
     found |= _gradients(record.column("grad_norm")[1])
-    found |= _rates(record.column("learning_rate")[1])
+    found |= _rates(record.column("learning_rate")[1], record.facts.optimizer)
     return finite(found)
 
 
@@ -84,6 +85,7 @@ def _falls(v: Array) -> Numbers:
     whole = float(smooth[0] - smooth.min())
     late = float(smooth[int(0.8 * (len(smooth) - 1))] - smooth[-1])
     half = float(smooth[0] - smooth[len(smooth) // 2])
+    ending = float(smooth[int(0.9 * (len(smooth) - 1))] - smooth[-1])
     size = abs(first) + TINY
     return {
         "first": log10(first),
@@ -95,6 +97,7 @@ def _falls(v: Array) -> Numbers:
         "min_at": float(np.argmin(smooth)) / len(smooth),
         "late_share": float(np.clip(late / whole, -5, 5)) if whole > 1e-9 * size else 0.0,
         "half_share": float(np.clip(half / whole, -5, 5)) if whole > 1e-9 * size else 0.0,
+        "ending": log10(ending / (abs(float(smooth[-1])) + TINY)) if ending > 0 else -12.0,
         "peak": log10(float(np.abs(v).max()) / size),
         "peak_over_last": log10(float(np.abs(v).max()) / (abs(last) + TINY)),
     }
@@ -151,18 +154,26 @@ def _gradients(g: Array) -> Numbers:
     }
 
 
-def _rates(lr: Array) -> Numbers:
+def _rates(lr: Array, optimizer: str | None) -> Numbers:
     if len(lr) < 2:
         return {}
     top = float(lr.max())
+    found = {f"rate_{_family(optimizer)}": log10(top)}
     if np.ptp(lr) <= 1e-9 * top:
-        return {"rate_top": log10(top)}  # all runs judges were fitted to fade: a constant rate is no evidence of theirs
-    return {
-        "rate_top": log10(top),
+        return found
+    return found | {
         "rate_last": log10((float(lr[-1]) + 1e-12 * top) / (top + 1e-300)),
         "rate_first": log10((float(lr[0]) + 1e-12 * top) / (top + 1e-300)),
         "rate_gone": float(np.mean(lr < 1e-2 * top)),
     }
+
+
+def _family(optimizer: str | None) -> str:
+    """The same rate is a small step for one kind of optimiser and a huge one for another."""
+    name = (optimizer or "").lower()
+    if any(word in name for word in ADAPTIVE):
+        return "adaptive"
+    return "descent" if "sgd" in name or "descent" in name else "top"
 
 
 def log_numbers(record: Record) -> Numbers:
@@ -224,29 +235,39 @@ def _theory(record: Record) -> float | None:
 
 
 def _updates(record: Record) -> Numbers:
-    update, size = record.column("update_norm")[1], record.column("parameter_norm")[1]
-    if len(update) < 4 or len(update) != len(size):
+    at, update = record.column("update_norm")
+    size = _beside(record, "parameter_norm", at)
+    if len(update) < 2:
         return {}
     with np.errstate(all="ignore"):
         relative = update / (size + TINY)
     good = relative[np.isfinite(relative)]
     if len(good) < 2:
         return {}
+    typical, sizes = float(np.median(good)), size[np.isfinite(size)]
     found = {
-        "update_median": log10(float(np.median(good))),
+        "update_median": log10(typical),
         "update_first": log10(float(np.median(good[: max(1, len(good) // 20)]))),
         "update_last": log10(float(np.median(good[-max(1, len(good) // 10) :]))),
         "update_zero": float(np.mean(good == 0.0)),
-        "size_change": log10(float(size[np.isfinite(size)][-1]) / (float(size[0]) + TINY)),
-        "size_first": log10(float(size[0])),
+        "size_change": log10(float(sizes[-1]) / (float(sizes[0]) + TINY)),
+        "size_first": log10(float(sizes[0])),
+        "path": log10(float(good.mean()) * (float(at[-1]) + 1.0)),
     }
-    lr, g = record.column("learning_rate")[1], record.column("grad_norm")[1]
-    if len(lr) == len(update) == len(g):
-        with np.errstate(all="ignore"):
-            ratio = update / (lr * g)
-        kept = ratio[np.isfinite(ratio) & (ratio > 0)]
+    lr, g = _beside(record, "learning_rate", at), _beside(record, "grad_norm", at)
+    with np.errstate(all="ignore"):
+        ratio = update / (lr * g)
+    kept = ratio[np.isfinite(ratio) & (ratio > 0)]
+    if np.isfinite(lr).any() and np.isfinite(g).any():
         found["update_over_step"] = log10(float(np.median(kept))) if len(kept) else -12.0
     return found
+
+
+def _beside(record: Record, name: str, at: Array) -> Array:
+    """Values of a column at given steps; NaN where there are none."""
+    steps, values = record.column(name)
+    known = dict(zip(steps.tolist(), values.tolist(), strict=True))
+    return np.array([known.get(step, math.nan) for step in at.tolist()])
 
 
 def _layers(record: Record) -> Numbers:

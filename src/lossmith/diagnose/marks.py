@@ -1,0 +1,190 @@
+"""Marks: what physics makes nearly certain, whatever the loop, the optimiser or the schedule. Each is one comparison."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from lossmith.diagnose.features import finite
+
+Numbers = Mapping[str, float]
+Mark = Callable[[Callable[[str], float]], bool]
+"""Given a way to look up a number (NaN where it is not known), tell whether the mark is there."""
+
+Look = Callable[[str], float]
+
+
+def _classes(n: Look) -> bool:
+    return n("class_weight_spread") > -1.0
+
+
+def _dead(n: Look) -> bool:
+    return n("dead_max") > 0.8 or n("twin_units") > 0.5
+
+
+def _faded(n: Look) -> bool:
+    """The rate is almost gone, and not because it is still to rise."""
+    return n("rate_left") < -1.8 and not n("rate_last") > -1.0
+
+
+def _still(n: Look) -> bool:
+    return n("covered") == 0.0 or (n("moved") < -11.5 and not _faded(n))
+
+
+def _penalised(n: Look) -> bool:
+    pulled = n("penalty_pull") > -1.5 and not n("fact_half") == 1.0
+    return pulled or n("decay") > 0.1 or (n("decay") > -1.0 and n("size_change") < -0.4)
+
+
+def _unscaled_inputs(n: Look) -> bool:
+    spread, offset, ratio = n("input_std_median"), n("input_offset"), n("input_std_ratio")
+    return (spread > 0.8 or spread < -1.2 or offset > 0.8 or ratio > 1.3) and not n("far_row") > 1.2
+
+
+def _frozen(n: Look) -> bool:
+    unreached = 0.0 < n("no_gradient_share") < 1.0 and not _dead(n)
+    return 0.0 < n("covered") < 1.0 or n("frozen") > 0.0 or unreached
+
+
+def _half_lost(n: Look) -> bool:
+    rounded = n("half_gradients") > 0.99 or n("half_parameters") > 0.99
+    return (rounded or (n("fact_half") == 1.0 and n("lost_share") > 0.3)) and not _half_burst(n)
+
+
+def _half_burst(n: Look) -> bool:
+    bad = n("loss_bad_share") > 0.0 or n("finite_parameters") == 0.0
+    return n("overflow") > 0.5 or (n("fact_half") == 1.0 and bad)
+
+
+def _squashed_output(n: Look) -> bool:
+    bounded = n("outputs_within_one") == 1.0 or n("outputs_nonnegative") == 1.0
+    probabilities = _classes(n) and n("outputs_within_unit") == 1.0
+    elsewhere = n("twin_units") > 0.5 or n("squashing_layers") > 3 or _penalised(n) or _unscaled_target(n)
+    return bounded and not probabilities and not elsewhere and n("path") > -1.0
+
+
+def _wrong_loss(n: Look) -> bool:
+    if _classes(n):
+        return abs(n("loss_cosine")) < 0.05
+    return n("loss_negative_share") > 0.05 or n("loss_cosine") < 0.6
+
+
+def _unscaled_target(n: Look) -> bool:
+    return (abs(n("target_std")) > 1.0 or n("target_mean") > 1.0) and not n("far_target") > 1.3
+
+
+def _too_high(n: Look) -> bool:
+    long = n("path") > 0.5 and n("update_median") > -2.2
+    far = long or n("update_median") > -1.6 or n("pair.first_over_best") > 0.1
+    elsewhere = _penalised(n) or n("accumulates") > 0.3 or _unscaled_inputs(n) or _unscaled_target(n)
+    return far and not elsewhere and not n("batch_size") < 2.1
+
+
+def _too_low(n: Look) -> bool:
+    small = n("step_excess") < -1.7 and not n("path") > -0.9
+    return small and not _faded(n) and not _still(n) and n("moved") < -3.0
+
+
+MARKS: Mapping[str, Mark] = {
+    "nan-in-data": lambda n: max(n("bad_inputs"), n("bad_targets")) > -11.0,
+    "outliers": lambda n: n("far_target") > 1.3 or (n("far_row") > 1.2 and n("far_rows_share") < 0.15),
+    "unscaled-inputs": _unscaled_inputs,
+    "unscaled-target": _unscaled_target,
+    "class-imbalance": lambda n: n("class_ratio") > 0.8 and not n("class_weight_spread") > 1.5,
+    "class-weights-inverted": lambda n: n("class_weight_spread") > 1.0 and not n("class_weight_slope") < -0.5,
+    "data-leak": lambda n: n("seen_before") > 0.3 or n("top_column_lead") > 0.35 or n("top_column") > 0.98,
+    "sorted-batches": lambda n: n("batch_order") > 0.3,
+    "label-mismatch": lambda n: n("renaming_gain") > 0.2 or n("cross_correlation") < -0.15 or n("target_ratio") > 0.3,
+    "train-eval-mismatch": lambda n: n("shift_median") > -0.2 or n("ratio_median") > 0.2,
+    "label-noise": lambda n: n("neighbours_doubt") > 0.2 and not n("seen_before") > 0.3 and not n("far_target") > 1.3,
+    "optimizer-not-stepping": _still,
+    "frozen-layers": _frozen,
+    "gradient-not-reset": lambda n: n("accumulates") > 0.3 and not n("covered") == 0.0 and not n("penalty_pull") > -1.5,
+    "fp16-overflow": _half_burst,
+    "fp16-underflow": _half_lost,
+    "weight-decay-too-high": _penalised,
+    "dropout-too-high": lambda n: n("dropout") > 0.7,
+    "dropout-in-eval": lambda n: n("chance_in_own") > -4.0 and n("dropout") < 0.75,
+    "batchnorm-eval-mode": lambda n: (
+        n("norms") > 0 and (n("norm_mean_gap") > -0.3 or n("norm_spread_gap") > 0.3 or n("step_in_training") == 0.0)
+    ),
+    "batch-too-small": lambda n: n("batch_size") < 2.1,
+    "zero-initialisation": lambda n: n("twin_units") > 0.5 and not _penalised(n),
+    "dead-relu": lambda n: n("dead_max") > 0.8 and not n("twin_units") > 0.5 and not n("path") > 0.6,
+    "deep-sigmoid": lambda n: n("squashing_layers") > 3,
+    "bad-initialisation-large": lambda n: n("weight_scale_max") > 0.6 and not n("path") > 0.5,
+    "bad-initialisation-small": lambda n: (
+        (n("start_weight_size_min") < -0.5 or n("size_first") < 0.0) and not n("zero_weights") > 0.5
+    ),
+    "double-softmax": lambda n: n("outputs_within_unit") == 1.0 and _classes(n) and not _dead(n),
+    "missing-sigmoid": lambda n: _classes(n) and (n("loss_negative_share") > 0.2 or 0.2 < n("loss_flat_share") < 0.99),
+    "mse-on-logits": lambda n: _classes(n) and 0.1 < n("loss_cosine") < 0.6 and n("loss_flat_share") < 0.2,
+    "wrong-output-activation": _squashed_output,
+    "wrong-loss-for-target": _wrong_loss,
+    "local-minimum": lambda n: n("wrong_and_still") > 0.2 or (n("loss_growth") < -3.0 and n("loss_cosine") > 0.6),
+    "model-too-small": lambda n: n("narrowest") < 1.1,
+    "no-regularisation": lambda n: n("parameters_per_row") > 1.3 and not n("seen_before") > 0.3,
+    "learning-rate-decay": lambda n: _faded(n) and not n("path") < -3.0,
+    "learning-rate-too-low": _too_low,
+    "learning-rate-too-high": _too_high,
+    "too-few-steps": lambda n: n("steps") < 1.95 and not n("path") > -0.1,
+}
+"""By cause."""
+
+
+def marks(numbers: Numbers) -> dict[str, float]:
+    """Say which causes bear their mark.
+
+    Parameters
+    ----------
+    numbers : mapping of str to float
+        Those of probes have the prefix ``probe.``.
+
+    Returns
+    -------
+    dict of str to float
+        ``mark.CAUSE``: 1 or 0.
+    """
+
+    def known(name: str) -> float:
+        return numbers.get(f"probe.{name}", numbers.get(name, math.nan))
+
+    return {f"mark.{cause}": float(mark(known)) for cause, mark in MARKS.items()}
+
+
+PAIRS = (
+    ("pair.first_over_best", "update_first", "probe.fresh_best_step"),
+    ("pair.median_over_best", "update_median", "probe.best_step"),
+    ("pair.last_over_best", "update_last", "probe.best_step"),
+    ("pair.path_over_best", "path", "probe.fresh_best_step"),
+    ("pair.restart_over_onward", "probe.restart_gain", "probe.onward_gain"),
+    ("pair.now_over_fresh_start", "loss_last", "probe.initial_loss"),
+    ("pair.update_over_now", "update_last", "probe.own_step"),
+    ("pair.memory_from_here", "probe.memorised_right", "probe.fresh_memorised_right"),
+)
+"""(name, minuend, subtrahend)"""
+
+
+def paired_numbers(numbers: Numbers) -> dict[str, float]:
+    """Numbers of a record and of probes held against each other: physics that a sum of evidence cannot express.
+
+    Parameters
+    ----------
+    numbers : dict of str to float
+        Of `log_numbers`, and those of probes with the prefix ``probe.``.
+
+    Returns
+    -------
+    dict of str to float
+        Differences of logarithms; only of what is there.
+    """
+    found = {
+        name: numbers[first] - numbers[second]
+        for name, first, second in PAIRS
+        if first in numbers and second in numbers
+    }
+    low = ("probe.step_excess", "probe.fresh_step_excess")
+    if all(name in numbers for name in low):
+        found["pair.steps_agree"] = max(numbers[name] for name in low)
+        found["pair.steps_least"] = min(numbers[name] for name in low)
+    return finite(found)
