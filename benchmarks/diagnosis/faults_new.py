@@ -74,7 +74,7 @@ def body_rate_zero(s: Setup, level: int) -> None:
     inner = s.optimizer
 
     def make(p: Any, lr: float, wd: float) -> Any:
-        *body, a, b = list(p)
+        *_body, a, b = list(p)
         return inner([b] if level else [a, b], lr, wd)  # the body never came into the optimiser
 
     s.optimizer = make

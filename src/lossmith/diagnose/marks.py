@@ -1,4 +1,4 @@
-"""Marks: what physics makes nearly certain, whatever the loop, the optimiser or the schedule. Each is one comparison."""
+"""Marks: what physics makes nearly certain, whatever the loop, the optimiser or the schedule. Each compares numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _still(n: Look) -> bool:
 
 
 def _penalised(n: Look) -> bool:
-    pulled = n("penalty_pull") > -1.5 and not n("fact_half") == 1.0
+    pulled = n("penalty_pull") > -1.5 and n("fact_half") != 1.0
     return pulled or n("decay") > 0.1 or (n("decay") > -1.0 and n("size_change") < -0.4)
 
 
@@ -74,10 +74,11 @@ def _unscaled_target(n: Look) -> bool:
 
 
 def _too_high(n: Look) -> bool:
-    long = n("path") > 0.5 and n("update_median") > -2.2
-    far = long or n("update_median") > -1.6 or n("pair.first_over_best") > 0.1
+    long = n("path") > 0.5 and n("update_median") > -1.8
+    far = long or n("update_median") > -1.6 or n("pair.first_over_best") > 0.4
     elsewhere = _penalised(n) or n("accumulates") > 0.3 or _unscaled_inputs(n) or _unscaled_target(n)
-    return far and not elsewhere and not n("batch_size") < 2.1
+    noisy = n("neighbours_doubt") > 0.2 or n("batch_order") > 0.3 or n("batch_size") < 2.1
+    return far and not elsewhere and not noisy
 
 
 def _too_low(n: Look) -> bool:
@@ -99,7 +100,7 @@ MARKS: Mapping[str, Mark] = {
     "label-noise": lambda n: n("neighbours_doubt") > 0.2 and not n("seen_before") > 0.3 and not n("far_target") > 1.3,
     "optimizer-not-stepping": _still,
     "frozen-layers": _frozen,
-    "gradient-not-reset": lambda n: n("accumulates") > 0.3 and not n("covered") == 0.0 and not n("penalty_pull") > -1.5,
+    "gradient-not-reset": lambda n: n("accumulates") > 0.3 and n("covered") != 0.0 and not n("penalty_pull") > -1.5,
     "fp16-overflow": _half_burst,
     "fp16-underflow": _half_lost,
     "weight-decay-too-high": _penalised,
