@@ -10,13 +10,14 @@ from types import MappingProxyType
 from lossmith.diagnose.probes.modes import modes
 from lossmith.diagnose.probes.motion import line_search, movement
 from lossmith.diagnose.probes.network import activity, depth, sizes, symmetry
+from lossmith.diagnose.probes.network_patient import Course, NetworkPatient
 from lossmith.diagnose.probes.objective import carriers, initial_loss, loss_shape, outputs_fit
 from lossmith.diagnose.probes.patient import Patient
 from lossmith.diagnose.probes.rows import neighbours, order, scale, split
 from lossmith.diagnose.probes.torch_patient import TorchPatient
 from lossmith.diagnose.probes.trials import memorise, restarts
 
-__all__ = ["PROBES", "Patient", "TorchPatient", "examine"]
+__all__ = ["PROBES", "Course", "NetworkPatient", "Patient", "TorchPatient", "examine"]
 
 Probe = Callable[[Patient], Mapping[str, float]]
 

@@ -13,6 +13,15 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 SAMPLE = 256
 """Rows that a probe looks at."""
+_UNBOUNDED = ("gelu", "silu", "elu", "selu", "leakyrelu", "softplus", "mish", "hardswish", "logsoftmax")
+RANGES = {
+    **dict.fromkeys(_UNBOUNDED, (-np.inf, np.inf)),
+    **dict.fromkeys(("tanh", "hardtanh", "softsign"), (-1.0, 1.0)),
+    **dict.fromkeys(("sigmoid", "hardsigmoid", "softmax"), (0.0, 1.0)),
+    "relu": (0.0, np.inf),
+    "relu6": (0.0, 6.0),
+}
+"""Activation functions by name, in small letters, and their ranges."""
 
 
 @final
@@ -237,3 +246,20 @@ class Patient(ABC):
     @abstractmethod
     def evaluates_in_training(self) -> bool:
         """Whether the user's way of evaluating leaves the model in training mode."""
+
+
+def arrays(part: tuple[Any, Any]) -> tuple[Array, Array]:
+    """Return inputs and targets as arrays.
+
+    Parameters
+    ----------
+    part : tuple of array-like
+        Inputs and targets.
+
+    Returns
+    -------
+    tuple of ndarray
+        The same.
+    """
+    x, y = part
+    return np.asarray(x), np.asarray(y)

@@ -10,17 +10,17 @@ from typing import Any, final
 import numpy as np
 
 from lossmith.diagnose.plan import Loop, Plan, evaluating
-from lossmith.diagnose.probes.patient import Activation, Array, Normaliser, Patient, Settings, Stride, Weight
-
-_UNBOUNDED = ("gelu", "silu", "elu", "selu", "leakyrelu", "softplus", "mish", "hardswish", "logsoftmax")
-RANGES = {
-    **dict.fromkeys(_UNBOUNDED, (-np.inf, np.inf)),
-    **dict.fromkeys(("tanh", "hardtanh", "softsign"), (-1.0, 1.0)),
-    **dict.fromkeys(("sigmoid", "hardsigmoid", "softmax"), (0.0, 1.0)),
-    "relu": (0.0, np.inf),
-    "relu6": (0.0, 6.0),
-}
-"""Activation functions by the name of their module, and their ranges."""
+from lossmith.diagnose.probes.patient import (
+    RANGES,
+    Activation,
+    Array,
+    Normaliser,
+    Patient,
+    Settings,
+    Stride,
+    Weight,
+    arrays,
+)
 
 
 @final
@@ -73,8 +73,8 @@ class TorchPatient(Patient):
         learning_rate: float | None = None,
     ) -> None:
         self.model, self.loss, self.task = model, loss, task
-        self.train, self.valid = _arrays(train), _arrays(valid)
-        self.batches = [_arrays(batch) for batch in batches] or [self.sample(self.train, 32)]
+        self.train, self.valid = arrays(train), arrays(valid)
+        self.batches = [arrays(batch) for batch in batches] or [self.sample(self.train, 32)]
         self.optimizer, self.own_step, self.evaluate = optimizer, step, evaluate
         self.learning_rate = learning_rate
 
@@ -378,8 +378,3 @@ class TorchPatient(Patient):
             return np.zeros(0)
         flat: Array = torch.cat([t.detach().reshape(-1).double() for t in tensors]).cpu().numpy()
         return flat
-
-
-def _arrays(part: tuple[Any, Any]) -> tuple[Array, Array]:
-    x, y = part
-    return np.asarray(x), np.asarray(y)
