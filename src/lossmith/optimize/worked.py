@@ -50,7 +50,6 @@ class Worked(ABC):
 
     objective: Objective
     chosen: Places
-    joined: int
 
     @property
     @abstractmethod
@@ -111,7 +110,6 @@ class Read(Worked):
     objective: Objective
     chosen: Places
     X: Any
-    joined: int = 0
 
     @classmethod
     def of(cls, objective: Objective, chosen: Places) -> Read:
@@ -159,8 +157,6 @@ class Kept(Worked):
     ----------
     blocks : list of ndarray, shape (columns, n)
         Columns as rows, as they joined.
-    joined : int
-        How many joined last.
     """
 
     objective: Objective
@@ -170,7 +166,6 @@ class Kept(Worked):
     _lengths: Array = field(default_factory=lambda: np.zeros(0))
     _weight: Array | None = None
     _matrix: Array = field(default_factory=lambda: np.zeros((0, 0)))
-    joined: int = 0
     _grade: Any = np.float32
     _made: bool = False
 
@@ -182,7 +177,6 @@ class Kept(Worked):
     def holding(self, chosen: Places) -> Kept:
         """Let those join that are not there yet."""
         new = np.setdiff1d(chosen, self.chosen)
-        self.joined = new.size
         if new.size:
             self.blocks.append(gathered(self.objective.X, new))
             self.chosen = np.append(self.chosen, new)

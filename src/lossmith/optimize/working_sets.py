@@ -22,6 +22,8 @@ Array = npt.NDArray[np.float64]
 # Coefficients of the first working set at least; share of the wrong ones that join later.
 _FIRST = 50
 _JOIN = 0.5
+# Coefficients that want to join, as a share of those that are not 0, that make a working set the last one.
+_LAST = 0.1
 # Products of a column with others that take as long as to read a few: what may join at the price of a few passes.
 _PAYS = 16
 # Coefficients per sample beyond which reading columns is quicker than making the matrix and descending on it.
@@ -87,6 +89,7 @@ class _Walk:
     progress: Progress
     theta: Array
     raw: Array
+    slopes: Array
     gradient: Array
     worked: Worked | None = None
 
@@ -96,7 +99,8 @@ class _Walk:
         penalty: Any = objective.penalty
         raw, _, gradient = progress.begin(objective, theta)
         gradient[: objective.X.shape[1]] -= penalty.gradient(theta[: objective.X.shape[1]])
-        return cls(objective, curvature, progress, theta, raw, gradient)
+        slopes = objective.loss.value_and_gradient(objective.y, raw)[1]
+        return cls(objective, curvature, progress, theta, raw, slopes, gradient)
 
     @property
     def wrong(self) -> Array:
@@ -122,7 +126,7 @@ class _Walk:
     def look(self, near: Places | None = None) -> None:
         """Find the gradient, of all coefficients or of some: others have not been wrong, and are taken to be right."""
         objective = self.objective
-        slopes = objective.share * objective.loss.value_and_gradient(objective.y, self.raw)[1]
+        slopes = objective.share * self.slopes
         if near is None or self.worked is None:
             self.gradient = objective.pull(slopes)
             return
@@ -139,12 +143,11 @@ class _Walk:
         penalty: Any = objective.penalty
         for _ in range(_STEPS):
             here = self.theta[places]
-            slopes = objective.loss.value_and_gradient(objective.y, self.raw)[1]
-            gradient = part.pull(objective.share * slopes)
+            gradient = part.pull(objective.share * self.slopes)
             most = _wrong(part, here, gradient)
             if most <= goal or progress.exhausted() is not None:
                 break
-            weight = objective.share * self.curvature(objective.y, self.raw, slopes)
+            weight = objective.share * self.curvature(objective.y, self.raw, self.slopes)
             step, fresh = Step(penalty, brake, 0.3 * min(goal, 0.1 * most)), fresh or most > _KEEPS * last
             there = part.least(weight, gradient, here, step, fresh)
             found = _search(part, here, self.raw, gradient, there - here, progress.history[-1])
@@ -152,7 +155,7 @@ class _Walk:
                 brake, fresh = max(10.0 * brake, 0.1 * float(weight.sum())), True
                 continue
             brake, last, fresh = 0.1 * brake, most, False
-            t, value, self.raw = found
+            t, value, self.raw, self.slopes = found
             self.theta = self.theta.copy()
             self.theta[places] = here + t * (there - here)
             progress.record(self.theta, value, np.full(1, most))
@@ -160,10 +163,11 @@ class _Walk:
     def _part(self) -> tuple[Worked, float]:
         """Return the coefficients to work on, and how far from optimal they may stay."""
         d, wrong, least = self.objective.X.shape[1], self.wrong, 0.5 * self.progress.tolerance * self.progress.unit
-        before = self.worked
-        part = self.worked = self._holding(self.theta[:d], wrong[:d])
-        few = part is before and part.joined <= _FIRST
-        return part, least if few else max(part.share * float(wrong.max()), least)
+        w = self.theta[:d]
+        part = self.worked = self._holding(w, wrong[:d])
+        support, away = np.count_nonzero(w), np.count_nonzero((wrong[:d] > 0.0) & (w == 0.0))
+        last = away <= _LAST * support  # hardly any more will join
+        return part, least if last else max(part.share * float(wrong.max()), least)
 
     def _holding(self, w: Array, wrong: Array) -> Worked:
         """Hold the coefficients that are not 0 and those that are most wrong."""
@@ -195,8 +199,8 @@ def _wrong(part: Worked, theta: Array, gradient: Array) -> float:
 
 def _search(
     part: Worked, theta: Array, raw: Array, gradient: Array, direction: Array, value: float
-) -> tuple[float, float, Array] | None:
-    """Halve the step until the objective falls by a share of what the model promises; step, objective, raw scores.
+) -> tuple[float, float, Array, Array] | None:
+    """Halve the step until the objective falls by a share of what the model promises; step, objective, scores, slopes.
 
     None after a few halvings: under a penalty that is not convex the way to a good point may lead over a hill, and
     only a shorter step of a braked model is sure to go down.
@@ -209,9 +213,9 @@ def _search(
     for _ in range(_HALVINGS):
         there = raw + t * change
         with np.errstate(over="ignore", invalid="ignore"):
-            values = objective.loss.value_and_gradient(objective.y, there)[0]
+            values, slopes = objective.loss.value_and_gradient(objective.y, there)
         reached = float(objective.share @ values) + penalty.value(theta[:k] + t * direction[:k])
         if reached <= value + 1e-4 * t * min(promised, 0.0) + slack:
-            return t, reached, there
+            return t, reached, there, slopes
         t *= 0.5
     return None
