@@ -19,7 +19,7 @@ from . import grid
 
 QUANTILES = (0.03, 0.15, 0.5, 0.85, 0.97)
 STRENGTHS = (0.3,)
-MARKED = {"live": (3.0, -2.0), "probes": (3.0, -2.0)}
+MARKED = {"live": (4.0, -3.0), "probes": (4.0, -3.0)}
 """Log odds of a cause whose mark is there, or missing: chosen by leaving out faults of the development part."""
 TIERS = ("curve", "log", "probes", "live")
 Row = Mapping[str, Any]

@@ -22,6 +22,16 @@ def _dead(n: Look) -> bool:
     return n("dead_max") > 0.8 or n("twin_units") > 0.5
 
 
+def _alike(n: Look) -> bool:
+    return n("zero_weights") > 0.5 or n("twin_units") > 0.5
+
+
+def _stale(n: Look) -> bool:
+    """Batch normalisation remembers other data than it sees, or steps are taken in evaluation mode."""
+    other = n("norm_mean_gap") > -0.3 or n("norm_spread_gap") > 0.3 or n("step_in_training") == 0.0
+    return n("norms") > 0 and other and not n("dropout") > 0.7
+
+
 def _faded(n: Look) -> bool:
     """The rate is almost gone, and not because it is still to rise."""
     return n("rate_left") < -1.8 and not n("rate_last") > -1.0
@@ -60,6 +70,7 @@ def _squashed_output(n: Look) -> bool:
     bounded = n("outputs_within_one") == 1.0 or n("outputs_nonnegative") == 1.0
     probabilities = _classes(n) and n("outputs_within_unit") == 1.0
     elsewhere = n("twin_units") > 0.5 or n("squashing_layers") > 3 or _penalised(n) or _unscaled_target(n)
+    elsewhere = elsewhere or _stale(n)
     return bounded and not probabilities and not elsewhere and n("path") > -1.0
 
 
@@ -106,16 +117,14 @@ MARKS: Mapping[str, Mark] = {
     "weight-decay-too-high": _penalised,
     "dropout-too-high": lambda n: n("dropout") > 0.7,
     "dropout-in-eval": lambda n: n("chance_in_own") > -4.0 and n("dropout") < 0.75,
-    "batchnorm-eval-mode": lambda n: (
-        n("norms") > 0 and (n("norm_mean_gap") > -0.3 or n("norm_spread_gap") > 0.3 or n("step_in_training") == 0.0)
-    ),
+    "batchnorm-eval-mode": _stale,
     "batch-too-small": lambda n: n("batch_size") < 2.1,
     "zero-initialisation": lambda n: n("twin_units") > 0.5 and not _penalised(n),
     "dead-relu": lambda n: n("dead_max") > 0.8 and not n("twin_units") > 0.5 and not n("path") > 0.6,
     "deep-sigmoid": lambda n: n("squashing_layers") > 3,
     "bad-initialisation-large": lambda n: n("weight_scale_max") > 0.6 and not n("path") > 0.5,
     "bad-initialisation-small": lambda n: (
-        (n("start_weight_size_min") < -0.5 or n("size_first") < 0.0) and not n("zero_weights") > 0.5
+        (n("start_weight_size_min") < -0.5 or n("size_first") < 0.0) and not _alike(n)
     ),
     "double-softmax": lambda n: n("outputs_within_unit") == 1.0 and _classes(n) and not _dead(n),
     "missing-sigmoid": lambda n: _classes(n) and (n("loss_negative_share") > 0.2 or 0.2 < n("loss_flat_share") < 0.99),
