@@ -179,3 +179,32 @@ def test_the_cause_comes_first(change, task, cause):
     told = [(c.id, round(c.probability, 2)) for c in found.causes[:4]]
     assert told, f"nothing found: {found.headline}"
     assert told[0][0] == cause, told
+
+
+def momentum(parameters, lr, weight_decay):
+    return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=weight_decay)
+
+
+HEALTHY = [
+    ("regression", torch.optim.Adam, 0.003),
+    ("regression", momentum, 0.02),
+    ("multiclass", torch.optim.RMSprop, 0.002),
+    ("multiclass", torch.optim.SGD, 0.1),
+    pytest.param(
+        "regression",
+        torch.optim.SGD,
+        0.1,
+        marks=pytest.mark.xfail(
+            reason="its steps are longer than those of any healthy run that judges saw", strict=True
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("task", "make", "rate"), HEALTHY)
+def test_a_sound_training_is_not_accused(task, make, rate):
+    life = Life(task)
+    life.make, life.rate = make, rate
+    found = life.diagnose()
+    assert found.causes[0].id == "healthy", [(c.id, round(c.probability, 2)) for c in found.causes[:3]]
+    assert not [s.id for s in found.symptoms if s.severity == "error"]

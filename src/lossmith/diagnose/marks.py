@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from lossmith.diagnose.features import finite
 
 Numbers = Mapping[str, float]
-Mark = Callable[[Callable[[str], float]], bool]
-"""Given a way to look up a number (NaN where it is not known), tell whether the mark is there."""
+Mark = Callable[[Callable[[str], float]], bool | None]
+"""Given a way to look up a number (NaN where it is not known), tell whether the mark is there; None: cannot be told."""
 
 Look = Callable[[str], float]
 
@@ -84,11 +84,19 @@ def _unscaled_target(n: Look) -> bool:
     return (abs(n("target_std")) > 1.0 or n("target_mean") > 1.0) and not n("far_target") > 1.3
 
 
-def _too_high(n: Look) -> bool:
+def _burst(n: Look) -> bool:
+    """Parameters are no numbers any more, and neither the data nor half precision explains it."""
+    lost = n("finite_parameters") == 0.0 or n("loss_bad_share") > 0.0
+    return lost and not max(n("bad_inputs"), n("bad_targets")) > -11.0 and not _half_burst(n)
+
+
+def _too_high(n: Look) -> bool | None:
     long = n("path") > 0.5 and n("update_median") > -1.8
-    far = long or n("update_median") > -1.6 or n("pair.first_over_best") > 0.4
+    far = long or n("update_median") > -1.6 or n("pair.first_over_best") > 0.4 or _burst(n)
     elsewhere = _penalised(n) or n("accumulates") > 0.3 or _unscaled_inputs(n) or _unscaled_target(n)
     noisy = n("neighbours_doubt") > 0.2 or n("batch_order") > 0.3 or n("batch_size") < 2.1
+    if far and n("restart_gain") < -0.3:
+        return None  # steps are long, yet the training is ahead of a short one by the book
     return far and not elsewhere and not noisy
 
 
@@ -142,6 +150,17 @@ MARKS: Mapping[str, Mark] = {
 """By cause."""
 
 
+OF_STEPS = (
+    "gradient-not-reset",
+    "learning-rate-too-high",
+    "weight-decay-too-high",
+    "bad-initialisation-large",
+    "missing-sigmoid",
+    "wrong-loss-for-target",
+)
+"""Causes whose marks probes of steps and outputs show."""
+
+
 def marks(numbers: Numbers) -> dict[str, float]:
     """Say which causes bear their mark.
 
@@ -153,13 +172,16 @@ def marks(numbers: Numbers) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        ``mark.CAUSE``: 1 or 0.
+        ``mark.CAUSE``: 1 or 0; nothing where it cannot be told.
     """
 
     def known(name: str) -> float:
         return numbers.get(f"probe.{name}", numbers.get(name, math.nan))
 
-    return {f"mark.{cause}": float(mark(known)) for cause, mark in MARKS.items()}
+    found = {cause: mark(known) for cause, mark in MARKS.items()}
+    if known("finite_parameters") == 0.0:  # steps cannot be tried any more: what is not seen may still have been
+        found |= {cause: None for cause in OF_STEPS if not found[cause]}
+    return {f"mark.{cause}": float(there) for cause, there in found.items() if there is not None}
 
 
 PAIRS = (
