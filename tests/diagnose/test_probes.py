@@ -152,6 +152,38 @@ def test_data_probes():
     assert noisy > number("neighbours_doubt", "neighbours") + 0.3
 
 
+def trapped(width=2):
+    """XOR for a network so narrow that some starts end beside the solution."""
+    corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], np.float32) * 2 - 1
+    x = np.tile(corners, (40, 1))
+    y = (x[:, 0] * x[:, 1]).astype(np.float32)
+
+    def build():
+        return nn.Sequential(nn.Linear(2, width), nn.ReLU(), nn.Linear(width, 1), nn.Flatten(0))
+
+    return plan_of(build=build, train=(x, y), valid=(x, y), steps=1)
+
+
+def test_starts_end_apart_where_there_are_traps(monkeypatch):
+    monkeypatch.setattr("lossmith.diagnose.probes.trials.SECONDS", np.inf)
+
+    def numbers(plan):
+        return examine(TorchPatient.of(plan, plan.start()), only=("starts",))
+
+    traps, wide = numbers(trapped()), numbers(trapped(width=64))
+    convex = numbers(plan_of(build=lambda: nn.Sequential(nn.Linear(5, 1), nn.Flatten(0))))
+    assert traps["starts"] == wide["starts"] == convex["starts"] == 6
+    assert traps["starts_spread"] > 0.4
+    assert max(wide["starts_spread"], convex["starts_spread"]) < 0.1
+    assert traps["starts_own"] > 0
+
+
+def test_starts_keep_to_their_time(monkeypatch):
+    monkeypatch.setattr("lossmith.diagnose.probes.trials.SECONDS", 0.0)
+    plan = plan_of()
+    assert examine(TorchPatient.of(plan, plan.start()), only=("starts",))["starts"] == 3
+
+
 def test_an_unknown_probe_is_named():
     plan = plan_of()
     with pytest.raises(ValueError, match="no probe 'tarot'"):

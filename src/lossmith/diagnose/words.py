@@ -96,6 +96,8 @@ WORDS = {
     "probe.memorised_right": "share learned of 16 rows by the book, from here",
     "probe.fresh_memorised_right": "share learned of 16 rows by the book, from new parameters",
     "probe.restart_gain": "log10 of the final loss over that of a short training by the book",
+    "probe.starts_spread": "spread of the last losses of some short trainings from new parameters, over the way down",
+    "probe.starts_trapped": "share of such trainings that hardly began to learn",
     "probe.onward_gain": "log10 of the final loss over that after some steps by the book",
     "probe.mode_gap": "log10 of the loss in training mode over evaluation mode",
     "probe.chance_in_own": "log10 of the difference between two evaluations of the same rows",

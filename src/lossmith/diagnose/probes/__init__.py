@@ -15,7 +15,7 @@ from lossmith.diagnose.probes.objective import carriers, initial_loss, loss_shap
 from lossmith.diagnose.probes.patient import Patient
 from lossmith.diagnose.probes.rows import neighbours, order, scale, split
 from lossmith.diagnose.probes.torch_patient import TorchPatient
-from lossmith.diagnose.probes.trials import memorise, restarts
+from lossmith.diagnose.probes.trials import memorise, restarts, starts
 
 __all__ = ["PROBES", "Course", "NetworkPatient", "Patient", "TorchPatient", "examine"]
 
@@ -37,6 +37,7 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
             carriers,
             memorise,
             restarts,
+            starts,
             modes,
             scale,
             order,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from lossmith.diagnose.probes.motion import TINY, Numbers, log10
 from lossmith.diagnose.probes.patient import Array, Patient
 
 STEPS = 40
+STARTS, FEWEST, SECONDS, LONGER = 6, 3, 0.6, 120
+"""Of `starts`: how many, how many at least, after which time no more are begun, and their steps."""
 
 
 def memorise(patient: Patient) -> Numbers:
@@ -83,6 +87,44 @@ def restarts(patient: Patient) -> Numbers:
         "restart_skill": max(skills),
         "own_skill": _right(patient, *patient.valid),
         "own_skill_train": _right(patient, x, y),
+    }
+
+
+def starts(patient: Patient) -> Numbers:
+    """Train briefly by the book from several new initialisations: on a landscape with traps they end apart.
+
+    Parameters
+    ----------
+    patient : Patient
+        The model; given back as it was.
+
+    Returns
+    -------
+    dict of str to float
+        How many starts; the spread of their last losses, largest less smallest, and the median's distance from the
+        best, both over the way that the best one went down; share of starts that did not get a tenth of that way;
+        log10 of the training's own loss over the best's.
+    """
+    x, y = patient.train
+    begun, now = time.perf_counter(), _mean(patient, x, y)
+    before, ends = [], []
+    for seed in range(11, 11 + STARTS):
+        with patient.undisturbed():
+            patient.reinitialise(seed)
+            before.append(_mean(patient, x, y))
+            patient.rehearse(x, y, LONGER, 2e-2, 64)
+            ends.append(_mean(patient, x, y))
+        if len(ends) >= FEWEST and time.perf_counter() - begun > SECONDS:
+            break
+    best = min(ends)
+    way = float(np.mean(before)) - best
+    found = {"starts": float(len(ends)), "starts_own": _ratio(now, best)}
+    if not way > 0.0:
+        return found
+    return found | {
+        "starts_spread": (max(ends) - best) / way,
+        "starts_median": (float(np.median(ends)) - best) / way,
+        "starts_trapped": float(np.mean([way + best - end < 0.1 * way for end in ends])),
     }
 
 
