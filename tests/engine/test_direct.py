@@ -55,3 +55,12 @@ def test_a_wrong_meaning_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(direct._MEANING, positive_part, lambda x: np.maximum(x, 1e-3))
     y = f = np.array([-1.0, 2.0])
     assert not np.array_equal(direct.direct(formula)(y, f), formula(y, f))
+
+
+def test_weight_zero_hides_infinity_only_where_there_is_some() -> None:
+    """Both ways of multiplying give the numbers of the word; one that forgets infinity does not."""
+    weight = np.array([0.0, 2.0, 0.0])
+    for x in (np.array([1.0, -3.0, -2.0]), np.array([np.inf, -np.inf, np.nan]), np.ones((1, 3)), np.float64(3.0)):
+        np.testing.assert_array_equal(direct._MEANING[ops.times](weight, x), ops.times(weight, x))
+    with np.errstate(all="ignore"):
+        assert not np.array_equal(weight * np.array([np.inf, 1.0, 1.0]), [0.0, 2.0, 0.0])

@@ -450,3 +450,27 @@ def test_the_exponential_in_float32() -> None:
     ends, got = np.array([-np.inf, -110.0, np.nan, 0.0, -0.0], np.float32), np.empty(5, np.float32)
     fill(ends, got)
     np.testing.assert_array_equal(got, np.array([0, 0, np.nan, 1, 1], np.float32))
+
+
+@pytest.mark.parametrize("k", [7, 48])
+def test_target_rows_in_float32_err_by_few_roundings_of_p(k: int, kernels: str) -> None:
+    """Next to the optimum, with all logits equal and with a confident row, each entry of p - y for itself.
+
+    The logit's distance from the largest is rounded, too.
+    """
+    rng = np.random.default_rng(k)
+    f = (rng.normal(size=(4, k)) * 3).astype(np.float32)
+    f[1], f[2, 3] = 0.5, 40.0
+    wide = np.exp(f.astype(float) - f.max(1, keepdims=True))
+    p = wide / wide.sum(1, keepdims=True)
+    y = (p * (1 + 1e-3 * rng.normal(size=p.shape))).astype(np.float32)
+    y[2] = np.eye(k)[3]
+    slopes = lm.CategoricalCrossEntropy().gradient(y, f)
+    want = p * y.astype(float).sum(1, keepdims=True) - y
+    want[2, 3] = -np.delete(p[2], 3).sum()
+    p[2, 3] = -want[2, 3]
+    gap = f.max(1, keepdims=True) - f
+    gap[2, 3] = 40.0
+    room = (3e-7 + 6e-8 * gap) * p
+    assert (np.abs(slopes - want) <= room).all()
+    assert not (np.abs(slopes * 1.01 - want) <= room).all()

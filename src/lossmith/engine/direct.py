@@ -7,6 +7,7 @@ it is copied with other functions behind its words.
 from __future__ import annotations
 
 import functools
+import math
 import types
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,14 @@ from .. import ops
 from . import cache, words
 
 Function = Callable[..., Any]
+
+
+def _times(weight: Any, x: Any) -> Any:
+    """Do what ``ops.times`` does; 0 times a finite number needs no care."""
+    if type(x) is np.ndarray and x.ndim == 1 and math.isfinite(x.dot(x)):  # a third of the time of ``where``
+        return weight * x
+    return weight * np.where(weight == 0.0, 0.0, x)
+
 
 # NumPy's functions of the same results; a word that is missing here keeps its text.
 _MEANING: dict[Function, Function] = {
@@ -29,6 +38,7 @@ _MEANING: dict[Function, Function] = {
     ops.absolute: np.absolute,
     ops.where: np.where,
     ops.constant_rounding: lambda x, value: 0.0,
+    ops.times: _times,
     ops.square: np.square,
     ops.positive_part: lambda x: np.maximum(x, 0.0),
     ops.clip: lambda x, low, high: np.minimum(np.maximum(x, low), high),

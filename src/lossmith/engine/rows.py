@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ops import word
-from . import jit, rows_exp, rows_hard, rows_margin, rows_plain, rows_soft
+from ..ops.elementwise import NARROW
+from . import jit, rows_exp, rows_hard, rows_margin, rows_plain, rows_soft, rows_tiles
 from .compiled import Compiled, compiled, read_only
 from .pool import share
 
@@ -121,8 +122,8 @@ def softmax(
     bits = z.view(np.int32 if z.dtype == np.float32 else np.int64)
     weights = _NONE if class_weights is None else class_weights
     scales = _NONE if scale is None else scale
-    if smoothing or not hard:
-        weights = np.ones(z.shape[1]) if class_weights is None else weights
+    if smoothing and class_weights is None:
+        weights = np.ones(z.shape[1])
     bad: list[int] = []
 
     def work(start: int, stop: int) -> None:
@@ -267,31 +268,50 @@ def _loop(texts: Texts, dtype: str, hard: bool, labels: bool, short: bool) -> Co
     """Complete the loops with the formulas and with what fits the dtype."""
     single = dtype == "float32"
     grade = "single" if single else "double"
+    narrow = single and (hard or NARROW.issuperset((texts.term, texts.pull)))
     names: dict[str, Any] = {
-        "Real": np.float32 if single and hard else np.float64,
-        "highest": rows_exp.highest_single if single else rows_exp.highest_double,
-        "falling": rows_exp.falling_single if single and hard else rows_exp.falling_double,
-        "term": texts.term,
-        "pull": texts.pull,
+        "Real": np.float32 if narrow else np.float64,
+        "highest": Compiled(rows_exp.highest_single if single else rows_exp.highest_double, grade, _CONTRACT),
+        "falling": Compiled(rows_exp.falling_single if narrow else rows_exp.falling_double, grade, _CONTRACT),
     }
     # Formulas round as they are written, also inside a loop whose sums may run in several lanes.
-    names = {k: Compiled(v, grade, _CONTRACT) if isinstance(v, types.FunctionType) else v for k, v in names.items()}
+    for name, formula in (("term", texts.term), ("pull", texts.pull)):
+        names[name] = Compiled(formula, "native" if narrow and not hard else grade, _CONTRACT)
     for name, text, fastmath in _HARD if hard else _SOFT:
-        chosen = _MIXES[labels, short] if name == "mix" else text
+        chosen = _CHOSEN[name][labels, short] if name in _CHOSEN else text
         names[name] = Compiled(word(_completed(chosen, names)), grade, fastmath)
     module = rows_hard if hard else rows_soft
     return Compiled(_completed(module.short_rows if short else module.long_rows, names), grade, _CONTRACT)
 
 
 Plan = tuple[tuple[str, Function, frozenset[str]], ...]
-_HARD: Plan = (("spend", rows_hard.spend_row, _LANES), ("head", rows_hard.head_of_row, _CONTRACT))
-_SOFT: Plan = (
+_TILES: Plan = (
     ("spend", rows_hard.spend_row, _LANES),
+    ("turn", rows_tiles.turn, _CONTRACT),
+    ("turn_back", rows_tiles.turn_back, _CONTRACT),
+    ("crown", rows_tiles.crown, _CONTRACT),
+    ("spend_tile", rows_tiles.spend_tile, _CONTRACT),
+)
+_HARD: Plan = (
+    *_TILES,
+    ("head", rows_hard.head_of_row, _CONTRACT),
+    ("worth", rows_hard.worth_of_labels, _CONTRACT),
+    ("settle", rows_hard.settle_tile, _CONTRACT),
+    ("stretch", rows_hard.stretch_tile, _CONTRACT),
+)
+_SOFT: Plan = (
+    *_TILES,
     ("census", rows_soft.census_of_row, _LANES),
     ("blend", rows_soft.blend_row, _LANES),
     ("mix", rows_soft.mix_rows, _CONTRACT),
     ("weigh_one", rows_soft.weigh_class, _CONTRACT),
     ("weigh", rows_soft.weigh_row, _LANES),
+    ("share_out", rows_soft.shares_of_row, _CONTRACT),
+    ("level_out", rows_soft.levelled_row, _CONTRACT),
+    ("spread", rows_soft.spread_row, _CONTRACT),
+    ("share_out_tile", rows_soft.shares_of_tile, _CONTRACT),
+    ("weigh_tile", rows_soft.weigh_classes, _CONTRACT),
+    ("spread_tile", rows_soft.spread_over_tile, _CONTRACT),
 )
 
 _MIXES: dict[tuple[bool, bool], Function] = {
@@ -299,6 +319,10 @@ _MIXES: dict[tuple[bool, bool], Function] = {
     (True, False): rows_soft.mix_labels,
     (False, True): rows_soft.mix_tile_of_rows,
     (False, False): rows_soft.mix_rows,
+}
+_CHOSEN: dict[str, dict[tuple[bool, bool], Function]] = {
+    "mix": _MIXES,
+    "stretch": {(True, True): rows_hard.stretch_tile, (True, False): rows_hard.stretch_row},
 }
 
 

@@ -1,7 +1,7 @@
 """Loops over rows of logits with one label each; :mod:`.rows` fills in the names declared below.
 
-Two forms of one computation. Long rows: the numbers of a row are summed in the lanes of a vector. Short rows:
-a tile of ``LANES`` rows is turned, so that every vector holds one column of many rows.
+Two forms of one computation. Long rows: the numbers of a row are summed in the lanes of a vector. Short rows go
+through the tiles of :mod:`.rows_tiles`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 
 from ..ops import log1p, times, where
 from ..ops.arrays import Softmax
+from .rows_tiles import LANES
 
 Array = Any
 Number = Any
 
-LANES = 128
 # A sum of float32 runs over this many numbers, in 16 lanes or more; the sums of blocks are added in float64.
 BLOCK = 2048
 
@@ -28,6 +28,14 @@ term: Any = None  # term(c, parts, *parameters): what the row's label adds to th
 pull: Any = None  # pull(c, parts, *parameters): its derivative by log p
 spend: Any = None  # spend_row, compiled to add in several lanes
 head: Any = None  # head_of_row, compiled
+worth: Any = None  # worth_of_labels, likewise
+settle: Any = None  # settle_tile, likewise
+stretch: Any = None  # stretch_row or stretch_tile, likewise
+# The steps of a tile, likewise.
+turn: Any = None
+turn_back: Any = None
+crown: Any = None
+spend_tile: Any = None
 
 
 def spend_row(row: Array, top: Number, spent: Array) -> tuple[Number, Number]:
@@ -82,6 +90,21 @@ def first_stranger(labels: Array, classes: Number, some_ignored: bool, ignored: 
     return -1
 
 
+def worth_of_labels(
+    labels: Array, some_ignored: bool, ignored: Number, weights: Array, scale: Array, places: Array, worths: Array
+) -> None:
+    """Fill the class of each label, 0 for an ignored one, and what it counts."""
+    for r in range(labels.size):
+        place, c = labels[r], 1.0
+        if some_ignored and place == ignored:
+            place, c = 0, 0.0
+        if weights.size > 0:
+            c *= weights[place]
+        if scale.size > 0:
+            c *= scale[r]
+        places[r], worths[r] = place, c
+
+
 def long_rows(
     z: Array,
     bits: Array,
@@ -97,16 +120,10 @@ def long_rows(
 ) -> None:
     """Fill values (n,) and, unless it is empty, slopes (n, k), which may be the memory of z."""
     n, k = z.shape
-    spent = np.empty(k, z.dtype)
+    spent, places, worths = np.empty(k, z.dtype), np.empty(n, np.int64), np.empty(n)
+    worth(labels, some_ignored, ignored, weights, scale, places, worths)
     for r in range(n):
-        row = z[r]
-        label, c = labels[r], 1.0
-        if some_ignored and label == ignored:
-            label, c = 0, 0.0
-        if weights.size > 0:
-            c *= weights[label]
-        if scale.size > 0:
-            c *= scale[r]
+        row, label = z[r], places[r]
         top = highest(bits[r])
         rest, ties = 0.0, -1.0
         for start in range(0, k, BLOCK):
@@ -115,18 +132,40 @@ def long_rows(
             rest += part
             ties += tied
         gap = 0.0 if row[label] == top else np.float64(top) - np.float64(row[label])
-        value, own, factor = head(gap, np.float64(spent[label]), np.float64(top), rest + ties, c, ridge, parameters)
+        e, leading = np.float64(spent[label]), np.float64(top)
+        value, own, factor = head(gap, e, leading, rest + ties, worths[r], ridge, parameters)
         values[r] = value
         if slopes.size > 0:
-            out = slopes[r]
-            share = Real(factor)
-            if abs(share) == np.inf:
-                for i in range(k):
-                    out[i] = 0.0 if spent[i] == 0.0 else spent[i] * share
-            else:
-                for i in range(k):
-                    out[i] = spent[i] * share
-            out[label] = own
+            stretch(spent, Real(factor), slopes[r])
+            slopes[r, label] = own
+
+
+def stretch_row(spent: Array, factor: Number, out: Array) -> None:
+    """Multiply, where 0 stays 0 even against infinity."""
+    if abs(factor) == np.inf:
+        for i in range(out.size):
+            out[i] = 0.0 if spent[i] == 0.0 else spent[i] * factor
+    else:
+        for i in range(out.size):
+            out[i] = spent[i] * factor
+
+
+def stretch_tile(spent: Array, factor: Array) -> None:
+    """Multiply, likewise: a factor is infinite with a logit at infinity and a ridge."""
+    for j in range(len(spent)):
+        for i in range(LANES):
+            lost = (abs(factor[i]) == np.inf) & (spent[j, i] == Real(0.0))
+            spent[j, i] = where(lost, Real(0.0), spent[j, i] * factor[i])
+
+
+def settle_tile(heads: Array, lanes: Array, ridge: Number, parameters: Any) -> None:
+    """Turn the label's logit, its e and its worth into value and own gradient; find the factor of the others."""
+    for i in range(LANES):
+        top = np.float64(lanes[0, i])
+        gap = where(heads[0, i] == top, 0.0, top - heads[0, i])
+        rest = np.float64(lanes[1, i]) + np.float64(lanes[2, i])
+        value, own, factor = head(gap, heads[1, i], top, rest, heads[2, i], ridge, parameters)
+        heads[0, i], heads[1, i], lanes[3, i] = value, own, factor
 
 
 def short_rows(
@@ -147,55 +186,20 @@ def short_rows(
     tile, spent = np.zeros((k, LANES), z.dtype), np.zeros((k, LANES), z.dtype)
     lanes = np.zeros((4, LANES), z.dtype)  # top, rest, ties, factor
     heads = np.zeros((3, LANES))  # the label's logit, its e, its worth; then value and own gradient
+    places = np.zeros(LANES, np.int64)
     for start in range(0, n, LANES):
-        count = min(LANES, n - start)
-        block = z[start : start + count]
-        for j in range(k):
-            for i in range(count):
-                tile[j, i] = block[i, j]
+        rows = slice(start, min(start + LANES, n))
+        worth(labels[rows], some_ignored, ignored, weights, scale[rows], places, heads[2])
+        turn(z[rows], tile)
+        crown(tile, lanes[0])
+        spend_tile(tile, lanes[0], spent, lanes[1], lanes[2])
         for i in range(LANES):
-            lanes[0, i] = -np.inf
-            lanes[1, i] = 0.0
-            lanes[2, i] = -1.0
-        for j in range(k):
-            for i in range(LANES):
-                lanes[0, i] = where(tile[j, i] > lanes[0, i], tile[j, i], lanes[0, i])
-        for j in range(k):
-            for i in range(LANES):
-                gap = where(tile[j, i] == lanes[0, i], Real(0.0), tile[j, i] - lanes[0, i])
-                e = falling(gap)
-                spent[j, i] = e
-                flat = gap == Real(0.0)
-                lanes[1, i] += where(flat, Real(0.0), e)
-                lanes[2, i] += where(flat, Real(1.0), Real(0.0))
-        for i in range(count):
-            label, c = labels[start + i], 1.0
-            if some_ignored and label == ignored:
-                label, c = 0, 0.0
-            if weights.size > 0:
-                c *= weights[label]
-            if scale.size > 0:
-                c *= scale[start + i]
-            heads[0, i], heads[1, i], heads[2, i] = tile[label, i], spent[label, i], c
-        for i in range(LANES):
-            top = np.float64(lanes[0, i])
-            gap = where(heads[0, i] == top, 0.0, top - heads[0, i])
-            rest = np.float64(lanes[1, i]) + np.float64(lanes[2, i])
-            value, own, factor = head(gap, heads[1, i], top, rest, heads[2, i], ridge, parameters)
-            heads[0, i], heads[1, i], lanes[3, i] = value, own, factor
-        for i in range(count):
+            heads[0, i], heads[1, i] = tile[places[i], i], spent[places[i], i]
+        settle(heads, lanes, ridge, parameters)
+        for i in range(len(values[rows])):
             values[start + i] = heads[0, i]
         if slopes.size > 0:
-            for j in range(k):
-                for i in range(LANES):
-                    # A factor is infinite with a logit at infinity and a ridge.
-                    lost = (abs(lanes[3, i]) == np.inf) & (spent[j, i] == Real(0.0))
-                    spent[j, i] = where(lost, Real(0.0), spent[j, i] * lanes[3, i])
-            for i in range(count):
-                label = labels[start + i]
-                spent[0 if some_ignored and label == ignored else label, i] = heads[1, i]
-            fill = slopes[start : start + count]
-            # In this order and not along the rows: short inner loops cost more than strides.
-            for j in range(k):
-                for i in range(count):
-                    fill[i, j] = spent[j, i]
+            stretch(spent, lanes[3])
+            for i in range(LANES):
+                spent[places[i], i] = heads[1, i]
+            turn_back(spent, slopes[rows])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine.rows import Texts
-from ..ops import full_like, times, where, word
+from ..ops import full_like, in_float32, times, where, word
 from ..ops.arrays import Softmax, column, diagonal, off_diagonal, outer, row_max, row_sum, softmax
 
 Array = Any
@@ -96,12 +96,14 @@ class PlainForm:
 
 
 @word
+@in_float32
 def surprise_term(c: Array, parts: Softmax) -> Array:
     """Return c (-log p): what a class adds to the cross-entropy."""
     return times(c, parts.surprise)
 
 
 @word
+@in_float32
 def surprise_pull(c: Array, parts: Softmax) -> Array:
     """Its derivative by log p."""
     return -c

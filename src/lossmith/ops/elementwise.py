@@ -350,11 +350,20 @@ def log_cosh_of_difference(f: Array, y: Array) -> Array:
 
 
 def _log_cosh_of_difference(f: Any, y: Any) -> Any:
-    """log(cosh(f - y)) as log1p(2 sinh(r / 2)^2); what rounding takes from r is put back with a slope near tanh(r)."""
+    """log(cosh(f - y)) as log1p(2 sinh(r / 2)^2); what rounding takes from r is put back with the slope tanh(r)."""
     r = f - y
-    a = np.absolute(r)
-    near = np.minimum(a, 300.0)  # log(cosh(300)) is 300 - log 2 to the last digit
-    s = np.sinh(0.5 * near)
+    flat = r.reshape(-1)
+    tame = flat.dot(flat) < 4e5  # then nothing is infinite or NaN, and no square of sinh(r / 2) overflows
+    near = r if tame else np.minimum(np.maximum(r, -300.0), 300.0)  # log(cosh(300)) is 300 - log 2 to the last digit
     back = r - f
-    lost = ((f - (r - back)) - (y + back)) * np.minimum(np.maximum(r, -1.0), 1.0)
-    return (np.log1p((s + s) * s) + np.where(np.isnan(lost), 0.0, lost)) + (a - near)
+    lost = f - (r - back)
+    back += y
+    lost -= back
+    lost *= np.tanh(near)
+    s = np.sinh(0.5 * near)
+    s *= s + s
+    found = np.log1p(s)
+    if tame:
+        found += lost
+        return found
+    return (found + np.where(np.isnan(lost), 0.0, lost)) + (np.absolute(r) - np.absolute(near))
