@@ -12,7 +12,6 @@ import functools
 import inspect
 import math
 import os
-import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -30,27 +29,17 @@ Kernel = Callable[..., Any]
 # "contract" lets a*b+c round once, which only adds accuracy.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 CONTRACT = frozenset({"contract"})
-_NOT_YET = object()
 # A sum may run in several lanes.
 SUMS = frozenset({"contract", "reassoc", "nsz"})
 
 
 def available() -> bool:
     """Tell whether kernels can be compiled here."""
-    found = sys.modules.get("numba", _NOT_YET)
-    if found is None or (found is _NOT_YET and not _installed()):
-        return False
-    return os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
-
-
-@functools.cache
-def _installed() -> bool:
-    """Import numba; only once, since an import that fails takes 70 microseconds."""
     try:
         import numba  # noqa: F401
     except ImportError:
         return False
-    return True
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 
 
 @functools.lru_cache(maxsize=4096)
