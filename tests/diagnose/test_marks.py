@@ -1,0 +1,85 @@
+"""Marks of causes: each shows where physics says so, none in a sound training, none where nothing is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from lossmith.diagnose.causes import HEALTHY, Judge, judges
+from lossmith.diagnose.marks import MARKS, OF_STEPS, marks, paired_numbers
+from lossmith.diagnose.words import CAUSES
+
+SOUND = {
+    "moved": -2.8, "covered": 1.0, "frozen": 0.0, "no_gradient_share": 0.0, "accumulates": 0.0, "rate_left": 0.0,
+    "step_excess": -1.0, "fresh_step_excess": -1.2, "penalty_pull": -12.0, "decay": -2.0, "overflow": 0.0,
+    "half_gradients": 0.0, "half_parameters": 0.0, "bad_inputs": -12.0, "bad_targets": -12.0, "far_row": 0.4,
+    "far_rows_share": 0.0, "input_std_median": 0.0, "input_offset": -1.0, "input_std_ratio": 0.2, "batch_order": 0.0,
+    "seen_before": 0.0, "top_column": 0.5, "top_column_lead": 0.05, "shift_median": -1.5, "ratio_median": 0.05,
+    "neighbours_doubt": 0.0, "dead_max": 0.1, "twin_units": 0.0, "zero_weights": 0.0, "squashing_layers": 0.0,
+    "weight_scale_max": 0.1, "narrowest": 5.0, "parameters_per_row": 0.2, "dropout": 0.1, "chance_in_own": -12.0,
+    "norms": 0.0, "batch_size": 5.0, "finite_parameters": 1.0, "loss_cosine": 1.0, "loss_growth": 1.2,
+    "loss_negative_share": 0.0, "loss_flat_share": 0.0, "wrong_and_still": 0.0, "outputs_within_unit": 0.2,
+    "outputs_within_one": 0.5, "outputs_nonnegative": 0.5, "restart_gain": -0.3,
+}  # fmt: skip
+LOG = {"path": -0.2, "update_median": -2.8, "steps": 2.6, "size_first": 0.8, "loss_bad_share": 0.0}
+SHOWN = [
+    ("learning-rate-too-low", {"step_excess": -4.0, "moved": -5.0}, {"path": -2.5, "update_median": -5.0}),
+    ("learning-rate-too-high", {"restart_gain": 0.5}, {"path": 1.2, "update_median": -1.2}),
+    ("too-few-steps", {}, {"steps": 1.2, "path": -0.6}),
+    ("learning-rate-decay", {"rate_left": -4.0, "moved": -7.0}, {"rate_last": -4.0}),
+    ("optimizer-not-stepping", {"moved": -12.0}, {}),
+    ("gradient-not-reset", {"accumulates": 1.0}, {}),
+    ("frozen-layers", {"frozen": 0.5}, {}),
+    ("outliers", {"far_target": 2.0}, {}),
+    ("label-noise", {"neighbours_doubt": 0.6}, {}),
+    ("zero-initialisation", {"twin_units": 1.0}, {}),
+    ("nan-in-data", {"bad_inputs": -4.0}, {}),
+]
+
+
+def found(probes: dict[str, float], log: dict[str, float]) -> set[str]:
+    numbers = {**LOG, **log, **{f"probe.{k}": v for k, v in {**SOUND, **probes}.items()}}
+    return {name.removeprefix("mark.") for name, value in marks(numbers).items() if value}
+
+
+def test_every_cause_has_one():
+    assert set(MARKS) == set(CAUSES) - {HEALTHY}
+    assert set(MARKS) >= set(OF_STEPS)
+
+
+def test_a_sound_training_bears_none():
+    assert found({}, {}) == set()
+
+
+def test_nothing_known_shows_nothing():
+    assert not any(marks({}).values())
+
+
+@pytest.mark.parametrize(("cause", "probes", "log"), SHOWN, ids=[case[0] for case in SHOWN])
+def test_a_cause_bears_its_own_alone(cause, probes, log):
+    assert found(probes, log) == {cause}
+
+
+def test_what_cannot_be_tried_is_not_denied():
+    told = marks({"probe.finite_parameters": 0.0})
+    assert {cause for cause in OF_STEPS if f"mark.{cause}" in told} == {"learning-rate-too-high"}
+    assert told["mark.learning-rate-too-high"] == 1.0  # parameters that are lost speak for themselves
+    assert told["mark.outliers"] == 0.0
+
+
+def test_a_long_step_that_pays_is_not_judged():
+    ahead = {f"probe.{k}": v for k, v in {**SOUND, "restart_gain": -0.8}.items()} | LOG
+    assert "mark.learning-rate-too-high" not in marks(ahead | {"path": 1.2, "update_median": -1.2})
+
+
+def test_pairs_are_differences():
+    numbers = {"update_first": -2.0, "probe.fresh_best_step": -1.0}
+    assert paired_numbers(numbers) == {"pair.first_over_best": -1.0}
+
+
+@pytest.mark.parametrize("tier", ["live", "probes"])
+def test_marks_move_the_odds_of_their_cause(tier):
+    judge: Judge = judges()[tier]
+    here, missing = (judge.probabilities({"mark.outliers": value}) for value in (1.0, 0.0))
+    at = judge.causes.index("outliers")
+    assert judge.marked[0] > 1.0 > -1.0 > judge.marked[1]
+    assert here[at] > 5.0 * missing[at]
