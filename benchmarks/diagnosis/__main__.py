@@ -57,7 +57,7 @@ def report(folder: Path, found: list[judge.Verdict], repairs: list[dict[str, Any
         "causes": len({v.row["cause"] for v in sick}),
         "seeds": sorted({v.row["seed"] for v in found}),
         "figures": {p: {n: _plain(values) for n, values in part.items()} for p, part in made.items()},
-        "confusions": judge.confusions(sick),
+        "confusions": judge.confusions([v for v in sick if v.row["held_out"]]),
     }
 
 
