@@ -84,7 +84,7 @@ def lowest():
     def find(loss, penalty):
         key = (repr(loss), repr(penalty))
         if key not in known:
-            known[key] = solve(loss, penalty=penalty, tolerance=1e-10, max_iterations=5000).objective
+            known[key] = solve(loss, penalty=penalty, tolerance=1e-10, max_iterations=3000).objective
         return known[key]
 
     return find
@@ -110,7 +110,7 @@ def test_the_same_minimum_under_smooth_losses(name, loss, penalty, lowest) -> No
 def test_close_to_the_minimum_under_kinked_losses(name, loss, penalty, lowest) -> None:
     if name == "lbfgs":
         pytest.skip("what is left for kinks in rows of scores, and what the others are held against")
-    found = solve(loss, penalty=penalty, solver=name, max_iterations=3000)
+    found = solve(loss, penalty=penalty, solver=name, max_iterations=3000 if name in SUBGRADIENT else 1500)
     best = lowest(loss, penalty)
     close = 1e-4 if name in SUBGRADIENT else 1e-5
     assert best * (1.0 - 1e-3) <= found.objective <= best * (1.0 + close) + 1e-9

@@ -76,6 +76,11 @@ class GroupLasso(Penalty):
     def alpha_max(self, gradient: Any) -> float:
         return float((self._norms(self._checked(gradient)) / self._roots).max(initial=0.0))
 
+    def blocks(self) -> tuple[tuple[npt.NDArray[np.int64], float], ...]:
+        """Return the places of each group's coefficients, and how strongly its norm is held."""
+        index = self._index
+        return tuple((np.flatnonzero(index == g), float(self.alpha * self._roots[g])) for g in np.unique(index))
+
     def _checked(self, w: Any) -> Array:
         found: Array = np.asarray(w, np.float64)
         if found.shape != (len(self.groups),):

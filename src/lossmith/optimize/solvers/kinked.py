@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..descents import Curvature, lbfgs, newton
+from ..group import GroupLasso
+from ..group_newton import group_newton
 from ..interior import interior
 from ..objective import Objective
 from ..penalties import Elastic, Penalty, Separable
@@ -160,8 +162,10 @@ def _stage(problem: Objective, smoothed: Any, theta: Array, progress: Progress) 
     above: Curvature = lambda y, raw, slope: smoothed.brake(raw)  # noqa: E731
     if smooth:
         return newton(problem, theta, exact, above, progress)
+    # A narrow parabola curves few samples; a little of one that lies above all of them keeps steps sensible.
+    steps: Curvature = lambda y, raw, slope: exact(y, raw, slope) + _ABOVE * above(y, raw, slope)  # noqa: E731
+    if isinstance(problem.penalty, GroupLasso) and problem.size <= NEWTON_UP_TO and smoothed.traits.convex:
+        return group_newton(problem, theta, steps, progress)
     if isinstance(problem.penalty, Separable):
-        # A narrow parabola curves few samples; a little of one that lies above all of them keeps steps sensible.
-        steps: Curvature = lambda y, raw, slope: exact(y, raw, slope) + _ABOVE * above(y, raw, slope)  # noqa: E731
         return working_sets(problem, theta, steps, progress)
     return proximal_gradient(problem, theta, progress)
