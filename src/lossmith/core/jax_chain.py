@@ -53,9 +53,14 @@ def _followed(link: Link, primals: tuple[Array, Array], tangents: tuple[Array, A
     result, changes = follow(link, y, f), []
     if not isinstance(df, SymbolicZero):
         changes.append(link.change(y, f, df))
-    if not isinstance(dy, SymbolicZero):
+    if _moves(dy):
         changes.append(jax.jvp(lambda targets: link.formula(targets, f), (y,), (dy,))[1])
     return result, sum(changes[1:], changes[0]) if changes else jax.numpy.zeros_like(result)
+
+
+def _moves(changes: Any) -> bool:
+    """Tell whether targets change: labels do not, nor do the weights of their classes."""
+    return isinstance(changes, jax.Array) or not isinstance(changes, (SymbolicZero, tuple))
 
 
 def elementwise(form: Any, y: Array, f: Array, parameters: tuple[Any, ...]) -> Array:

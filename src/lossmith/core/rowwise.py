@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
@@ -67,6 +68,10 @@ class RowWiseLoss(Loss):
         """Turn targets as read into what the formulas take; for NumPy arrays, a block of rows at a time."""
         return y
 
+    def formulas(self, y: Array, f: Array) -> tuple[RowForm, Array]:
+        """Return the formulas for targets as read, of libraries other than NumPy, and the targets as they take them."""
+        return self.form, self.coefficients(y, f)
+
     @property
     def kernel(self) -> Kernel | None:
         """What computes large tables of NumPy numbers, ``kernel(y, f, values, slopes or None)``; None: the formulas.
@@ -79,9 +84,9 @@ class RowWiseLoss(Loss):
         """Tell whether the kernel takes a fifth argument for these targets: a factor for each row."""
         return False
 
-    def value_and_slope(self, y: Array, f: Array, *parameters: Any) -> tuple[Array, Array]:
-        """Evaluate both formulas; losses whose formulas share their parts say how."""
-        return self.form.value(y, f, *parameters), self.form.slope(y, f, *parameters)
+    def value_and_slope(self, form: Any, y: Array, f: Array, *parameters: Any) -> tuple[Array, Array]:
+        """Evaluate both formulas of a form; losses whose formulas share their parts say how."""
+        return form.value(y, f, *parameters), form.slope(y, f, *parameters)
 
     @property
     def form(self) -> RowForm:
@@ -230,7 +235,8 @@ class RowWiseLoss(Loss):
     def _compute(self, order: str, y: Array, f: Array, *more: Array) -> Array:
         """Evaluate one formula for targets as read, NumPy arrays in float64 or by the kernel."""
         if not is_numpy(f):
-            return getattr(self.form, order)(self.coefficients(y, f), f, *more, *self.parameters(f))
+            form, targets = self.formulas(y, f)
+            return getattr(form, order)(targets, f, *more, *self.parameters(f))
         if order in ("value", "slope") and self.by_kernel(f):
             return self._filled(y, f, slope=order == "slope")[order == "slope"]
         width = f.shape[-1] if order == "curvature" else 1
@@ -244,8 +250,9 @@ class RowWiseLoss(Loss):
         if self.by_kernel(f):
             return self._filled(y, f, values, slopes)
         if not is_numpy(f):
-            return self.value_and_slope(self.coefficients(y, f), f, *self.parameters(f))
-        found = self._blocks(self.value_and_slope, y, f)
+            form, targets = self.formulas(y, f)
+            return self.value_and_slope(form, targets, f, *self.parameters(f))
+        found = self._blocks(functools.partial(self.value_and_slope, self.form), y, f)
         return row_tables.into(values, found[0]), row_tables.into(slopes, found[1])
 
     def _filled(
@@ -308,7 +315,7 @@ class RowWiseLoss(Loss):
     def _values(self, y: Array, f: Array) -> Array:
         if is_numpy(f):
             return self._compute("value", y, f)
-        form, parameters, y = self.form, self.parameters(f), self.coefficients(y, f)
+        parameters, (form, y) = self.parameters(f), self.formulas(y, f)
         if host.is_jax(f):
             return host.jax_chain().rows(form, y, f, parameters)
 

@@ -161,9 +161,9 @@ class KLDivergence(RowWiseLoss):
         if self.inputs != "probabilities":
             super()._check_predictions(f)
 
-    def value_and_slope(self, y: Array, f: Array, *parameters: Any) -> tuple[Array, Array]:
+    def value_and_slope(self, form: Any, y: Array, f: Array, *parameters: Any) -> tuple[Array, Array]:
         """Evaluate both formulas, from one softmax if they are on logits."""
-        both: tuple[Array, Array] = self.forms[self.inputs].value_and_slope(y, f, *parameters)
+        both: tuple[Array, Array] = form.value_and_slope(y, f, *parameters)
         return both
 
     def parameters(self, f: Array) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from ..core.rowwise import LOGITS, Kernel, RowForm, RowWiseLoss
 from ..core.traits import NOT_STATED, About, Traits
 from ..engine import rows
 from ..ops import full_like, indicator, positive_part, square, times, where, word
-from ..ops.arrays import column, constant_row, diagonal, one_hot, outer, row_sum
+from ..ops.arrays import column, constants, diagonal, one_hot, outer, row_sum
 
 Array = Any
 
@@ -262,7 +262,7 @@ class MultiMargin(RowWiseLoss):
     def coefficients(self, y: Array, f: Array) -> Array:
         """Rows with the weight of the label's class."""
         table = one_hot(y, f)
-        return table if self.class_weights is None else table * constant_row(self.class_weights, f)
+        return table if self.class_weights is None else table * constants(self.class_weights, f)
 
     @property
     def kernel(self) -> Kernel:

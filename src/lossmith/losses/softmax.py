@@ -12,8 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine.rows import Texts
-from ..ops import full_like, in_float32, times, where, word
-from ..ops.arrays import Softmax, column, diagonal, off_diagonal, outer, row_max, row_sum, softmax
+from ..ops import full_like, in_float32, log1p, times, where, word
+from ..ops.arrays import (
+    Exponentials,
+    Softmax,
+    column,
+    diagonal,
+    exponentials,
+    off_diagonal,
+    outer,
+    row_max,
+    row_sum,
+    softmax,
+)
+from .softmax_labels import LabelForm
 
 Array = Any
 
@@ -32,6 +44,11 @@ class SoftmaxForm:
 
     texts: Texts
     bend: Callable[..., Array]
+
+    @property
+    def of_labels(self) -> LabelForm:
+        """The formulas of one label a row."""
+        return LabelForm(self)
 
     def value(self, c: Array, z: Array, *parameters: Any) -> Array:
         """Per-sample values (n,)."""
@@ -114,7 +131,32 @@ def straight(c: Array, parts: Softmax) -> Array:
     return full_like(parts.surprise, 0.0)
 
 
-CROSS_ENTROPY = SoftmaxForm(Texts(surprise_term, surprise_pull), straight)
+@dataclass(frozen=True)
+class CrossEntropyForm(SoftmaxForm):
+    """The cross-entropy on logits: of all such losses the one whose classes share a single logarithm."""
+
+    def value(self, c: Array, z: Array, *parameters: Any) -> Array:
+        """Per-sample values (n,)."""
+        return self._value(c, exponentials(z))
+
+    def slope(self, c: Array, z: Array, *parameters: Any) -> Array:
+        """Gradient (n, k)."""
+        return self._slope(c, exponentials(z))
+
+    def value_and_slope(self, c: Array, z: Array, *parameters: Any) -> tuple[Array, Array]:
+        """Both from one table of exponentials."""
+        found = exponentials(z)
+        return self._value(c, found), self._slope(c, found)
+
+    def _value(self, c: Array, found: Exponentials) -> Array:
+        return row_sum(times(c, found.gap)) + row_sum(c) * log1p(found.rest)[..., 0]
+
+    def _slope(self, c: Array, found: Exponentials) -> Array:
+        mass, total = column(row_sum(c)), 1.0 + found.rest
+        return where(found.leads, (mass - c) - c * found.rest, mass * found.size - c * total) / total
+
+
+CROSS_ENTROPY = CrossEntropyForm(Texts(surprise_term, surprise_pull), straight)
 
 
 @dataclass(frozen=True)
@@ -133,6 +175,11 @@ class Ridged:
     def texts(self) -> Texts:
         """Those of the other form: the kernels know the ridge themselves."""
         return self.form.texts
+
+    @property
+    def of_labels(self) -> LabelForm:
+        """The formulas of one label a row."""
+        return LabelForm(self, ridged=True)
 
     def value(self, c: Array, z: Array, *parameters: Any) -> Array:
         """Per-sample values (n,)."""

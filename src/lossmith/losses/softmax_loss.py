@@ -11,10 +11,11 @@ import numpy as np
 from ..core import contract
 from ..core.domain import UNIT, Domain
 from ..core.row_targets import class_weights_fit, labels, probability_rows, read_labels, row_shape
-from ..core.rowwise import LOGITS, Kernel, RowWiseLoss
+from ..core.rowwise import LOGITS, Kernel, RowForm, RowWiseLoss
 from ..engine import rows
 from ..ops import full_like, is_numpy, where
-from ..ops.arrays import column, constant_row, one_hot, row_sum
+from ..ops.arrays import at, column, constants, one_hot, row_sum
+from .softmax_labels import Labelled
 
 Array = Any
 
@@ -60,19 +61,40 @@ class SoftmaxLoss(RowWiseLoss):
     def coefficients(self, y: Array, f: Array) -> Array:
         """Turn labels and rows into c (n, k): one-hot rows, zeros for ignored labels, smoothed and weighted."""
         class_weights, smoothing, ignore = self.settings
-        table = y if len(y.shape) == len(f.shape) else _hot(y, f)
-        if ignore is not None and table is not y:
+        by_labels = len(y.shape) < len(f.shape)
+        table = _hot(y, f) if by_labels else y
+        if ignore is not None and by_labels:
             table = where(column(y == ignore), full_like(table, 0.0), table)
-        if smoothing:
+        if smoothing and by_labels and ignore is None:
+            table = (1.0 - smoothing) * table + smoothing / f.shape[-1]
+        elif smoothing:
             table = (1.0 - smoothing) * table + (smoothing / f.shape[-1]) * column(row_sum(table))
-        return table if class_weights is None else table * constant_row(class_weights, f)
+        return table if class_weights is None else table * constants(class_weights, f)
+
+    def formulas(self, y: Array, f: Array) -> tuple[RowForm, Array]:
+        """Return the formulas of one label a row where there is one, else those of rows of coefficients."""
+        if self.inputs == "logits" and len(y.shape) < len(f.shape) and self.settings[1] == 0.0:
+            return self.forms["logits"].of_labels, self._labelled(y, f)
+        return super().formulas(y, f)
+
+    def _labelled(self, y: Array, f: Array) -> Labelled:
+        class_weights, smoothing, ignore = self.settings
+        valid, one = (y >= 0) & (y < f.shape[-1]), full_like(f[..., 0], 1.0)
+        index = where(valid, y, full_like(y, 0))
+        if class_weights is not None:
+            even = smoothing * float(np.mean(class_weights))
+            one = at(constants([(1.0 - smoothing) * weight + even for weight in class_weights], f), index)
+        weight = where(valid, one, full_like(one, float("nan")))
+        return Labelled(index, weight if ignore is None else where(y == ignore, full_like(one, 0.0), weight))
 
     def _measure(self, y: Array, f: Array) -> Array | None:
         class_weights, smoothing, ignore = self.settings
         if class_weights is None and ignore is None:
             return None
-        if not is_numpy(f) or len(y.shape) == len(f.shape):
+        if len(y.shape) == len(f.shape):
             return row_sum(self.coefficients(y, f))
+        if not is_numpy(f):
+            return self._labelled(y, f).weight
         kept = np.ones(y.shape) if ignore is None else (y != ignore).astype(np.float64)
         if class_weights is None:
             return kept
@@ -124,9 +146,9 @@ class SoftmaxLoss(RowWiseLoss):
     def _check_predictions(self, f: Array) -> None:
         """Leave probabilities to the check of their rows."""
 
-    def value_and_slope(self, y: Array, f: Array, *parameters: Any) -> tuple[Array, Array]:
+    def value_and_slope(self, form: Any, y: Array, f: Array, *parameters: Any) -> tuple[Array, Array]:
         """Evaluate both formulas, from one softmax if they are on logits."""
-        both: tuple[Array, Array] = self.forms[self.inputs].value_and_slope(y, f, *parameters)
+        both: tuple[Array, Array] = form.value_and_slope(y, f, *parameters)
         return both
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from .elementwise import exp, full_like, indicator, log1p, where
+from .elementwise import absolute, exp, full_like, indicator, log1p, where
 from .namespaces import is_numpy, namespace
 
 Array = Any
@@ -47,12 +47,39 @@ def one_hot(index: Array, like: Array) -> Array:
     return indicator(_at(index, like), like)
 
 
-def constant_row(values: Sequence[float], like: Array) -> Array:
-    """Plain numbers as a row (1, ..., k) in the library, dtype and device of ``like`` (..., k)."""
-    row = full_like(like[:1, ...], 0.0)
-    for i, value in enumerate(values):
-        row = where(positions(like) == i, full_like(row, value), row)
-    return row
+def constants(values: Sequence[float], like: Array) -> Array:
+    """Plain numbers (k,) in the library, dtype and device of ``like``."""
+    xp = namespace(like)
+    if xp.__name__.endswith("torch"):
+        return sys.modules["torch"].tensor(values, dtype=like.dtype, device=like.device)
+    if isinstance(xp, type):  # an adapter of ours
+        adapter: Any = xp
+        return adapter.constants(values, like.dtype)
+    return xp.asarray(values, dtype=like.dtype)
+
+
+def marks(index: Array, like: Array) -> Array:
+    """Return True at ``index`` (...,) of each row of ``like`` (..., k), False elsewhere."""
+    return _at(index, like)
+
+
+def at(x: Array, index: Array) -> Array:
+    """Return the entries of x (k,) that an index of any shape names."""
+    xp = namespace(x)
+    if isinstance(xp, type):  # an adapter of ours
+        adapter: Any = xp
+        return adapter.take(x, index, axis=0)
+    return x[index]
+
+
+def at_label(x: Array, index: Array) -> Array:
+    """Return the entry at ``index`` (...,), which lies in 0 ... k-1, of each row of x (..., k)."""
+    xp = namespace(x)
+    if isinstance(xp, type):  # an adapter of ours
+        adapter: Any = xp
+        return adapter.at_label(x, index)
+    index = whole(index)
+    return xp.take_along_axis(x, column(index), axis=-1)[..., 0]
 
 
 def first_maximum(x: Array) -> Array:
@@ -79,21 +106,53 @@ class Softmax(NamedTuple):
     surprise: Array
 
 
+class Exponentials(NamedTuple):
+    """What a softmax is made of.
+
+    Attributes
+    ----------
+    leads : array of bool, shape (..., k)
+        Where the largest logits are.
+    gap : array, shape (..., k)
+        How far below the largest each logit is.
+    size : array, shape (..., k)
+        exp(-gap).
+    rest : array, shape (..., 1)
+        The sum of the sizes less 1, to its last digits also where one class is nearly sure.
+    """
+
+    leads: Array
+    gap: Array
+    size: Array
+    rest: Array
+
+
+def exponentials(z: Array) -> Exponentials:
+    """Exponentials of rows of logits.
+
+    The largest stand as -1 in the table that is summed. Half the sum of x + |x| is that of the others and half the sum
+    of |x| - x counts the largest: sums that compilers take together, from one table, with no constant spread over it.
+    """
+    top = row_max(z)
+    leads = z == top
+    gap = where(leads, full_like(z, 0.0), top - z)
+    marked = where(leads, full_like(z, -1.0), exp(-gap))
+    size = absolute(marked)
+    rest = 0.5 * row_sum(marked + size) + (0.5 * row_sum(size - marked) - 1.0)
+    return Exponentials(leads, gap, size, column(rest))
+
+
 def softmax(z: Array) -> Softmax:
     """Probabilities, their complements and their surprises for rows of logits.
 
-    The largest logit is left out of the sum and added as an exact 1, so that neither log p nor 1 - p of a
+    Each largest logit is an exact 1 that is left out of the sum of the others, so that neither log p nor 1 - p of a
     confident prediction cancels (torch, Keras and optax lose it beyond a margin of about 17 in float32).
     A row that holds +inf has its whole mass there (its limit); several share it.
     """
-    top = row_max(z)
-    gap = where(z == top, full_like(z, 0.0), top - z)
-    leader = first_maximum(z)
-    e = exp(-gap)
-    rest = column(row_sum(where(leader, full_like(z, 0.0), e)))
+    leads, gap, size, rest = exponentials(z)
     total = 1.0 + rest
-    p = e / total
-    return Softmax(p, where(leader, rest / total, 1.0 - p), gap + log1p(rest))
+    p = size / total
+    return Softmax(p, where(leads, rest / total, 1.0 - p), gap + log1p(rest))
 
 
 def outer(x: Array, y: Array) -> Array:

@@ -50,6 +50,21 @@ class KerasNamespace:
         return ops.convert_to_tensor(x) if isinstance(x, keras.Variable) else x
 
     @staticmethod
+    def take(x: Tensor, index: Tensor, axis: int) -> Tensor:
+        """Return the entries of an axis that an index names."""
+        return ops.take(x, index, axis=axis)
+
+    @staticmethod
+    def at_label(x: Tensor, index: Tensor) -> Tensor:
+        """Return the entry at an index (...,) of each row of x (..., k)."""
+        return ops.squeeze(ops.take_along_axis(x, ops.expand_dims(index, -1), axis=-1), -1)
+
+    @staticmethod
+    def constants(values: Any, dtype: Any) -> Tensor:
+        """Return plain numbers as a tensor."""
+        return ops.convert_to_tensor(values, dtype=keras.backend.standardize_dtype(dtype))
+
+    @staticmethod
     def size(x: Tensor) -> Tensor:
         """Return the number of elements, in the dtype of x."""
         return ops.cast(ops.size(x), x.dtype)

@@ -112,6 +112,16 @@ class TensorFlowNamespace:
         return tf.gather(x, index, axis=1, batch_dims=1)
 
     @staticmethod
+    def at_label(x: Tensor, index: Tensor) -> Tensor:
+        """Return the entry at an index (...,) of each row of x (..., k)."""
+        return tf.gather(x, index, axis=-1, batch_dims=len(x.shape) - 1)
+
+    @staticmethod
+    def constants(values: Any, dtype: Any) -> Tensor:
+        """Return plain numbers as a tensor."""
+        return tf.constant(values, dtype)
+
+    @staticmethod
     def scan(step: Any, first: Any, items: Any) -> Any:
         """Carry a state along the first axis of tensors."""
         states = tf.scan(step, items, first)
