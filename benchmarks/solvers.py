@@ -1,11 +1,12 @@
 """Penalised linear models: our solver against the specialised ones, to the same optimality, verified for both sides.
 
     python benchmarks/solvers.py                        # all problems, two threads, medians of three
-    python benchmarks/solvers.py --only quantile,lasso --repeats 5
+    python benchmarks/solvers.py --only quantile,smooth --repeats 5
 
 Each contender solves the problem from the same arrays, in turns. "gap" is its objective above the lowest that anyone
 found, relative; "slope" the distance of minus the gradient from the penalty's subdifferential, relative to the gradient
-of the null model (not given for losses with kinks). A peer that is not installed is left out.
+of the null model (not given for losses with kinks). A peer that is not installed is left out. Penalties that hold
+coefficients at 0 are raced by ``lasso.py``.
 """
 
 from __future__ import annotations
@@ -155,85 +156,6 @@ def rates() -> Iterator[Problem]:
         yield Problem(f"{type(loss).__name__}, {n} x {d}", objective, {"lossmith": ours(objective)} | peers, ">= 1.5 x")
 
 
-def texts(n: int, d: int, words: int) -> Any:
-    """Sparse features like those of rcv1: words of frequencies that fall as a power, rows of length 1."""
-    from scipy.sparse import coo_array, csc_matrix, diags_array
-
-    rng = np.random.default_rng(0)
-    often = np.cumsum(1.0 / (np.arange(d) + 30.0))
-    column = np.searchsorted(often / often[-1], rng.random(n * words))
-    row = np.repeat(np.arange(n), words)
-    counts = coo_array((rng.lognormal(0.0, 0.5, n * words), (row, rng.permutation(d)[column])), (n, d)).tocsr()
-    size = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).reshape(-1))
-    found = csc_matrix(diags_array(1.0 / size) @ counts)
-    found.indices, found.indptr = found.indices.astype(np.int32), found.indptr.astype(np.int32)  # as peers want them
-    return found
-
-
-def sparse_designs() -> Iterator[tuple[str, Any, Any]]:
-    rng = np.random.default_rng(3)
-    X = rng.standard_normal((10_000, 10_000))
-    X[:, 1:] += 0.5 * X[:, :-1]
-    truth = np.zeros(10_000)
-    truth[rng.choice(10_000, 100, replace=False)] = rng.standard_normal(100)
-    yield "dense 10000 x 10000", X, X @ truth
-    X = texts(20_000, 47_000, 75)
-    truth = np.zeros(47_000)
-    frequent = np.argsort(-np.diff(X.indptr))[:5000]  # what decides is often there, as in texts
-    truth[rng.choice(frequent, 300, replace=False)] = 10 * rng.standard_normal(300)
-    yield "sparse 20000 x 47000", X, np.asarray(X @ truth)
-
-
-def lasso() -> Iterator[Problem]:
-    from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression
-
-    rng = np.random.default_rng(4)
-    for name, X, signal in sparse_designs():
-        n = X.shape[0]
-        y = signal + 0.3 * signal.std() * rng.standard_normal(n)
-        least = np.abs(X.T @ (y - y.mean())).max() / n
-        columns = np.asfortranarray(X) if isinstance(X, np.ndarray) else X
-        for share in (0.1, 0.02):
-            a = share * least
-            objective = Objective.build(lm.MeanSquaredError(), X, y, penalty=lm.L1(2 * a))
-            peers = {"scikit-learn": fitted(lambda a=a: Lasso(alpha=a, tol=1e-10, max_iter=99_999), columns, y)}
-            for kind, library in installed("skglm", "celer"):
-                tol = 1e-9 * a if kind == "skglm" else 1e-10
-                peers[kind] = fitted(lambda m=library, a=a, t=tol: m.Lasso(alpha=a, tol=t), columns, y)
-            mine = {"lossmith": ours(objective, 1e-9 * a)}
-            yield Problem(f"lasso, {name}, {share} of alpha_max", objective, mine | peers, ">= 1 x")
-        a = 0.1 * least
-        objective = Objective.build(lm.MeanSquaredError(), X, y, penalty=lm.ElasticNet(1.5 * a, 2 / 3))
-        # Theirs: half the square, a * (l1_ratio |w| + (1 - l1_ratio) / 2 w^2); ours is twice that.
-        peers = {
-            "scikit-learn": fitted(
-                lambda a=a: ElasticNet(alpha=a, l1_ratio=0.5, tol=1e-10, max_iter=99_999), columns, y
-            )
-        }
-        yield Problem(f"elastic net, {name}", objective, {"lossmith": ours(objective, 1e-9 * a)} | peers, ">= 1 x")
-        y = (signal + 0.3 * signal.std() * rng.logistic(size=n) > np.median(signal)).astype(float)
-        a = 0.1 * float(np.abs(X.T @ (y - y.mean())).max() / n)
-        objective = Objective.build(lm.BinaryCrossEntropy(), X, y, penalty=lm.L1(a))
-        make = lambda a=a, n=n: LogisticRegression(  # noqa: E731
-            l1_ratio=1.0, C=1 / (a * n), solver="liblinear", tol=1e-9, max_iter=9999, intercept_scaling=1e3
-        )
-        peers = {"scikit-learn liblinear": fitted(make, X, y)}
-        for kind, library in installed("skglm"):
-            peers[kind] = fitted(lambda m=library, a=a: m.SparseLogisticRegression(alpha=a, tol=1e-9 * a), columns, y)
-        yield Problem(f"sparse logistic, {name}", objective, {"lossmith": ours(objective, 1e-9 * a)} | peers, ">= 1 x")
-
-
-def installed(*names: str) -> Iterator[tuple[str, Any]]:
-    """Yield the libraries that are there."""
-    import importlib
-
-    for name in names:
-        try:
-            yield name, importlib.import_module(name)
-        except ImportError:
-            continue
-
-
 def judged(objective: Objective, found: tuple[Any, float]) -> tuple[float, float | None]:
     """Objective, and the distance from stationarity where there is a gradient."""
     theta = np.append(found[0], found[1])
@@ -290,7 +212,7 @@ def show(result: dict[str, Any]) -> None:
 def main() -> None:
     """Run the problems."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = {"quantile": quantile, "smooth": smooth, "rates": rates, "lasso": lasso}
+    kinds = {"quantile": quantile, "smooth": smooth, "rates": rates}
     parser.add_argument("--only", default=",".join(kinds), help=f"of {', '.join(kinds)}, with commas")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", help="a JSON file to write")

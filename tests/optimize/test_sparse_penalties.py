@@ -199,6 +199,25 @@ def test_features_in_columns_are_read_less_often() -> None:
     assert columns.history.passes[-1] < rows.history.passes[-1]
 
 
+@pytest.mark.parametrize("features", [X, np.asfortranarray(X), csr_matrix(X)], ids=["C", "F", "sparse"])
+def test_the_intercept_alone_is_wrong(features) -> None:
+    found = solve(lm.BinaryCrossEntropy(), features, BIT, penalty=L1(10.0), start=(np.zeros(D), [3.0]))
+    assert found.status == "converged"
+    assert not found.coefficients.any()
+    assert found.intercept == pytest.approx(np.log(BIT.mean() / (1 - BIT.mean())), abs=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("loss", [lm.MeanSquaredError(), lm.SquaredHinge(), lm.Tukey()], ids=repr)
+def test_features_that_are_not_finite_are_refused_by_the_first_gradient(loss, order, bad) -> None:
+    """Also where slopes are 0, which BLAS may skip, and where the start comes from another loss."""
+    table = np.array(X, order=order)
+    table[3, 7] = bad
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        solve(loss, table, targets(loss), penalty=L1(0.1))
+
+
 def test_without_a_compiler(monkeypatch) -> None:
     want = [solve(lm.LogCosh(), given, REAL, penalty=SCAD(0.2)).coefficients for given in (X, csr_matrix(X))]
     monkeypatch.setattr(coordinate.jit, "available", lambda: False)

@@ -69,6 +69,8 @@ class Objective:
         penalty: Penalty | None = None,
         intercept: bool = True,
         outputs: int | None = None,
+        *,
+        look: bool = True,
     ) -> Objective:
         """Check the data and make the objective.
 
@@ -88,6 +90,9 @@ class Objective:
             Whether to fit one.
         outputs : int, optional
             Columns of raw scores; required for row-wise losses, refused for others.
+        look : bool
+            Whether to look for numbers that are not finite, a pass over the features; False for solvers whose first
+            gradient tells (:meth:`judge`).
 
         Raises
         ------
@@ -97,6 +102,8 @@ class Objective:
         # Working sets read columns; everything else reads rows.
         by_columns = penalty is not None and not penalty.smooth and not loss.traits.kinks
         matrix, targets = _matrix(X, by_columns), np.asarray(y)
+        if look:
+            must_be_finite(matrix)
         if targets.shape != matrix.shape[:1]:
             raise ValueError(f"y has shape {targets.shape}; X of shape {matrix.shape} needs {matrix.shape[:1]}")
         if loss.tier not in ("elementwise", "row-wise"):
@@ -110,6 +117,22 @@ class Objective:
         objective = cls(loss, matrix, targets, share, penalty, intercept, outputs)
         loss.value_and_gradient(targets, np.zeros(targets.shape if outputs is None else (*targets.shape, outputs)))
         return objective
+
+    def judge(self, gradient: Array, slopes: Array) -> None:
+        """Refuse features that are not finite, going by a gradient, in which all of them show.
+
+        Parameters
+        ----------
+        gradient, slopes : ndarray
+            Gradient of the mean loss, and what it is made of; where a slope is 0, the features are looked at.
+
+        Raises
+        ------
+        ValueError
+            For NaN or infinite features.
+        """
+        if not (np.isfinite(gradient).all() and (slopes * self.share).all()):
+            must_be_finite(self.X)
 
     def bare(self) -> Objective:
         """Return the mean loss alone."""
@@ -334,15 +357,18 @@ def is_sparse(X: Any) -> bool:
 
 
 def _matrix(X: Any, by_columns: bool) -> Any:
-    if is_sparse(X):
-        matrix, values = X if by_columns and X.format == "csc" else X.tocsr(), X.data
-    else:
-        values = matrix = np.asarray(X, np.float64)
+    csc = is_sparse(X) and by_columns and X.format == "csc"
+    matrix = X if csc else X.tocsr() if is_sparse(X) else np.asarray(X, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] == 0:
         raise ValueError(f"X has shape {matrix.shape}; give a table (n, d) with at least one row")
+    return matrix
+
+
+def must_be_finite(X: Any) -> None:
+    """Refuse features that hold NaN or infinite numbers."""
+    values = X.data if is_sparse(X) else X
     if not (np.isfinite(values.sum()) or np.isfinite(values).all()):  # a sum needs no array of flags
         raise ValueError("X holds NaN or infinite numbers; impute or drop them first")
-    return matrix
 
 
 def _shares(sample_weight: Any, n: int) -> Array:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..core.loss import Loss
 from .bars import Bar
 from .constant import best_constant
-from .objective import Objective
+from .objective import Objective, must_be_finite
 from .penalties import Elastic, Penalty, Separable
 from .progress import Descent, Progress
 from .result import Solution, Step
@@ -128,12 +128,14 @@ pseudo_huber
         _nothing_beside(y, sample_weight)
         limits = Settings(penalty, intercept, outputs, start, way, tolerance, max_iterations, max_seconds, watch, bar)
         return solve_shards(loss, X, limits)
-    objective = Objective.build(loss, X, y, sample_weight, penalty, intercept, outputs)
+    objective = Objective.build(loss, X, y, sample_weight, penalty, intercept, outputs, look=False)
+    way = way.chosen(objective) if isinstance(way, Automatic) else way
+    if not way.looks:
+        must_be_finite(objective.X)
     with Bar.shown(bar, tolerance) as line:
         progress = Progress(tolerance, max_iterations, began + max_seconds)
         progress.watch = told(objective, progress, watch, line)
         theta = start_of(objective, start, progress)
-        way = way.chosen(objective) if isinstance(way, Automatic) else way
         descent = way.descend(objective, theta, progress)
     return solution_of(objective, descent, str(way), progress, began)
 
@@ -204,6 +206,7 @@ def _from_absolute_error(objective: Objective, theta: Array, progress: Progress)
     """Return the least absolute error fit: a flat loss is about that, but for the rows it passes through."""
     from ..losses import MeanAbsoluteError
 
+    must_be_finite(objective.X)
     traits = objective.loss.traits
     # The interior point method takes L1 and L2; a start needs no other penalty.
     penalty: Any = objective.penalty if isinstance(objective.penalty, Elastic) else None

@@ -97,9 +97,11 @@ class _Walk:
     def begun(cls, objective: Objective, theta: Array, curvature: Curvature, progress: Progress) -> _Walk:
         """Look at the start."""
         penalty: Any = objective.penalty
-        raw, _, gradient = progress.begin(objective, theta)
+        with np.errstate(invalid="ignore", over="ignore"):
+            raw, _, gradient = progress.begin(objective, theta)
         gradient[: objective.X.shape[1]] -= penalty.gradient(theta[: objective.X.shape[1]])
         slopes = objective.loss.value_and_gradient(objective.y, raw)[1]
+        objective.judge(gradient, slopes)
         return cls(objective, curvature, progress, theta, raw, slopes, gradient)
 
     @property
@@ -173,18 +175,20 @@ class _Walk:
         """Hold the coefficients that are not 0 and those that are most wrong."""
         objective, limit = self.objective, _MATRIX * self.objective.share.size
         held, support = 0 if self.worked is None else self.worked.chosen.size, int(np.count_nonzero(w))
-        if is_sparse(objective.X) or held > limit:
+        if is_sparse(objective.X):
             return Read.of(objective, _chosen(w, wrong, max(_FIRST, 2 * support)))
         away = int(np.count_nonzero((wrong > 0.0) & (w == 0.0)))
-        room = int((held * held + _PAYS * w.size) ** 0.5) - held
+        room = 0 if isinstance(self.worked, Read) else int((held * held + _PAYS * w.size) ** 0.5) - held
         join = min(away, max(room, _FIRST, int(_JOIN * away) if held else 0))
         chosen = _chosen(w, wrong, support + join)
-        return Read.of(objective, chosen) if chosen.size > limit else (self.worked or Kept(objective)).holding(chosen)
+        if isinstance(self.worked, Read) or chosen.size > limit:
+            return Read.of(objective, chosen)
+        return (self.worked or Kept(objective)).holding(chosen)
 
 
 def _chosen(w: Array, wrong: Array, size: int) -> Places:
     """Return the coefficients that are not 0 and those that are most wrong, in order."""
-    size = min(w.size, size)
+    size = min(w.size, max(size, 1))  # the intercept alone may be wrong
     rank = np.where(w != 0.0, np.inf, wrong)
     if size == w.size:
         return np.arange(w.size)

@@ -37,6 +37,11 @@ class Solver(Part, ABC):
         """Return what a loss and a penalty lack, in words; empty if they fit."""
         return self.needs.missing(loss, penalty)
 
+    @property
+    def looks(self) -> bool:
+        """Whether it refuses features that are not finite itself, so that nobody need look for them before."""
+        return False
+
     def suits(self, objective: Objective) -> bool:
         """Tell whether it is a good choice for a problem of this size that it fits; "auto" asks."""
         return True

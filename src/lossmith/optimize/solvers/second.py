@@ -204,6 +204,11 @@ class ProximalNewton(Solver):
         """A gradient of a loss with one number a sample, a penalty on single coefficients."""
         return Needs(one_output=True, penalty="separable")
 
+    @property
+    def looks(self) -> bool:
+        """The first gradient tells."""
+        return True
+
     def suits(self, objective: Objective) -> bool:
         """Tell whether the penalty holds coefficients anywhere."""
         return objective.penalty is not None and not objective.penalty.smooth
@@ -240,6 +245,11 @@ class CoordinateDescent(Solver):
     def needs(self) -> Needs:
         """Bounded curvature of a loss with one number a sample, a penalty on single coefficients."""
         return Needs(bounded=True, one_output=True, penalty="separable")
+
+    @property
+    def looks(self) -> bool:
+        """The first gradient tells."""
+        return True
 
     def suits(self, objective: Objective) -> bool:
         """Tell that Newton steps are quicker, except for the squared error, for which they are the same."""
