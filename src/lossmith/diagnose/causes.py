@@ -15,7 +15,8 @@ from lossmith.diagnose.features import curve_numbers, log_numbers
 from lossmith.diagnose.marks import marks, paired_numbers
 from lossmith.diagnose.record import Record
 from lossmith.diagnose.remedies import REMEDIES, Remedy
-from lossmith.diagnose.words import CAUSES, WORDS
+from lossmith.diagnose.sentences import told
+from lossmith.diagnose.words import CAUSES
 
 Array = np.ndarray[Any, Any]
 Numbers = Mapping[str, float]
@@ -220,17 +221,12 @@ def _cause(judge: Judge, k: int, chance: float, numbers: Numbers, parts: Mapping
     first = sorted((name for name in pull if not name.startswith("mark.")), key=lambda name: -pull[name])
     unusual = [name for name in first if pull[name] > 0.1 and _outside(judge.scales[name], numbers[name])]
     chosen = first[:3] if key == HEALTHY else (unusual or first)[:3]
-    lines = tuple(_line(name, numbers[name], judge.scales[name]) for name in chosen)
+    lines = tuple(told(name, numbers[name], judge.scales[name].healthy) for name in chosen)
     return Cause(key, CAUSES.get(key, key), chance, lines, REMEDIES.get(key, ()))
 
 
 def _outside(scale: Scale, value: float) -> bool:
     return not scale.healthy[0] <= value <= scale.healthy[1]
-
-
-def _line(name: str, value: float, scale: Scale) -> str:
-    words = WORDS.get(name, name.replace("probe.", "").replace("_", " "))
-    return f"{words}: {value:.3g} (healthy runs: {scale.healthy[0]:.3g} to {scale.healthy[1]:.3g})"
 
 
 @functools.cache

@@ -135,7 +135,10 @@ def oscillating(view: View) -> Verdict:
     if swings is None or swings[0] < CROSSINGS:
         return None
     numbers = {"rising_share": swings[0], "rising_share_limit": CROSSINGS}
-    text = f"averaged over batches, the loss rises clearly in {swings[0]:.0%} of the parts (threshold {CROSSINGS:.0%})"
+    text = (
+        f"of 20 or fewer equal parts of the run, {swings[0]:.0%} have a training loss well above that of the part "
+        f"before (threshold {CROSSINGS:.0%}): it swings, and not by chance of single batches"
+    )
     return Seen(text, numbers, swings[1], "loss")
 
 

@@ -61,8 +61,8 @@ def overfitting(view: View) -> Verdict:
     if told.end > 0 and last > GAP * told.end and gap > GAP_SHARE:
         numbers |= {"gap": gap, "gap_limit": GAP_SHARE}
         text = (
-            f"held-out loss is {last:.4g} against {told.end:.4g} in training: a gap of {gap:.0%} of "
-            f"{told.reference:.4g} (threshold {GAP_SHARE:.0%})"
+            f"held-out rows cost {last:.3g}, training rows {told.end:.3g}: the gap is {gap:.0%} of what knowing "
+            f"nothing costs (threshold {GAP_SHARE:.0%})"
         )
         return Seen(text, numbers, int(held.steps[place]), "eval_loss")
     return None
@@ -139,9 +139,9 @@ def wrong_labels(view: View) -> Verdict:
         return nothing
     if over > BETTER_HELD and apart > BETTER_SHARE:
         text = (
-            f"training rows cost {over:.2f} times as much as held-out ones (threshold {BETTER_HELD:g}), "
-            f"{apart:.0%} of {told.reference:.4g} more (threshold {BETTER_SHARE:.0%}): their labels contradict "
-            "each other"
+            f"training rows cost {over:.2f} times as much as held-out ones (threshold {BETTER_HELD:g}), and more by "
+            f"{apart:.0%} of what knowing nothing costs (threshold {BETTER_SHARE:.0%}): their labels contradict each "
+            "other, or dropout is strong"
         )
         return Seen(text, numbers, int(steps[late][0]), "loss")
     return None
@@ -200,8 +200,9 @@ def wrong_mode(view: View) -> Verdict:
     if early > EARLY_GAP and told.gained > 0.15 and lasting:
         numbers = {"early_gap": early, "early_gap_limit": EARLY_GAP}
         text = (
-            f"held-out loss is above the training loss by {early:.0%} of {told.reference:.4g} from the first checks on "
-            f"(threshold {EARLY_GAP:.0%}), before anything can be learned by heart: evaluation computes something else"
+            f"from the first checks on, held-out rows cost more than training rows by {early:.0%} of what knowing "
+            f"nothing costs (threshold {EARLY_GAP:.0%}), before anything is learned by heart: evaluation computes "
+            "something else"
         )
         return Seen(text, numbers, int(steps[1]), "eval_loss")
     return _by_chance(view)

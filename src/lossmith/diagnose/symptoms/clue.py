@@ -3,44 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
+from ..telling import Tell, plain
 from .found import Seen
 
 Numbers = Mapping[str, float]
-Tell = Callable[[float], str]
-
-
-def plain(value: float) -> str:
-    """Tell a number as it is."""
-    return f"{value:.2g}"
-
-
-def percent(value: float) -> str:
-    """Tell a share."""
-    return f"{100.0 * value:.3g} %"
-
-
-def power(value: float) -> str:
-    """Tell a size of which the decimal logarithm is known."""
-    return f"{10.0 ** min(value, 30.0):.2g}"
-
-
-def power_percent(value: float) -> str:
-    """Tell a share of which the decimal logarithm is known."""
-    return f"{100.0 * 10.0 ** min(value, 30.0):.2g} %"
-
-
-def doubling(value: float) -> str:
-    """Tell a count of which the logarithm to base 2 is known."""
-    return f"{2.0**value:.3g}"
-
-
-def exponential(value: float) -> str:
-    """Tell a size of which the natural logarithm is known."""
-    return f"{math.exp(min(value, 60.0)):.2g}"
 
 
 @final

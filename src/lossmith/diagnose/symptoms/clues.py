@@ -6,7 +6,8 @@ there, and told as sizes.
 
 from __future__ import annotations
 
-from .clue import Clue, Limit, doubling, exponential, percent, power, power_percent
+from ..telling import doubling, exponential, percent, power, power_percent
+from .clue import Clue, Limit
 
 
 def _clue(symptom: str, text: str, *limits: Limit) -> Clue:

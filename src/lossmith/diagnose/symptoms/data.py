@@ -49,12 +49,16 @@ def imbalance(view: View) -> Verdict:
         return None
     numbers = {"recall_gap": gap, "recall_gap_limit": RECALL_GAP}
     numbers |= {"ratio": ratio, "ratio_limit": RATIO} if counts else {}
-    known = f"classes are {ratio:.1f} : 1 (threshold {RATIO:g}); " if counts else ""
+    where = "held-out" if low.startswith("eval_") else "training"
+    best, worst = (name.removeprefix("eval_").removeprefix("recall_") for name in (high, low))
+    known = "whether the missed one is rare is not known"
+    if counts:
+        known = f"classes differ in size {ratio:.1f} times (threshold {RATIO:g}): the rare one is missed"
     text = (
-        f"{known}{high} is {last[high]:.2f} and {low} is {last[low]:.2f} (threshold: {RECALL_GAP} apart): "
-        "rare classes are missed"
+        f"{last[low]:.0%} of the {where} rows of class {worst} are found, and {last[high]:.0%} of class {best} "
+        f"(threshold: {RECALL_GAP:.0%} apart); {known}"
     )
-    return Seen(text, numbers, int(held[low].steps[0]), low)
+    return Seen(text, numbers, int(held[low].steps[0]), low, None if counts else "info")
 
 
 def outliers(view: View) -> Verdict:

@@ -44,11 +44,17 @@ def slow(view: View) -> Verdict:
     if late - 2.0 * error <= limit or told.gained_from_start > 0.97:
         return _closing(view)
     numbers = {"late_share": late, "late_share_limit": limit, "gained": told.gained_from_start}
+    half = "in the second half of the run" if _steady_rate(view) else "after half of all learning rate was spent"
     text = (
-        f"{late:.0%} of the whole fall came in the second half of the way (threshold {limit:.0%}): the loss was still "
-        f"falling, with {told.gained_from_start:.0%} of its first value gone"
+        f"the {_words(view, curve)} was still falling when the run ended: {late:.0%} of its fall came {half} "
+        f"(threshold {limit:.0%}), and {told.gained_from_start:.0%} of its first value is gone"
     )
     return Seen(text, numbers, int(curve.steps[len(curve) // 2]), _name(view, curve))
+
+
+def _steady_rate(view: View) -> bool:
+    rate = view.column("learning_rate").finite.values
+    return rate.size < 2 or float(np.ptp(rate)) <= 1e-6 * float(np.abs(rate).max())
 
 
 def _at_the_limit(view: View, limited: float) -> Verdict:
@@ -78,8 +84,8 @@ def _closing(view: View) -> Verdict:
     if closing <= CLOSING or not steady:
         return None
     text = (
-        f"held-out loss fell by {closing:.1%} of {told.reference:.4g} in the last fifth of the run (threshold "
-        f"{CLOSING:.0%}): it was still falling"
+        f"the held-out loss was still falling when the run ended: in the last fifth of it by {closing:.1%} of what "
+        f"knowing nothing costs (threshold {CLOSING:.1%})"
     )
     return Seen(text, {"closing": closing, "closing_limit": CLOSING}, int(curve.steps[-1]), "eval_loss")
 
@@ -87,6 +93,10 @@ def _closing(view: View) -> Verdict:
 def _steadier(view: View) -> Curve:
     """Held-out losses are means over the same rows each time: no noise of batches."""
     return view.eval_loss.finite if len(view.eval_loss.finite) >= 4 else view.main.finite
+
+
+def _words(view: View, curve: Curve) -> str:
+    return "training loss" if curve is view.loss.finite else "held-out loss"
 
 
 def _name(view: View, curve: Curve) -> str:
@@ -142,9 +152,10 @@ def plateau(view: View) -> Verdict:
         return None
     numbers = {"gained": told.gained, "gained_limit": STUCK, "level": told.end, "chance": told.reference}
     against = "what a constant guess costs" if told.chance else "its start"
+    side = f"only {told.gained:.1%} below" if told.gained >= 0 else f"{-told.gained:.1%} above"
     text = (
-        f"loss stands at {told.end:.4g}, only {max(told.gained, 0.0):.1%} below {against} ({told.reference:.4g}; "
-        f"threshold {STUCK:.0%})"
+        f"the {_words(view, curve)} stands still at {told.end:.4g}, {side} {against} of {told.reference:.4g} "
+        f"(threshold: {STUCK:.0%} below it)"
     )
     return Seen(text, numbers, told.best_step, _name(view, curve))
 
