@@ -76,6 +76,7 @@ CLUES = (
         "LM-PLATEAU",
         "the training ended at a loss {0} times that of a new start trained for 40 steps by the book (threshold {t0})",
         Limit("restart_gain", above=0.2, tell=power),
+        Limit("own_skill_train", below=0.98),  # where all is learned, ratios of losses say nothing
     ),
     _clue(
         "LM-PLATEAU",
@@ -204,7 +205,7 @@ CLUES = (
     _clue(
         "LM-OUTLIERS",
         "the farthest target lies {0} robust standard deviations from the median (threshold {t0})",
-        Limit("far_target", above=1.15, tell=power),
+        Limit("far_target", above=1.2, tell=power),
     ),
     _clue(
         "LM-NOZERO",
@@ -228,7 +229,7 @@ CLUES = (
     _clue(
         "LM-FROZEN",
         "{0} of the parameter tensors do not move in a step although a gradient pulls them (threshold {t0})",
-        Limit("unmoved_although_pulled", above=0.05, tell=percent),
+        Limit("unmoved_although_pulled", above=0.3, tell=percent),
     ),
     _clue(
         "LM-FROZEN",
