@@ -11,7 +11,7 @@ from lossmith.diagnose.probes import PROBES
 from lossmith.diagnose.sentences import SENTENCES, told
 from lossmith.diagnose.telling import power, power_percent
 
-NAMES = sorted({name for judge in judges().values() for name in judge.scales})
+NAMES = sorted({n for judge in judges().values() for n in judge.scales if not n.startswith("mark.")})  # never told
 
 
 @pytest.mark.parametrize("name", NAMES)

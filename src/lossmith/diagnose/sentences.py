@@ -105,6 +105,11 @@ _LOSS: dict[str, Sentence] = {
         "a new start after 40 steps by the book is right on {} of the held-out rows or variance",
         percent,
     ),
+    "starts": ("{} short trainings were made from new initialisations", count),
+    "starts_own": ("the training ended at a loss {} times that of the best of several short ones", power),
+    "starts_spread": ("short trainings from new initialisations end apart by {} of the best one's way down", percent),
+    "starts_median": ("the median of several short trainings ends {} of the best one's way above it", percent),
+    "starts_trapped": ("{} of several short trainings from new initialisations hardly began to learn", percent),
     "own_skill": ("the model is right on {} of the held-out rows (of their variance, for numbers)", percent),
     "own_skill_train": ("the model is right on {} of the training rows (of their variance, for numbers)", percent),
 }

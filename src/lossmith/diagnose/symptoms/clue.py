@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import final
 
 from ..telling import Tell, plain
-from .found import Seen
+from .found import Seen, Severity
 
 Numbers = Mapping[str, float]
 
@@ -59,11 +59,14 @@ class Clue:
         What it means: the first number as ``{0}`` and its limit as ``{t0}``, and so on.
     limits : tuple of Limit
         All must be passed.
+    severity : str or None
+        Other than the rule's own.
     """
 
     symptom: str
     text: str
     limits: tuple[Limit, ...]
+    severity: Severity | None = None
 
     def seen(self, numbers: Numbers) -> Seen | None:
         """Return what it shows, or None."""
@@ -73,4 +76,4 @@ class Clue:
         edges = {f"t{k}": limit.tell(limit.edge) for k, limit in enumerate(self.limits)}
         shown = {limit.name: numbers[limit.name] for limit in self.limits}
         shown |= {f"{limit.name}_limit": limit.edge for limit in self.limits}
-        return Seen(self.text.format(*values, **edges), shown)
+        return Seen(self.text.format(*values, **edges), shown, severity=self.severity)

@@ -109,6 +109,13 @@ CLUES = (
         Limit("decay", above=-1.5, tell=power),
         Limit("weight_shrunk", below=-0.4, tell=power),
     ),
+    Clue(
+        "LM-MINIMA",
+        "{0} of several short trainings from new initialisations got less than a tenth of the way of the best one "
+        "(threshold {t0}), and their last losses lie {1} of that way apart (threshold {t1})",
+        (Limit("starts_trapped", above=0.15, tell=percent), Limit("starts_spread", above=0.5, tell=percent)),
+        "info",  # not yet held against enough healthy runs to warn
+    ),
     _clue(
         "LM-OUTPUT",
         "the outputs are probabilities already (they sum to 1 in {0} of the rows; threshold {t0}), and the loss takes "

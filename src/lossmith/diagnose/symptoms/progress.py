@@ -192,7 +192,9 @@ def local_minimum(view: View) -> Verdict:
     names = [name for name in view.names if name.startswith("restart_loss")]
     ends = [view.column(name).finite.last for name in names if len(view.column(name).finite)]
     if len(ends) < 2:
-        return Lacking("one run alone cannot tell; record the final losses of several starts as restart_loss_0, ...")
+        return Lacking(
+            "one run alone cannot tell; record final losses of several starts as restart_loss_0, ..., or give the model"
+        )
     low, high = min(ends), max(ends)
     spread = (high - low) / max(abs(low), 1e-12)
     if spread <= SPREAD:
