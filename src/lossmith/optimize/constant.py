@@ -55,8 +55,8 @@ def best_constant(loss: Loss, y: Any, weight: Any = None, outputs: int | None = 
         raise ValueError(f"y has shape {y.shape} and weight {w.shape}; give (n,) both, with a weight above 0")
     if loss.tier == "row-wise":
         return _best_row(loss, y, w, outputs)
-    y = y.astype(np.float64)
-    return _best_number(loss, y[w > 0], w[w > 0])
+    y, counts = y.astype(np.float64), w > 0
+    return _best_number(loss, y, w) if counts.all() else _best_number(loss, y[counts], w[counts])
 
 
 def _best_number(loss: Any, y: Array, w: Array) -> float:
@@ -77,9 +77,11 @@ def _best_number(loss: Any, y: Array, w: Array) -> float:
         y, w = _distinct(y, w)
     if not traits.convex:
         low, high = _basin(loss, y, w, low, high)
-    elif y.size > _FEW:
-        low, high = _near(loss, y, w, low, high)
-    return _root(_TotalSlope(loss, y, w), low, high)
+    slope = _TotalSlope(loss, y, w)
+    if traits.convex and y.size > _FEW:
+        part = slice(None, None, y.size // _FEW + 1)
+        low, high = _near(slope, _root(_TotalSlope(loss, y[part], w[part]), low, high), low, high)
+    return _root(slope, low, high)
 
 
 def _distinct(y: Array, w: Array) -> tuple[Array, Array]:
@@ -89,13 +91,19 @@ def _distinct(y: Array, w: Array) -> tuple[Array, Array]:
 
 
 class _TotalSlope:
-    """The slope of sum(weight * loss(y, c)) by c."""
+    """The slope of sum(weight * loss(y, c)) by c, reckoned once for each c: a search asks for its ends again."""
 
     def __init__(self, loss: Any, y: Array, w: Array) -> None:
         self.loss, self.y, self.w = loss, y, w
         self.score, self.slope = np.empty_like(y), np.empty_like(y)
+        self.known: dict[float, float] = {}
 
     def __call__(self, c: float) -> float:
+        if c not in self.known:
+            self.known[c] = self._total(c)
+        return self.known[c]
+
+    def _total(self, c: float) -> float:
         self.score.fill(c)
         if isinstance(self.loss, ElementwiseLoss):
             fused.evaluate((self.loss.form.slope,), self.y, self.score, self.loss.parameters, (self.slope,))
@@ -116,11 +124,8 @@ def _root(slope: Callable[[float], float], low: float, high: float) -> float:
     return float(brentq(slope, low, high, xtol=1e-14 * max(abs(low), abs(high), 1)))
 
 
-def _near(loss: Any, y: Array, w: Array, low: float, high: float) -> tuple[float, float]:
+def _near(slope: Callable[[float], float], middle: float, low: float, high: float) -> tuple[float, float]:
     """Two ends around the root, close to that of every so many samples: full passes are what takes time."""
-    part = slice(None, None, y.size // _FEW + 1)
-    middle = _root(_TotalSlope(loss, y[part], w[part]), low, high)
-    slope = _TotalSlope(loss, y, w)
     step = 1e-3 * (high - low)
     begin, end = max(low, middle - step), min(high, middle + step)
     while begin > low and slope(begin) > 0:
