@@ -306,11 +306,21 @@ def test_leaves_are_told_from_steps(rows, count) -> None:
 
 @pytest.mark.parametrize("close", [1e-3, 1e-9])
 def test_leaves_next_to_each_other_are_told_apart(close) -> None:
-    """Many ends of leaves in one cell of the table, and cells that hold none."""
+    """Many ends of leaves close together, beside wide gaps."""
     rng = np.random.default_rng(2)
     values = np.concatenate([1.0 + close * np.arange(200), [-50.0, 50.0]])
     leaf = rng.integers(0, values.size, 40_000)
     np.testing.assert_array_equal(leaves_of(values[leaf], np.zeros(leaf.size), values), leaf)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("count", [2, 31, 64])
+def test_no_leaf_is_missed_whatever_its_value(count: int, seed: int) -> None:
+    """The leaf of the largest value went to its neighbour where a table's last end was rounded down."""
+    rng = np.random.default_rng(seed)
+    values, leaf = 0.1 * rng.normal(size=count), rng.integers(0, count, 40_000)
+    before = rng.normal(size=leaf.size)
+    np.testing.assert_array_equal(leaves_of(before + values[leaf], before, values), leaf)
 
 
 def test_leaves_of_equal_value_are_told_apart_in_training(monkeypatch) -> None:

@@ -16,8 +16,8 @@ from ..optimize.smoothing import kinks
 Array = np.ndarray[Any, Any]
 
 _PER_THREAD = 65_536
-# Cells of the look-up table from a step to a leaf.
-_CELLS = 4096
+# Samples whose leaves are searched at a time.
+_BLOCK = 1024
 
 
 class LeafRefit:
@@ -130,14 +130,10 @@ def leaves_of(after: Array, before: Array, values: Array) -> Array:
         before[...] = after
         return leaf
     leaf = np.empty(after.shape, np.int32)
-    low, high = (float(middle[0]), float(middle[-1])) if middle.size else (0.0, 0.0)
-    scale = _CELLS / (high - low) if high > low else 0.0
-    edges = np.arange(_CELLS + 1) / scale + low if scale else np.full(_CELLS + 1, low)
-    first, last = np.searchsorted(middle, np.nextafter(edges, [[-np.inf], [np.inf]])).astype(np.int32)
-    names = order.astype(np.int32)
-    # Most cells lie within one leaf; where ends of leaves lie in a cell, they are searched from its first.
-    sure = np.where(first[:-1] == last[1:], names[first[:-1]], ~first[:-1])
-    arguments = (after, before, middle, sure, names, low, scale, leaf)
+    # Filled up to 2^k - 1 ends, which k halvings search.
+    ends = np.full(2 ** int(middle.size).bit_length() - 1, np.inf)
+    ends[: middle.size] = middle
+    arguments = (after, before, ends, order.astype(np.int32), leaf)
     share(after.size, lambda start, stop: _look_up(*arguments, start, stop), _PER_THREAD)
     return leaf
 
@@ -175,15 +171,19 @@ def _add(score, leaf, values, start, stop):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _look_up(after, before, middle, sure, names, low, scale, leaf, start, stop):  # type: ignore[no-untyped-def]
-    """Find each sample's cell, and its leaf where that does not settle it."""
-    for i in range(start, stop):
-        x = after[i] - before[i]
-        before[i] = after[i]
-        found = sure[int(min(max((x - low) * scale, 0.0), sure.size - 1.0))]
-        if found < 0:
-            position = ~found
-            while position < middle.size and middle[position] < x:
-                position += 1
-            found = names[position]
-        leaf[i] = found
+def _look_up(after, before, ends, names, leaf, start, stop):  # type: ignore[no-untyped-def]
+    """Search each sample's step among the ends of leaves: a block at a time, so that each halving is vector code."""
+    steps, places = np.empty(_BLOCK), np.empty(_BLOCK, np.uint64)  # an index that may be negative is checked
+    for begin in range(start, stop, _BLOCK):
+        count = min(_BLOCK, stop - begin)
+        for i in range(count):
+            steps[i] = after[begin + i] - before[begin + i]
+            before[begin + i] = after[begin + i]
+            places[i] = 0
+        half = (ends.size + 1) // 2
+        while half > 0 and ends.size > 0:
+            for i in range(count):
+                places[i] += np.uint64(half) * np.uint64(ends[places[i] + np.uint64(half - 1)] < steps[i])
+            half //= 2
+        for i in range(count):
+            leaf[begin + i] = names[places[i]]
