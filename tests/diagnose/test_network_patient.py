@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -193,3 +198,19 @@ def test_losses_of_whole_batches_are_refused():
     net = Network(made, made.initial(np.random.default_rng(0)))
     with pytest.raises(ValueError, match="no loss of each sample"):
         NetworkPatient(net, lm.get("triplet"), "multiclass", *data("multiclass"))
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_keras_models_have_the_same_numbers(backend):
+    """A process knows one backend: each has its own."""
+    for name in ("keras", backend):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+    here, root = pathlib.Path(__file__).parent, pathlib.Path(__file__).parents[2]
+    path = os.pathsep.join([str(root / "src"), str(here)])
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
+    command.append(str(here / "keras_patient_laws.py"))
+    ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=900)
+    assert ran.returncode == 0, ran.stdout[-8000:] + ran.stderr[-2000:]
+    assert " passed" in ran.stdout

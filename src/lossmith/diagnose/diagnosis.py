@@ -152,7 +152,8 @@ def diagnose(
     record : Record or path
         What happened: a record, or a log file or folder to read one from.
     model : Patient, optional
-        The live model, such as a :class:`lossmith.diagnose.probes.TorchPatient`; probes of it tell apart what looks
+        The live model: a :class:`lossmith.diagnose.probes.TorchPatient`, a ``NetworkPatient`` of Lossmith's own
+        networks, or a :class:`lossmith.diagnose.probes.keras_patient.KerasPatient`; probes of it tell apart what looks
         alike in a log. It is given back as it was.
     mute : iterable of str
         Ids of symptoms not to be told, such as "LM-OVERFIT".
