@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -117,3 +119,23 @@ def test_what_is_no_data_is_refused_in_one_line() -> None:
         with pytest.raises(ValueError, match=message) as raised:
             solve(lm.Huber(), *arguments, **options)
         assert "\n" not in str(raised.value)
+
+
+def test_text_and_missing_targets_are_one_line() -> None:
+    """As a user meets them first: a column of names, a forgotten target, a class weight that is misspelt."""
+    table, y = np.array([["1.0", "red"], ["2.0", "blue"]], object), np.array([0.0, 1.0])
+    for problem, message in (
+        (lambda: lm.solve(lm.Huber(), table, y), r"X holds what is no number \(could not convert .*'red'\); encode it"),
+        (lambda: lm.LossRegressor().fit(table, y), r"X or y holds text \(could not convert .*'red'\); encode it"),
+        (lambda: lm.LossMLPRegressor().fit(table, y), "X or y holds text"),
+        (lambda: lm.solve(lm.Huber(), [[1.0], [2.0]]), "y is missing; give a target for each row"),
+        (lambda: lm.LossClassifier(class_weight="balance").fit([[1.0], [2.0]], y), "class_weight='balance' is not"),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            problem()
+        assert "\n" not in str(caught.value)
+
+
+def test_the_package_runs_as_a_command() -> None:
+    ran = subprocess.run([sys.executable, "-m", "lossmith", "--version"], capture_output=True, text=True, check=True)
+    assert lm.__version__ in ran.stdout

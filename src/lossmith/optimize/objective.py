@@ -101,6 +101,8 @@ class Objective:
         """
         # Working sets read columns; everything else reads rows.
         by_columns = penalty is not None and not penalty.smooth and not loss.traits.kinks
+        if y is None:
+            raise ValueError("y is missing; give a target for each row of X")
         matrix, targets = _matrix(X, by_columns), np.asarray(y)
         if look:
             must_be_finite(matrix)
@@ -358,7 +360,10 @@ def is_sparse(X: Any) -> bool:
 
 def _matrix(X: Any, by_columns: bool) -> Any:
     csc = is_sparse(X) and by_columns and X.format == "csc"
-    matrix = X if csc else X.tocsr() if is_sparse(X) else np.asarray(X, np.float64)
+    try:
+        matrix = X if csc else X.tocsr() if is_sparse(X) else np.asarray(X, np.float64)
+    except ValueError as error:
+        raise ValueError(f"X holds what is no number ({error}); encode it, or leave it out") from None
     if matrix.ndim != 2 or matrix.shape[0] == 0:
         raise ValueError(f"X has shape {matrix.shape}; give a table (n, d) with at least one row")
     return matrix

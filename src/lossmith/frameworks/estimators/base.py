@@ -46,7 +46,14 @@ def checked(
     tuple
         X as float64, dense or CSR; y; weights or None.
     """
-    X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=dtype, y_numeric=numeric, **more)
+    try:
+        X, y = validate_data(estimator, X, y, accept_sparse="csr", dtype=dtype, y_numeric=numeric, **more)
+    except ValueError as error:
+        if "could not convert string to float" not in str(error):
+            raise
+        raise ValueError(
+            f"X or y holds text ({error}); encode it, for instance by sklearn's OneHotEncoder, or leave it out"
+        ) from None
     if sample_weight is None:
         return X, y, None
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)

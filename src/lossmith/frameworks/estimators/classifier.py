@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -279,6 +280,8 @@ def class_factors(given: Any, classes: Array, mass: Array) -> Array:
     """
     if isinstance(given, str) and given == "balanced":
         return np.asarray(mass.sum() / (len(classes) * mass))
+    if not isinstance(given, Mapping):
+        raise ValueError(f"class_weight={given!r} is not accepted; give 'balanced', or a dictionary of labels' weights")
     return np.asarray(compute_class_weight(given, classes=classes, y=classes))
 
 
