@@ -294,7 +294,7 @@ class ByParameters:
     choose : callable
         From the loss to its form.
     elsewhere : Form
-        For arrays of other libraries than NumPy, where quicker formulas would be less exact.
+        For arrays of other libraries than NumPy.
     """
 
     choose: Callable[[Any], Form]

@@ -47,8 +47,7 @@ def to_catboost(loss: Loss) -> CatBoostLoss:
 
     Examples
     --------
-    >>> import lossmith as lm, numpy as np
-    >>> catboost = __import__("catboost")
+    >>> import catboost, lossmith as lm, numpy as np
     >>> X = np.arange(200.0)[:, None]
     >>> y = np.where(X[:, 0] < 100, 1000.0, 1010.0)
     >>> booster = lm.to_catboost(lm.Huber(delta=1.35))

@@ -82,7 +82,9 @@ def register_keras() -> tuple[str, ...]:
     """Tell Keras the name of every loss of the catalogue, so that it finds them in ``compile`` and in saved models.
 
     One call a process, before ``compile(loss="lossmith>huber")`` or ``keras.saving.load_model(...)``;
-    :func:`to_keras` does it, too. Called again, it adds losses that were registered with Lossmith since.
+    :func:`to_keras` does it, too. Without it Keras says "Could not locate class 'KerasLoss'" of a saved model, and
+    "Could not interpret loss identifier: lossmith>huber" of a name: ``import lossmith`` imports no framework, so it
+    cannot tell Keras anything. Called again, it adds losses that were registered with Lossmith since.
 
     Returns
     -------

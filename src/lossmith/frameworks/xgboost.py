@@ -49,8 +49,7 @@ def to_xgboost(loss: Loss) -> XGBoostLoss:
 
     Examples
     --------
-    >>> import lossmith as lm, numpy as np
-    >>> xgboost = __import__("xgboost")
+    >>> import lossmith as lm, numpy as np, xgboost
     >>> X = np.arange(200.0)[:, None]
     >>> y = np.where(X[:, 0] < 100, 1000.0, 1010.0)
     >>> booster = lm.to_xgboost(lm.Huber(delta=1.35))

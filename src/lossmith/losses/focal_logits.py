@@ -9,6 +9,7 @@ from typing import Any
 
 from ..ops import (
     absolute,
+    carries,
     clip,
     exp_neg,
     exp_neg_factors,
@@ -278,6 +279,19 @@ SOFT_IN_GENERAL, HARD_IN_GENERAL = for_soft_labels(*_IN_GENERAL), for_labels(*_I
 def on_logits(gamma: float) -> Formulas:
     """Return the formulas for a gamma: quick ones where it is a small multiple of 1/2."""
     return _SOFT.get(gamma, SOFT_IN_GENERAL)
+
+
+def _elsewhere(order: str) -> Formula:
+    """Return one of the formulas for other libraries than NumPy: general where no small numbers are carried."""
+
+    def formula(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        chosen = on_logits(gamma) if carries(f) else SOFT_IN_GENERAL
+        return getattr(chosen, order)(y, f, gamma, w1, w0)
+
+    return formula
+
+
+SOFT_ELSEWHERE = Formulas(*(_elsewhere(order) for order in ("value", "slope", "curvature")))
 
 
 def on_logits_of_labels(gamma: float) -> Formulas:

@@ -30,7 +30,7 @@ from ..ops import (
     where,
     word,
 )
-from .focal_logits import HARD_IN_GENERAL, SOFT_IN_GENERAL, both_classes, on_logits, on_logits_of_labels
+from .focal_logits import HARD_IN_GENERAL, SOFT_ELSEWHERE, both_classes, on_logits, on_logits_of_labels
 
 Array = Any
 
@@ -204,7 +204,7 @@ class BinaryFocal(LinkedElementwise):
     alpha: float | None = optional(fraction(0.25), _class_weights)
     domain = UNIT
     forms: ClassVar[Mapping[str, Any]] = {
-        "logits": ByParameters(lambda loss: on_logits(loss.gamma), SOFT_IN_GENERAL),
+        "logits": ByParameters(lambda loss: on_logits(loss.gamma), SOFT_ELSEWHERE),
         "probabilities": _OnProbabilities,
     }
     label_forms: ClassVar[Mapping[str, Any]] = {

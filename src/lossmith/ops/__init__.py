@@ -45,6 +45,7 @@ from .elementwise import (
     xlogy,
 )
 from .logistic import (
+    carries,
     exp_neg_factors,
     logistic_less,
     logistic_parts,
@@ -60,6 +61,7 @@ from .namespaces import is_numpy, namespace
 __all__ = [
     "LOG2",
     "absolute",
+    "carries",
     "clip",
     "constant_rounding",
     "erf",

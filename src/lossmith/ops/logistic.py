@@ -1,7 +1,7 @@
 """Words for formulas of p = 1 / (1 + exp(-x)): its pieces, and products and roots of them, as sums of two numbers.
 
-A power of p raises the rounding of p to that power, too. Kernels and NumPy (float64) therefore carry what rounding
-takes from each piece in a second, small number. Elsewhere, and where results are float32, the second
+A power of p raises the rounding of p to that power, too. In float64 what rounding takes from each piece is therefore
+carried in a second, small number. Where results are float32, and in other libraries than those served, the second
 numbers are 0: the texts are the same, and so are their results but for a few roundings.
 """
 
@@ -11,19 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from . import logistic_numpy
+from . import logistic_numpy, logistic_wide
 from .elementwise import Array, absolute, exp, fallen_slope, full_like, log1p, primitive, sqrt, where, word
 
 
-def _carried(x: Array) -> bool:
-    return type(x) is np.ndarray and x.dtype == np.float64
+def _carried(x: Array) -> Any:
+    """Return the functions that carry the second numbers of an array; None where they are 0."""
+    if type(x) is np.ndarray:
+        return logistic_numpy if x.dtype == np.float64 else None
+    return logistic_wide if logistic_wide.serves(x) else None
+
+
+def carries(x: Array) -> bool:
+    """Tell whether the words below carry second numbers for an array."""
+    return _carried(x) is not None
 
 
 @primitive
 def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array]:
     """Return q = exp(-|x|) and 1 / (1 + q), each with what it lacks of the exact number, and log(1 + q) of q alone."""
-    if _carried(x):
-        return logistic_numpy.logistic_parts(x)
+    if carried := _carried(x):
+        return carried.logistic_parts(x)  # type: ignore[no-any-return]
     q = exp(-absolute(x))
     nothing = full_like(x, 0.0)
     return q, nothing, 1.0 / (1.0 + q), nothing, log1p(q)
@@ -32,32 +40,36 @@ def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array]:
 @primitive
 def product_parts(x: Array, x_low: Array, y: Array, y_low: Array) -> tuple[Array, Array]:
     """(x + x_low) (y + y_low) as a number and what it lacks; the small numbers are known to few digits only."""
-    return logistic_numpy.product_parts(x, x_low, y, y_low) if _carried(x) else (x * y, full_like(x, 0.0))
+    carried = _carried(x)
+    return carried.product_parts(x, x_low, y, y_low) if carried else (x * y, full_like(x, 0.0))
 
 
 @primitive
 def root_parts(x: Array, x_low: Array) -> tuple[Array, Array]:
     """Square root of x + x_low as a number and what it lacks."""
-    return logistic_numpy.root_parts(x, x_low) if _carried(x) else (sqrt(x), full_like(x, 0.0))
+    carried = _carried(x)
+    return carried.root_parts(x, x_low) if carried else (sqrt(x), full_like(x, 0.0))
 
 
 @primitive
 def product_of_sums(x: Array, x_low: Array, y: Array, y_low: Array) -> Array:
     """(x + x_low) (y + y_low); x may be infinite where both small numbers are 0."""
-    return logistic_numpy.product_of_sums(x, x_low, y, y_low) if _carried(x) else x * y
+    carried = _carried(x)
+    return carried.product_of_sums(x, x_low, y, y_low) if carried else x * y
 
 
 @primitive
 def sum_parts(x: Array, y: Array, low: Array) -> tuple[Array, Array]:
     """Return x + y and what it lacks of x + y + low, for a low of the size of a rounding."""
-    return logistic_numpy.sum_parts(x, y, low) if _carried(x) else (x + y, low)
+    carried = _carried(x)
+    return carried.sum_parts(x, y, low) if carried else (x + y, low)
 
 
 @primitive
 def raised_parts(a: Array, x: Array, x_low: Array, y: Array, y_low: Array, scale: Any) -> tuple[Array, Array]:
     """Return a + scale (x + x_low) (y + y_low) and what it lacks, for a plain scale of at most 5 binary digits."""
-    if _carried(x):
-        return logistic_numpy.raised_parts(a, x, x_low, y, y_low, scale)
+    if carried := _carried(x):
+        return carried.raised_parts(a, x, x_low, y, y_low, scale)  # type: ignore[no-any-return]
     return a + scale * x * y, full_like(x, 0.0)
 
 
