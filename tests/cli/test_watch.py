@@ -126,7 +126,7 @@ def test_a_terminal_shows_curves_and_symptoms_in_place(tmp_path):
 
 def test_a_run_that_is_being_written_in_another_thread(tmp_path, capsys):
     path = tmp_path / "run.jsonl"
-    run = Run(None, path=path, live=False)
+    run = Run(path=path, live=False)
 
     def train():
         for i in range(30):
