@@ -64,6 +64,14 @@ def is_tensorflow(f: Array) -> bool:
 
 
 @functools.cache
+def tensorflow_rows() -> Any:
+    """Return the module that makes row-wise losses of labels functions of TensorFlow."""
+    from . import tensorflow_rows
+
+    return tensorflow_rows
+
+
+@functools.cache
 def tensorflow_structured() -> Any:
     """Return the module that makes structured losses functions of TensorFlow."""
     from . import tensorflow_structured

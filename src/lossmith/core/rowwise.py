@@ -17,6 +17,7 @@ from . import contract, host, row_tables
 from .attach import attach, finite
 from .domain import EXTENDED_REAL, Domain, check
 from .loss import Loss
+from .row_targets import is_float
 
 Array = Any
 LOGITS = (EXTENDED_REAL,)
@@ -315,9 +316,12 @@ class RowWiseLoss(Loss):
     def _values(self, y: Array, f: Array) -> Array:
         if is_numpy(f):
             return self._compute("value", y, f)
+        fixed = not is_float(y)
         parameters, (form, y) = self.parameters(f), self.formulas(y, f)
         if host.is_jax(f):
             return host.jax_chain().rows(form, y, f, parameters)
+        if fixed and host.is_tensorflow(f):
+            return host.tensorflow_rows().values(form, y, f, parameters)
 
         def rise(a: Array, d: Array) -> Array:
             half = 0.5 * form.product(y, a, d, *parameters)
