@@ -105,20 +105,30 @@ class Worked(ABC):
 
 @dataclass
 class Read(Worked):
-    """Columns that coordinate descent reads one by one: sparse ones, and more of them than a matrix pays for."""
+    """Columns that coordinate descent reads one by one: sparse ones, and more of them than a matrix pays for.
+
+    Attributes
+    ----------
+    X : ndarray in Fortran order, or SciPy sparse matrix in CSC format
+        The columns.
+    spare : ndarray, shape (columns, n), or None
+        Where dense ones lie as rows; it has room for more.
+    """
 
     objective: Objective
     chosen: Places
     X: Any
+    spare: Array | None = None
 
     @classmethod
     def of(cls, objective: Objective, chosen: Places) -> Read:
         """Gather columns."""
-        if chosen.size == objective.X.shape[1]:
-            X = objective.X.tocsc() if is_sparse(objective.X) else np.asfortranarray(objective.X)
-        else:
-            X = objective.X[:, chosen].tocsc() if is_sparse(objective.X) else gathered(objective.X, chosen).T
-        return cls(objective, chosen, X)
+        if is_sparse(objective.X):
+            return cls(objective, chosen, objective.X[:, chosen].tocsc())
+        n, d = objective.X.shape
+        spare = np.empty((min(d, 2 * chosen.size), n))  # memory that is not written to costs nothing
+        spare[: chosen.size] = gathered(objective.X, chosen)
+        return cls(objective, chosen, spare[: chosen.size].T, spare)
 
     @property
     def share(self) -> float:
@@ -126,8 +136,13 @@ class Read(Worked):
         return 0.1
 
     def holding(self, chosen: Places) -> Read:
-        """Return what holds these columns."""
-        return Read.of(self.objective, chosen)
+        """Return what holds these columns; dense ones join those that are there while there is room."""
+        new = np.setdiff1d(chosen, self.chosen)
+        before, after = self.chosen.size, self.chosen.size + new.size
+        if self.spare is None or after > len(self.spare):
+            return Read.of(self.objective, chosen)
+        self.spare[before:after] = gathered(self.objective.X, new)
+        return Read(self.objective, np.append(self.chosen, new), self.spare[:after].T, self.spare)
 
     def _pulled(self, slopes: Array) -> Array:
         self._count()

@@ -181,7 +181,7 @@ class _Walk:
         room = 0 if isinstance(self.worked, Read) else int((held * held + _PAYS * w.size) ** 0.5) - held
         join = min(away, max(room, _FIRST, int(_JOIN * away) if held else 0))
         chosen = _chosen(w, wrong, support + join)
-        if isinstance(self.worked, Read) or chosen.size > limit:
+        if not isinstance(self.worked, Read) and chosen.size > limit:
             return Read.of(objective, chosen)
         return (self.worked or Kept(objective)).holding(chosen)
 
