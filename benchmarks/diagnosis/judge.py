@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lossmith.diagnose.causes import HEALTHY, judges
+from lossmith.diagnose.diagnosis import SURE
 from lossmith.diagnose.features import curve_numbers, log_numbers
 from lossmith.diagnose.symptoms import symptoms, timeline
 
@@ -131,6 +132,7 @@ def _figures(found: Sequence[Verdict]) -> dict[str, tuple[float, float, float, i
         "false alarms on twins, log": (twins, lambda v: bool(v.log)),
         "false alarms on twins, live": (twins, lambda v: bool(v.live)),
         "twins accused by the live judge": (twins, lambda v: v.first["live"] != HEALTHY),
+        "clean twins told a cause, live": ([v for v in twins if not v.live], _told),
         "false alarms on long runs, log": (long, lambda v: bool(v.log)),
     }
     for tool in sorted({name for v in found for name in v.seen}):
@@ -153,6 +155,11 @@ def _figures(found: Sequence[Verdict]) -> dict[str, tuple[float, float, float, i
         len(found),
     )
     return made
+
+
+def _told(verdict: Verdict) -> bool:
+    """Whether a diagnosis without findings would name a cause all the same."""
+    return verdict.first["live"] != HEALTHY and verdict.chances["live"] >= SURE
 
 
 def calibration(found: Sequence[Verdict], bins: int = 10) -> float:

@@ -17,7 +17,7 @@ BLOW_UP = 10.0  # loss over its start; a loss of 1e3, AutoTrainer's "bad loss", 
 GIVEN_BACK = 0.3  # of all that was gained; a healthy curve gives back its noise only
 SPIKE_SIGMAS = 8.0  # above the running median, in robust deviations, and ...
 SPIKE_SHARE = 0.75  # ... this share of the whole fall at once: converged runs have tiny jumps of many sigmas
-SINGLE = 5.0  # times the first loss: high enough to be one alone
+SINGLE = 5.0  # times the first loss: high enough to be one alone, if it is as many deviations beside single losses
 SPIKES_AT_MOST = 0.05  # of the steps; more are not spikes but the run's noise
 ROUGH = 0.20  # held-out loss jumping by this share of its level from one check to the next; healthy below .1
 LITTLE = 0.05  # of what knowing nothing costs; below it jumps are large only beside what is left
@@ -174,7 +174,9 @@ def spikes(view: View) -> Verdict:
     rest = broad - smooth(curve.values, max(9, min(51, len(curve) // 10 | 1)))
     limit = SPIKE_SHARE * max(told.span, abs(told.start) * 0.5)
     tall = np.flatnonzero((_in_deviations(broad) > SPIKE_SIGMAS) & (rest > limit))
-    lone = np.flatnonzero(curve.values > SINGLE * max(abs(told.start), abs(told.reference), limit))
+    # Means of few rows with heavy tails leap by themselves: what is usual for single losses does not count.
+    high = curve.values > SINGLE * max(abs(told.start), abs(told.reference), limit)
+    lone = np.flatnonzero(high & (_in_deviations(curve.values) > SPIKE_SIGMAS))
     places = np.union1d(tall, lone)
     places = places[places >= max(2, len(curve) // 50)]
     if not places.size or places.size > SPIKES_AT_MOST * len(curve):

@@ -48,8 +48,10 @@ CLUES = (
     _clue(
         "LM-LABELS",
         "the nearest neighbours of a training row contradict its label more often than those of a held-out row do: "
-        "their error, as a share of what a constant guess costs, is larger by {0} (threshold {t0})",
+        "their error, as a share of what a constant guess costs, is larger by {0} (threshold {t0}), and by {1} more "
+        "than chance explains with so few rows",
         Limit("neighbours_doubt", above=0.15, tell=percent),
+        Limit("neighbours_doubt_excess", above=0.0, tell=percent),
     ),
     _clue(
         "LM-LEAK",
@@ -64,18 +66,19 @@ CLUES = (
     _clue(
         "LM-SLOW",
         "five more steps of the training still lower the loss by {0} of what knowing nothing costs (threshold {t0})",
-        Limit("fall_left", above=0.015, tell=percent),
+        Limit("fall_left", above=0.018, tell=percent),
     ),
     _clue(
         "LM-SLOW",
         "a new start that is trained for 40 steps by the book is right on {0} more of the held-out rows (or of their "
-        "variance) than this training at its end (threshold {t0})",
+        "variance) than this training at its end (threshold {t0}), and {1} more than chance explains with so few rows",
         Limit("restart_lead", above=0.1, tell=percent),
+        Limit("restart_lead_excess", above=0.0, tell=percent),
     ),
     _clue(
         "LM-PLATEAU",
         "the training ended at a loss {0} times that of a new start trained for 40 steps by the book (threshold {t0})",
-        Limit("restart_gain", above=0.2, tell=power),
+        Limit("restart_gain", above=0.25, tell=power),
         Limit("own_skill_train", below=0.98),  # where all is learned, ratios of losses say nothing
     ),
     _clue(
@@ -242,6 +245,12 @@ CLUES = (
         "LM-FROZEN",
         "the optimiser holds only {0} of the parameters (threshold {t0})",
         Limit("covered", below=0.99, tell=percent),
+    ),
+    _clue(
+        "LM-EXPLODE",
+        "five of the training's own steps, taken from a new start, raise the loss by {0} of what knowing nothing costs "
+        "(threshold {t0})",
+        Limit("fresh_own_rise", above=0.1, tell=percent),
     ),
     _clue(
         "LM-DEAD",

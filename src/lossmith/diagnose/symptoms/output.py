@@ -29,7 +29,14 @@ def misfit(view: View) -> Verdict:
     name = next((n for n in ("accuracy", "eval_accuracy") if len(view.column(n).finite) >= 3), "")
     if not name:
         return Lacking("no accuracy beside the loss")
-    return _below_log_loss(view, name) or _twice(view, name)
+    return _below_log_loss(view, name) or (None if _takes_raw_scores(view) else _twice(view, name))
+
+
+def _takes_raw_scores(view: View) -> bool:
+    """Whether the live model shows that its outputs are no probabilities and its loss pulls as log loss does."""
+    known = view.numbers
+    free = known.get("outputs_sum_to_one", 1.0) < 0.5 and known.get("outputs_within_unit", 1.0) < 0.9
+    return free and known.get("loss_cosine", 0.0) > 0.99
 
 
 def _by_name(view: View) -> Seen | None:

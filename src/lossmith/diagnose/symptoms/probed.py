@@ -11,6 +11,8 @@ from .found import Seen
 
 NEW = -0.24  # log10 of the spread of new weights times the root of their fan-in: torch draws within 1 / sqrt(fan-in)
 BATCHES = 12  # that the probe of the order looks at
+DOUBT = 3.2  # over the root of the number of rows: what chance alone lets neighbours contradict a label
+LEAD = 1.2  # likewise for the lead of a new start on held-out rows
 
 
 def derived(numbers: Numbers) -> dict[str, float]:
@@ -35,6 +37,10 @@ def derived(numbers: Numbers) -> dict[str, float]:
     add("fall_left", lambda fall, right: fall * (1.0 - right), "own_fall", "own_skill_train")
     add("change_left", lambda fall, right: abs(fall) * (1.0 - right), "own_fall", "own_skill_train")
     add("restart_lead", lambda new, own: new - max(own, -1.0), "restart_skill", "own_skill")
+    add("restart_lead_excess", lambda new, own, rows: new - max(own, -1.0) - _chance(LEAD, rows),
+        "restart_skill", "own_skill", "rows")  # fmt: skip
+    add("neighbours_doubt_excess", lambda doubt, rows: doubt - _chance(DOUBT, rows), "neighbours_doubt", "rows")
+    add("fresh_own_rise", lambda fall: -fall, "fresh_own_fall")
     add("weight_shrunk", lambda size: size - NEW, "weight_scale_min")
     add("weight_grown", lambda size: size - NEW, "weight_scale_max")
     add(
@@ -48,6 +54,11 @@ def derived(numbers: Numbers) -> dict[str, float]:
     if "batch_order" in found and "batch_order_chance" in found:
         found["batch_order_excess"] = found["batch_order"] - found["batch_order_chance"]
     return found
+
+
+def _chance(size: float, rows: float) -> float:
+    """What an error over few rows reaches by chance; rows come as a decimal logarithm."""
+    return size / math.sqrt(10.0**rows)
 
 
 def probed(symptom: str, numbers: Numbers) -> Seen | None:

@@ -16,6 +16,9 @@ from .view import View
 LATE_SHARE = 0.42  # of the fall in the second half: a straight line has 50 %, an exponential of two time constants 27 %
 NEARLY_DONE = 0.75  # share of the first loss gone: what is left to gain is little, unless ...
 STEEP = 0.55  # ... this share of the fall came in the second half
+FADED = 0.3  # of the largest rate: noise fades with it, so the loss falls late in sound runs too, and ...
+GATHERING = 0.8  # ... only a fall that gathers pace tells of slowness, unless ...
+BEGUN = 0.08  # ... less than this share of the first loss is gone
 CLOSING = 0.045  # of the cost of knowing nothing, in the last fifth; healthy runs end below .025
 LAST_FIFTH = 0.02  # of the whole decrease, for solvers that end by themselves
 STUCK = 0.10  # less than this share below chance counts as nothing learned
@@ -40,7 +43,7 @@ def slow(view: View) -> Verdict:
     curve = _steadier(view)
     told = story(curve, view.facts)
     late, error = late_share(curve, view.column("learning_rate").finite)
-    limit = STEEP if told.gained_from_start > NEARLY_DONE else LATE_SHARE
+    limit = _late_limit(view, told)
     if late - 2.0 * error <= limit or told.gained_from_start > 0.97:
         return _closing(view)
     numbers = {"late_share": late, "late_share_limit": limit, "gained": told.gained_from_start}
@@ -50,6 +53,14 @@ def slow(view: View) -> Verdict:
         f"(threshold {limit:.0%}), and {told.gained_from_start:.0%} of its first value is gone"
     )
     return Seen(text, numbers, int(curve.steps[len(curve) // 2]), _name(view, curve))
+
+
+def _late_limit(view: View, told: Story) -> float:
+    """What sound runs stay below; a schedule that fades out bends their curves."""
+    rate = view.column("learning_rate").finite.values
+    if told.gained_from_start > BEGUN and rate.size > 1 and rate[-1] < FADED * rate.max():
+        return GATHERING
+    return STEEP if told.gained_from_start > NEARLY_DONE else LATE_SHARE
 
 
 def _steady_rate(view: View) -> bool:
