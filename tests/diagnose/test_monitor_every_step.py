@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import time
@@ -226,3 +227,46 @@ def test_looks_are_spaced_by_their_cost_and_by_the_toll():
     assert 75 <= looks(1e-3, 0.0) <= 84  # 2 % of 4 s, and two for nothing
     assert 35 <= looks(1e-3, 5e-4) <= 44  # half the time is spoken for
     assert looks(1e-3, 1e-2) >= 14  # and a fifth stays, whatever the toll
+
+
+def test_what_keeps_hold_of_batches_is_neither_copied_nor_saved_and_goes_in_the_end():
+    model, (x, _) = network(), data()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    monitor = lm.TorchMonitor(model, optimizer, live=False)
+    assert vars(model)["_compiled_call_impl"] is not None
+    twin = copy.deepcopy(model)
+    assert "_compiled_call_impl" not in vars(twin)
+    assert torch.equal(twin(x), model(x))
+    with torch.no_grad():
+        twin[0].weight.zero_()
+    assert not torch.equal(twin(x), model(x))
+    monitor.close()
+    assert "_compiled_call_impl" not in vars(model)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_model_that_is_compiled_keeps_its_compiled_call(when):
+    model = network()
+    if when == "before":
+        model.compile(backend="eager")
+    monitor = lm.TorchMonitor(model, live=False)
+    if when == "after":
+        model.compile(backend="eager")
+    compiled = vars(model)["_compiled_call_impl"]
+    monitor.step(torch.tensor(1.0))
+    monitor.close()
+    assert vars(model)["_compiled_call_impl"] is compiled
+
+
+def test_rates_of_plain_steps_are_those_in_force():
+    model, rates = network(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with lm.TorchMonitor(model, optimizer, live=False, watch="loss") as monitor:
+        for i in range(200):
+            optimizer.param_groups[0]["lr"] = 0.1 / (i + 1)
+            rates.append(0.1 / (i + 1))
+            monitor.step(torch.tensor(1.0), epoch=i / 100)
+            if i % 50 == 0:
+                assert monitor.record.total == i + 1
+    assert monitor.record.column("learning_rate")[1].tolist() == rates
+    assert monitor.record.column("epoch")[1].tolist() == [i / 100 for i in range(200)]

@@ -34,6 +34,15 @@ class _Shelf:
             self.held = self.held[::2]
             self.stride *= 2
 
+    def extend(self, index: int, rows: Sequence[Row]) -> None:
+        """Offer many, which follow one another from ``index`` on."""
+        if self.stride == 1 and len(self.held) + len(rows) <= self.limit:
+            self.held.extend(enumerate(rows, index))
+            self.offered += len(rows)
+            return
+        for place, row in enumerate(rows, index):
+            self.offer(place, row)
+
     def steps(self) -> list[tuple[int, Step]]:
         made = [(index, step if isinstance(step, Step) else Step(*step)) for index, step in self.held]
         self.held[:] = made
@@ -142,11 +151,9 @@ class Record:
         """
         if not rows:
             return
-        offer, index = self._plain.offer, self.total
-        for row in rows:
-            offer(index, row)
-            index += 1
-        self._last, self._merged, self.total = (index - 1, rows[-1]), None, index
+        self._plain.extend(self.total, rows)
+        self.total += len(rows)
+        self._last, self._merged = (self.total - 1, rows[-1]), None
 
     def with_steps(self, steps: Iterable[Step]) -> Record:
         """Return a record of the same run with other steps.

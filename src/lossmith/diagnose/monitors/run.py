@@ -154,6 +154,17 @@ class Run:
             self.settle()
             self._due = row[8] + _SECONDS
 
+    def take(self, rows: list[Row]) -> None:
+        """Take in plain steps that have waited for each other elsewhere.
+
+        Parameters
+        ----------
+        rows : list of tuple
+            As of `Record.add_rows`, each with its seconds.
+        """
+        self._rows += rows
+        self.settle()
+
     def settle(self) -> None:
         """Hand on the plain steps that wait."""
         if self._rows:

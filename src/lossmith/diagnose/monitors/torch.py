@@ -15,12 +15,15 @@ from ..record import Record, Step
 from .run import Run, RunOptions, is_plain
 from .samples import Reservoir
 from .schedule import NEVER, Schedule
-from .torch_losses import LateLosses, as_list, rate, values
+from .torch_losses import LateLosses, Plain, as_list, rate, rows, share_of, values
 from .trouble import NonFinite
 
-_SHARES = {"all": 0.05, "loss": 0.01}
 _SAMPLES = 0.2
 _NONE: dict[str, float] = {}
+# Plain steps wait for each other: this many, or those of this many seconds.
+_WINDOW = 64
+_SECONDS = 0.2
+_now = time.perf_counter
 
 
 @final
@@ -93,13 +96,17 @@ class TorchMonitor:
     ) -> None:
         if importlib.util.find_spec("torch") is None:
             raise ImportError("TorchMonitor needs PyTorch; pip install 'lossmith[torch]'")
-        share = _share(watch, budget)
+        share = share_of(watch, budget)
         self._run = Run(**options)
         self._optimizers = as_list(optimizer)
-        self._sole = self._optimizers[0] if len(self._optimizers) == 1 else None
+        self._sole: Any = self._optimizers[0] if len(self._optimizers) == 1 else None
         self._sampling = Schedule({"samples": 1}, {"samples": _SAMPLES * share}, every=every)
         self._reservoir, self._late = Reservoir(), LateLosses()
-        self._number, self._near = 0, 0
+        # What waits: loss, rate, epoch and time of each plain step after `_number`; and how many more may come so.
+        self._waiting: list[Plain] = []
+        self._number = self._near = self._left = 0
+        self._direct = self._one_rate = False
+        self._due = 0.0
         self._looks: Any = None
         if watch == "all":
             from .torch_looks import Looks
@@ -114,6 +121,7 @@ class TorchMonitor:
     @property
     def record(self) -> Record:
         """The run so far."""
+        self._settle()
         self._read_late()
         return self._run.record
 
@@ -125,6 +133,7 @@ class TorchMonitor:
         float
             As far as it can be seen from inside.
         """
+        self._settle()
         if self._looks is None:
             return self._sampling.budget.overhead()
         booked: float = self._looks.plan.budget.overhead(self._number * self._looks.toll + self._sampling.budget.spent)
@@ -172,25 +181,28 @@ class TorchMonitor:
         NonFiniteError
             If the loss is not finite and ``nan="stop"``.
         """
-        number = self._number
-        if number < self._near and not (metrics or terms or samples is not None or eval_loss is not None):
-            # Nearly every step comes this way: it is to cost a microsecond.
+        left = self._left
+        if left and samples is None and eval_loss is None and terms is None and not metrics:
+            # Nearly every step comes this way: it is to cost a microsecond or two, with caches that know nothing of it.
             try:
-                value = loss.item() if loss.is_cpu else math.nan
+                value = loss.item()
             except (AttributeError, RuntimeError):  # a number already; one loss for each sample
                 value = math.nan
             if value - value == 0.0:
-                seconds = time.perf_counter() - self._run.started
-                self._number = number + 1
-                self._run.quick((number, value, None, self._rate(), None, None, None, epoch, seconds, _NONE))
-                if number + 1 == self._near:
-                    self._prepare()
+                rate = self._sole.param_groups[0]["lr"] if self._one_rate else self._rate()
+                now = _now()
+                self._waiting.append((value, rate, epoch, now))
+                self._left = left - 1
+                if left == 1 or now >= self._due:
+                    self._settle()
+                    self._arm()
                 return
+        self._settle()
         told = {k: float(v) for k, v in {**(terms or {}), **metrics}.items()}
         if not self._plainly(loss, samples, eval_loss, epoch, told):
             self._closely(loss, samples, terms or _NONE, eval_loss, epoch, told)
-        if self._number >= self._near:
-            self._prepare()
+        self._direct = not isinstance(loss, (float, int)) and loss.numel() == 1 and bool(loss.is_cpu)
+        self._arm()
 
     def evaluate(self, loss: float | None = None, **metrics: float) -> None:
         """Record what was measured on held-out rows after the last step.
@@ -204,6 +216,7 @@ class TorchMonitor:
         """
         named = {name if name.startswith("eval_") else f"eval_{name}": float(v) for name, v in metrics.items()}
         value = None if loss is None else float(loss)
+        self._settle()
         self._read_late()
         self._run.add(Step(max(0, self._number - 1), eval_loss=value, seconds=self._run.seconds(), metrics=named))
 
@@ -230,8 +243,10 @@ class TorchMonitor:
         TorchMonitor
             Itself.
         """
+        self._settle()
         self._number = step
         self._prepare()
+        self._arm()
         return self
 
     def before_update(self, optimizer: Any) -> None:
@@ -254,10 +269,27 @@ class TorchMonitor:
         """Take the hooks off, and write what is left; a second call does nothing."""
         if self._looks is not None:
             self._looks.close()
+        self._settle()
         self._read_late()
         self._run.close()
 
     # --- inside -------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Hand on the plain steps that wait."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._run.take(rows(waiting, self._number, self._run.started))
+            self._number += len(waiting)
+
+    def _arm(self) -> None:
+        """Decide how many steps may come plainly, before something has to be done."""
+        if self._number >= self._near:
+            self._prepare()
+        self._left = min(_WINDOW, self._near - self._number) if self._direct else 0
+        self._due = _now() + _SECONDS
+        groups = [] if self._looks is not None or self._sole is None else self._sole.param_groups
+        self._one_rate = len(groups) == 1 and isinstance(groups[0].get("lr"), float)
 
     def _prepare(self) -> None:
         """Decide how closely to look at the step that comes."""
@@ -322,10 +354,12 @@ class TorchMonitor:
             self._blame_loss(number, losses, {name: told[name] for name in terms})
 
     def _rate(self) -> float | None:
-        if self._looks is not None and self._looks.rate is not None:
-            seen: float = self._looks.rate
-            self._looks.rate = None
-            return seen
+        looks = self._looks
+        if looks is not None:
+            seen: float | None = looks.rate
+            if seen is not None:
+                looks.rate = None
+                return seen
         if self._sole is not None:
             groups = self._sole.param_groups
             if len(groups) == 1 and "lr" in groups[0]:
@@ -335,18 +369,13 @@ class TorchMonitor:
     def _blame_gradient(self) -> None:
         if self._run.found is not None or self._run.nan == "ignore":
             return
+        self._settle()
         found = self._looks.blame_gradient(self._number)
         if self._run.nan == "stop":
-            norm = self._looks.gradient_norm()
+            norm, seconds = self._looks.gradient_norm(), self._run.seconds()
+            bad = math.nan if norm is None else norm
             self._read_late()
-            self._run.add(
-                Step(
-                    self._number,
-                    learning_rate=self._looks.rate,
-                    grad_norm=math.nan if norm is None else norm,
-                    seconds=self._run.seconds(),
-                )
-            )
+            self._run.add(Step(self._number, learning_rate=self._looks.rate, grad_norm=bad, seconds=seconds))
         self._run.trouble(found)
 
     def _blame_loss(self, number: int, losses: Any, parts: Mapping[str, float]) -> None:
@@ -369,11 +398,3 @@ class TorchMonitor:
         self._run.learn(loss=loss_name(loss), framework="torch")
         if self._looks is not None:
             self._run.learn(**self._looks.inputs())
-
-
-def _share(watch: str, budget: float | None) -> float:
-    if watch not in _SHARES:
-        raise ValueError(f"watch={watch!r}: give 'all' or 'loss'")
-    if budget is not None and not budget > 0:
-        raise ValueError(f"budget={budget}: give the largest share of the run's time, such as 0.05")
-    return _SHARES[watch] if budget is None else budget

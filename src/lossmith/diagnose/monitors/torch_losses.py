@@ -13,6 +13,10 @@ _WINDOW = 64
 _SECONDS = 0.2
 # Beside a step as long as this one, waiting for its loss is nothing.
 _LONG = 5e-3
+_SHARES = {"all": 0.05, "loss": 0.01}
+
+Plain = tuple[float, Any, float | None, float]
+"""Loss, learning rate, epoch and time of a step of which nothing else is known."""
 
 
 @final
@@ -145,3 +149,53 @@ def as_list(optimizer: Any) -> list[Any]:
     if optimizer is None:
         return []
     return list(optimizer) if isinstance(optimizer, (list, tuple)) else [optimizer]
+
+
+def rows(plain: Sequence[Plain], number: int, started: float) -> list[Row]:
+    """Write plain steps as rows, as of `Record.add_rows`.
+
+    Parameters
+    ----------
+    plain : sequence of tuple
+        Steps that follow one another.
+    number : int
+        Of the first.
+    started : float
+        When the run began.
+
+    Returns
+    -------
+    list of tuple
+        Nothing but numbers: a mapping in each would keep the garbage collector busy with the whole run.
+    """
+    return [
+        (place, value, None, None if rate is None else float(rate), None, None, None, epoch, now - started)
+        for place, (value, rate, epoch, now) in enumerate(plain, number)
+    ]
+
+
+def share_of(watch: str, budget: float | None) -> float:
+    """Return the share of a run's time that watching may take.
+
+    Parameters
+    ----------
+    watch : {"all", "loss"}
+        What is watched.
+    budget : float or None
+        What the user gave.
+
+    Returns
+    -------
+    float
+        The budget, or what is usual.
+
+    Raises
+    ------
+    ValueError
+        If there is no such ``watch``, or the budget is not positive.
+    """
+    if watch not in _SHARES:
+        raise ValueError(f"watch={watch!r}: give 'all' or 'loss'")
+    if budget is not None and not budget > 0:
+        raise ValueError(f"budget={budget}: give the largest share of the run's time, such as 0.05")
+    return _SHARES[watch] if budget is None else budget

@@ -28,6 +28,7 @@ _KNOWN_LOSSES = {
     "SmoothL1Loss": "smooth_l1",
     "SoftMarginLoss": "soft_margin",
 }
+_FEW = 64
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 
@@ -42,7 +43,7 @@ class Probe:
     optimizers : sequence of torch.optim.Optimizer
         Told before each update.
     before_update : callable
-        Called with the optimiser.
+        A hook of theirs: called with the optimiser, and what its ``step`` was called with.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class Probe:
         For measurements on request.
     """
 
-    def __init__(self, model: Module, optimizers: Sequence[Any], before_update: Callable[[Any], None]) -> None:
+    def __init__(self, model: Module, optimizers: Sequence[Any], before_update: Callable[..., None]) -> None:
         self._model = model
         self._frozen: float | None = None
         self._noisy: float | None = None
@@ -74,8 +75,8 @@ class Probe:
         """
         if wanted and not self._hooks:
             self._hooks = [
-                *(o.register_step_pre_hook(self._on_update) for o in self._optimizers),
-                self._model.register_forward_pre_hook(self._entry, with_kwargs=True),
+                *(o.register_step_pre_hook(self._before_update) for o in self._optimizers),
+                self._entry.attach(self._model),
             ]
         elif self._hooks and not wanted:
             for hook in self._hooks:
@@ -93,6 +94,13 @@ class Probe:
         """Take all hooks off."""
         self.gauge.forget()
         self.follow(False, False)
+
+    def few(self) -> Tensor | None:
+        """Return the parameter that `sound` looks at if its gradient is quicker to read than to add up."""
+        guard = self._guard
+        if guard is None or guard.is_cuda or guard.ndim != 1 or guard.numel() > _FEW:
+            return None
+        return guard
 
     def sound(self) -> bool:
         """Tell whether the gradient is finite, by the smallest tensor of the layer it reaches last.
@@ -159,12 +167,6 @@ class Probe:
         else:
             self._noisy = _share(module, nn.modules.dropout._DropoutNd, training=True)
 
-    def _on_update(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        # With a closure the optimiser is about to run the batch itself: there is no gradient of it yet.
-        if (len(args) > 1 and args[1] is not None) or (kwargs and kwargs.get("closure") is not None):
-            return
-        self._before_update(optimizer)
-
 
 def loss_name(loss: Any) -> str | None:
     """Guess a loss by the last operation that autograd saw.
@@ -206,7 +208,7 @@ def watching_cost() -> float:
         return (time.thread_time() - begun) / 20
 
     plain = min(passes() for _ in range(3))
-    module.register_forward_pre_hook(Entry("cpu"), with_kwargs=True)
+    Entry("cpu").attach(module)
     return max(0.0, min(passes() for _ in range(3)) - plain) + 2 * min(sums() for _ in range(3))
 
 
