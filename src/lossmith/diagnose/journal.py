@@ -246,6 +246,11 @@ _PLAIN = 1 + len(SCALARS)
 
 def _row_line(row: Row) -> str:
     """Write what `_line` writes, a few times quicker."""
+    if len(row) == _PLAIN and row[2] is row[4] is row[5] is row[6] is row[7] is None is not row[3]:
+        # Loss, rate and seconds: what a step of a monitor has nearly always.
+        step, loss, rate, seconds = row[0], row[1], row[3], row[8]
+        if type(loss) is type(rate) is type(seconds) is float and math.isfinite(loss + rate + seconds):
+            return f'{{"step": {step}, "loss": {loss!r}, "learning_rate": {rate!r}, "seconds": {seconds!r}}}\n'
     told = [(key, float(value)) for key, value in zip(_KEYS, row[1:], strict=False) if value is not None]
     if (len(row) > _PLAIN and row[_PLAIN]) or not math.isfinite(sum([value for _, value in told])):
         return _line(Step(*row), {})

@@ -22,8 +22,7 @@ _SAMPLES = 0.2
 _NONE: dict[str, float] = {}
 # Plain steps wait for each other: this many, or those of this many seconds.
 _WINDOW = 64
-_SECONDS = 0.2
-_now = time.perf_counter
+_SECONDS, _now = 0.2, time.perf_counter
 
 
 @final

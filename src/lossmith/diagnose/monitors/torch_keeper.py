@@ -106,11 +106,13 @@ class Entry:
     def through(self, *args: Any, **kwargs: Any) -> Any:
         """Keep a batch and pass it on; the model calls this in place of what `attach` found."""
         learning = torch.is_grad_enabled()
+        if learning:
+            if self._args is None or self.aside is not None:
+                # A run keeps to one precision: it is asked for at the first pass and at each look.
+                self._mixed = torch.is_autocast_enabled(self._device)
+            self._args, self._kwargs, self.output = args, kwargs, None
         if self.aside is not None:
             self.aside(self._call.__self__, learning)
-        if learning:
-            self._args, self._kwargs, self.output = args, kwargs, None
-            self._mixed = torch.is_autocast_enabled(self._device)
         return self._call(*args, **kwargs)
 
     def attach(self, model: Module) -> Attached:

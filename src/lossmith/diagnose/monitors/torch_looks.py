@@ -15,7 +15,7 @@ from .trouble import NonFinite
 CLOCK = time.thread_time
 PARTS = {"norms": 0.2, "layers": 0.3}
 """Parts of a budget, each step's toll paid. The rest is for what cannot be seen from inside: caches found cold."""
-_COLD = 2.0
+_COLD = 2.5
 # Keeping the gradient at the output takes some 20 microseconds: nothing beside a step as long as this.
 _LONG = 2e-3
 
