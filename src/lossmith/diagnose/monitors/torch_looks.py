@@ -13,7 +13,7 @@ from .trouble import NonFinite
 
 # Processor time of this thread: on a busy machine a section of microseconds may wait for milliseconds.
 CLOCK = time.thread_time
-PARTS = {"norms": 0.2, "layers": 0.3}
+PARTS = {"norms": 0.15, "layers": 0.25}
 """Parts of a budget, each step's toll paid. The rest is for what cannot be seen from inside: caches found cold."""
 _COLD = 2.5
 # Keeping the gradient at the output takes some 20 microseconds: nothing beside a step as long as this.
