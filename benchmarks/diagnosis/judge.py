@@ -126,6 +126,7 @@ def _figures(found: Sequence[Verdict]) -> dict[str, tuple[float, float, float, i
         "symptom, log": (sick, lambda v: bool(v.log & v.right)),
         "cause top-1, live": (sick, lambda v: v.ranks["live"] < 1),
         "cause top-3, live": (sick, lambda v: v.ranks["live"] < 3),
+        "right cause told first, live": (sick, lambda v: v.ranks["live"] < 1 and (bool(v.live) or _told(v))),
         "cause top-1, log": (sick, lambda v: v.ranks["log"] < 1),
         "cause top-3, log": (sick, lambda v: v.ranks["log"] < 3),
         "cause top-3, five columns": (sick, lambda v: v.ranks["curve"] < 3),

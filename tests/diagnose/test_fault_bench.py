@@ -36,6 +36,7 @@ def test_the_list_is_whole(bench):
 
 
 def test_every_fault_applies_somewhere(bench):
+    pytest.importorskip("statsmodels", reason="three data sets come from it")
     drawn = list(bench.drawn_cases())
     assert set(bench.FAULTS) <= {case.fault for case in drawn}
     # Nothing but the fault, the data or the architecture is new at a time, and each of them is somewhere.
@@ -44,6 +45,7 @@ def test_every_fault_applies_somewhere(bench):
 
 
 def test_a_twin_shares_the_manner_of_its_faults(bench):
+    pytest.importorskip("statsmodels", reason="three data sets come from it")
     for case in list(bench.drawn_cases())[::97]:
         twin, manner = bench.Case(case.dataset, case.arch, case.seed).setup(), case.setup().manner
         assert manner is not None
