@@ -381,9 +381,14 @@ def main() -> None:
         for result in designed(design, known, given):
             results.append(result)
             show(result)
-    if given.output:
+            keep(results, given.output)
+
+
+def keep(results: list[dict[str, Any]], output: str | None) -> None:
+    """Write what is there after each problem, so that a run that is stopped loses nothing."""
+    if output:
         about = {"machine": platform.platform(), "processors": os.cpu_count(), "numpy": np.__version__}
-        with open(given.output, "w") as file:
+        with open(output, "w") as file:
             json.dump({"about": about, "results": results}, file, indent=1)
 
 
