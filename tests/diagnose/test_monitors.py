@@ -235,11 +235,8 @@ def test_keras(backend):
 # --- Lightning and Hugging Face ---------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore")  # Lightning's own
-def test_lightning(tmp_path):
-    torch = pytest.importorskip("torch")
-    lightning = pytest.importorskip("lightning")
-    seen = []
+def regressor(torch, lightning, seen):
+    """A module that puts down the norm of each step's gradient."""
 
     class Model(lightning.LightningModule):
         def __init__(self):
@@ -260,6 +257,14 @@ def test_lightning(tmp_path):
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), lr=0.05)
 
+    return Model()
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning's own
+def test_lightning(tmp_path):
+    torch = pytest.importorskip("torch")
+    lightning = pytest.importorskip("lightning")
+    seen = []
     torch.manual_seed(0)
     x, y = (torch.tensor(a, dtype=torch.float32) for a in data())
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y[:, None]), batch_size=32)
@@ -275,7 +280,7 @@ def test_lightning(tmp_path):
         enable_model_summary=False,
         enable_checkpointing=False,
     )
-    trainer.fit(Model(), loader, loader)
+    trainer.fit(regressor(torch, lightning, seen), loader, loader)
     record = monitor.record
     np.testing.assert_allclose(record.column("grad_norm")[1], seen, rtol=1e-5)
     assert record.column("learning_rate")[1].tolist() == [0.05] * 6

@@ -69,16 +69,9 @@ def compare(
     open_folder(folder, RECORD)
     with _Telling() as tell:
         found = run(
-            question,
-            losses,
-            ways,
-            chosen,
-            tolerance=tolerance,
-            max_iterations=max_iter,
-            max_seconds=max_seconds,
-            seed=seed,
-            tell=tell,
-        )
+            question, losses, ways, chosen, tolerance=tolerance, max_iterations=max_iter, max_seconds=max_seconds,
+            seed=seed, tell=tell,
+        )  # fmt: skip
     _tell(found)
     _save(found, folder)
 

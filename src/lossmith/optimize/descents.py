@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -143,7 +144,7 @@ def _lbfgs_plain(objective: Objective, theta: Array, progress: Progress, memory:
         return progress.relative(objective.value_and_gradient(point)[1])
 
     function = _known(objective, theta, progress)
-    return _run_scipy(function, theta, None, progress, lambda x: x, optimality, memory)
+    return _run_scipy(function, theta, np.full(theta.shape, -np.inf), progress, lambda x: x, optimality, memory)
 
 
 def _known(objective: Objective, theta: Array, progress: Progress) -> Callable[[Array], tuple[float, Array]]:
@@ -180,23 +181,22 @@ def _lbfgs_split(objective: Objective, theta: Array, progress: Progress, l1: flo
         return float(max(distance.max(initial=0.0), np.abs(gradient[m:]).max(initial=0.0))) / progress.unit
 
     parts = np.concatenate([np.maximum(theta[:m], 0.0), np.maximum(-theta[:m], 0.0), theta[m:]])
-    bounds = [(0.0, None)] * (2 * m) + [(None, None)] * tail
-    return _run_scipy(function, parts, bounds, progress, join, optimality, memory)
+    low = np.repeat([0.0, -np.inf], [2 * m, tail])
+    return _run_scipy(function, parts, low, progress, join, optimality, memory)
 
 
 def _run_scipy(
     function: Callable[[Array], tuple[float, Array]],
     start: Array,
-    bounds: Any,
+    low: Array,
     progress: Progress,
     join: Callable[[Array], Array],
     optimality: Callable[[Array], float],
     memory: int,
 ) -> Descent:
-    from scipy.optimize import minimize
+    from scipy.optimize import Bounds, minimize
 
     latest, slopes = start, np.zeros_like(start)
-    free = np.ones(start.shape, bool) if bounds is None else np.array([low is None for low, _ in bounds], bool)
 
     def evaluate(point: Array) -> tuple[float, Array]:
         nonlocal slopes
@@ -207,7 +207,7 @@ def _run_scipy(
         nonlocal latest
         latest = np.array(intermediate_result.x)
         # Where a number is at its bound, the slope may point through it.
-        wanted = np.where(free | (latest > 0.0), slopes, np.minimum(slopes, 0.0))
+        wanted = np.where(latest > low, slopes, np.minimum(slopes, 0.0))
         progress.record(join(latest), float(intermediate_result.fun), wanted)
         if progress.exhausted() is not None:
             raise _Stopped
@@ -219,16 +219,12 @@ def _run_scipy(
         "ftol": 0.0,
         "gtol": progress.tolerance * progress.unit,
     }
-    limit: Status | None = progress.exhausted()
-    if limit is None:
-        try:
+    if progress.exhausted() is None:
+        with contextlib.suppress(_Stopped):
             latest = minimize(
-                evaluate, start, jac=True, method="L-BFGS-B", bounds=bounds, callback=callback, options=options
+                evaluate, start, jac=True, method="L-BFGS-B", bounds=Bounds(low), callback=callback, options=options
             ).x
-        except _Stopped:
-            limit = progress.exhausted()
     theta = join(latest)
     reached = optimality(theta)
-    if reached <= progress.accepted:
-        return Descent(theta, "converged", reached)
-    return Descent(theta, limit or progress.exhausted() or "stalled", reached)
+    status: Status = "converged" if reached <= progress.accepted else progress.exhausted() or "stalled"
+    return Descent(theta, status, reached)

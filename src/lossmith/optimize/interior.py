@@ -86,7 +86,7 @@ def interior(
     Portnoy and Koenker (1997), The Gaussian hare and the Laplacian tortoise, Statistical Science 12. Mehrotra (1992),
     On the implementation of a primal-dual interior point method, SIAM J. Optim. 2.
     """
-    problem = _Lines.of(objective, kink, None if tilt is None else tilt.slope, penalised)
+    problem = _Lines.of(objective, kink, tilt or Tilt(theta, 0.0, np.zeros_like(theta)), penalised)
     point = problem.start(theta, problem.margin(theta) if margin is None else margin)
     first, best = None, (np.inf, theta)
     near: Descent | None = None
@@ -95,34 +95,27 @@ def interior(
         progress.begin(objective, theta)
     while True:
         state = problem.state(point)
-        value = problem.value(point.theta) + (0.0 if tilt is None else tilt.at(point.theta))
+        value = problem.value(point.theta)
         if first is None:
             first = state.gap  # a measure of size where the objective is 0
         else:
             progress.record(point.theta, value, state.dual_residual, state.gap)
         best = (value, point.theta) if value < best[0] else best
-        optimality = max(
-            state.gap / max(abs(value), 1e-6 * first),
-            float(np.abs(state.dual_residual).max(initial=0.0)) / progress.unit,
-        )
+        optimality = state.optimality(max(abs(value), 1e-6 * first), progress.unit)
         settled = progress.tolerance < _SETTLED and optimality <= _SETTLED
         exact = corner(problem, point, state) if settled else None
         if exact is not None:
-            least = problem.value(exact) + (0.0 if tilt is None else tilt.at(exact))
-            progress.record(exact, least, np.zeros(1), 0.0)
+            progress.record(exact, problem.value(exact), np.zeros(1), 0.0)
             return Descent(exact, "converged", 0.0, 0.0)
         if optimality <= progress.tolerance:
             near = near or Descent(point.theta, "converged", optimality, state.gap)
             more -= 1
             if not settled or more < 0:
                 return near
-        if (limit := progress.exhausted()) is not None:
-            return near or Descent(best[1], limit, optimality, state.gap)
-        moved = problem.step(point, state)
-        if moved is None and near is not None:
-            return near
+        limit = progress.exhausted()
+        moved = problem.step(point, state) if limit is None else None
         if moved is None:
-            return Descent(best[1], "stalled", optimality, state.gap)
+            return near or Descent(best[1], limit or "stalled", optimality, state.gap)
         point = moved
 
 
@@ -141,7 +134,7 @@ def corner(lines: _Lines, point: _Point, state: _State) -> Array | None:
     for _ in range(_EXCHANGES if lines.l2 else 1):
         free = side.copy()
         free[chosen] = 0.0
-        found = lines.through(chosen, -lines.pull(free) - lines.tilt)
+        found = lines.through(chosen, -lines.pull(free) - lines.tilt.slope)
         if found is None:
             return None
         theta, g = found
@@ -177,6 +170,10 @@ class _State:
     dual_residual: Array
     gap: float
 
+    def optimality(self, size: float, unit: float) -> float:
+        """Return the gap or the dual's residual, whichever is larger in its own measure."""
+        return max(self.gap / size, float(np.abs(self.dual_residual).max(initial=0.0)) / unit)
+
 
 @dataclass(frozen=True)
 class _Lines:
@@ -189,10 +186,10 @@ class _Lines:
     l1: float
     l2: float
     d: int
-    tilt: Array | float = 0.0
+    tilt: Tilt
 
     @classmethod
-    def of(cls, objective: Objective, kink: Kink, tilt: Array | None, penalised: int | None) -> _Lines:
+    def of(cls, objective: Objective, kink: Kink, tilt: Tilt, penalised: int | None) -> _Lines:
         used = np.flatnonzero(objective.share * kink.jump)  # a sample without weight has no room between its walls
         if used.size < objective.share.size:
             objective = objective.rows(used)
@@ -203,11 +200,12 @@ class _Lines:
         low, jump = objective.share * kink.left, objective.share * kink.jump
         place = np.concatenate([kink.place, 0.0 * extra])
         low, high = np.concatenate([low, -extra]), np.concatenate([low + jump, extra])
-        return cls(objective, place, low, high, l1, ridge, d, 0.0 if tilt is None else tilt)
+        return cls(objective, place, low, high, l1, ridge, d, tilt)
 
     def value(self, theta: Array) -> float:
         penalty = self.objective.penalty
-        return self.objective.bare().value(theta) + (0.0 if penalty is None else penalty.value(theta[: self.d]))
+        held = 0.0 if penalty is None else penalty.value(theta[: self.d])
+        return self.objective.bare().value(theta) + held + self.tilt.at(theta)
 
     def raw(self, theta: Array) -> Array:
         raw = self.objective.raw(theta)
@@ -268,7 +266,7 @@ class _Lines:
     def state(self, point: _Point) -> _State:
         up, down = self.high - point.g, point.g - self.low
         primal = self.place - self.raw(point.theta) + point.u - point.v
-        dual = -self.pull(point.g) - self.ridge(point.theta) - self.tilt
+        dual = -self.pull(point.g) - self.ridge(point.theta) - self.tilt.slope
         return _State(up, down, primal, dual, float(point.u @ up + point.v @ down))
 
     def step(self, point: _Point, state: _State) -> _Point | None:

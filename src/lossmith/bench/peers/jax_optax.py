@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -82,12 +82,12 @@ def _refusal(work: Work) -> str:
 
 
 def _forms(work: Work) -> dict[str, Callable[..., Any]]:
-    import jax
-    import jax.numpy as jnp
-    import optax
+    return _of_optax(work.family.settings) | _of_jax(work.family.settings)
 
-    s = work.family.settings
-    losses = optax.losses
+
+def _of_jax(s: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
+    """Losses that Optax lacks, as one writes them."""
+    import jax.numpy as jnp
 
     def quantile(y: Any, f: Any) -> Any:
         e = y - f
@@ -96,6 +96,20 @@ def _forms(work: Work) -> dict[str, Callable[..., Any]]:
     def tukey(y: Any, f: Any) -> Any:
         u = jnp.clip((f - y) / s["c"], -1.0, 1.0) ** 2
         return (s["c"] ** 2 / 6.0 * (1.0 - (1.0 - u) ** 3)).mean()
+
+    return {
+        "quantile": quantile,
+        "poisson_nll": lambda y, f: (jnp.exp(f) - y * f).mean(),
+        "mae": lambda y, f: jnp.abs(f - y).mean(),
+        "tukey": tukey,
+        "squared_hinge": lambda y, f: (jnp.maximum(0.0, 1.0 - y * f) ** 2).mean(),
+    }
+
+
+def _of_optax(s: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
+    import jax
+    import jax.numpy as jnp
+    from optax import losses
 
     def ctc(y: Any, f: Any) -> Any:
         frames, labels = jnp.zeros(f.shape[:2], f.dtype), jnp.zeros(y.shape, f.dtype)
@@ -109,13 +123,8 @@ def _forms(work: Work) -> dict[str, Callable[..., Any]]:
         "huber": lambda y, f: losses.huber_loss(f, y, delta=s["delta"]).mean(),
         "log_cosh": lambda y, f: losses.log_cosh(f, y).mean(),
         "focal": lambda y, f: losses.sigmoid_focal_loss(f, y, gamma=s["gamma"]).mean(),
-        "quantile": quantile,
-        "poisson_nll": lambda y, f: (jnp.exp(f) - y * f).mean(),
         "mse": lambda y, f: losses.squared_error(f, y).mean(),
-        "mae": lambda y, f: jnp.abs(f - y).mean(),
-        "tukey": tukey,
         "hinge": lambda y, f: losses.hinge_loss(f, y).mean(),
-        "squared_hinge": lambda y, f: (jnp.maximum(0.0, 1.0 - y * f) ** 2).mean(),
         "cce": lambda y, f: losses.softmax_cross_entropy_with_integer_labels(f, y).mean(),
         "kl_divergence": lambda y, f: losses.kl_divergence(jax.nn.log_softmax(f), y).mean(),
         # optax halves numerator and denominator, so its smoothing counts twice

@@ -68,10 +68,8 @@ class KerasPatient(Patient):
         batches: Sequence[tuple[Any, Any]] = (),
         learning_rate: float | None = None,
     ) -> None:
-        self.model, self.loss, self.task = model, loss, task
-        self.train, self.valid = _flat(train), _flat(valid)
-        self.batches = [_flat(batch) for batch in batches] or [self.sample(self.train, 32)]
-        self.optimizer, self.learning_rate = optimizer, learning_rate
+        super().__init__(task, _flat(train), _flat(valid), [_flat(batch) for batch in batches])
+        self.model, self.loss, self.optimizer, self.learning_rate = model, loss, optimizer, learning_rate
         self._slopes = slopes()
         self._totals = {mode: _mean_loss(model, loss, mode) for mode in (False, True)}
         if optimizer is not None and not optimizer.built:

@@ -120,9 +120,8 @@ class NetworkPatient(Patient):
     ) -> None:
         if tier_of(loss) == "structured":
             raise ValueError(f"{loss!r} has no loss of each sample; probes take elementwise and row-wise losses")
-        self.network, self.loss, self.task, self.training = network, loss, task, training
-        self.train, self.valid = arrays(train), arrays(valid)
-        self.batches = [arrays(batch) for batch in batches] or [self.sample(self.train, 32)]
+        super().__init__(task, arrays(train), arrays(valid), [arrays(batch) for batch in batches])
+        self.network, self.loss, self.training = network, loss, training
         self._encode = (lambda y: y) if encode is None else encode
         self._steps: Steps | None = None
         self._rng = np.random.default_rng(0)

@@ -153,6 +153,16 @@ class Patient(ABC):
     valid: tuple[Array, Array]
     batches: Sequence[tuple[Array, Array]]
 
+    def __init__(
+        self,
+        task: str,
+        train: tuple[Array, Array],
+        valid: tuple[Array, Array],
+        batches: Sequence[tuple[Array, Array]],
+    ) -> None:
+        self.task, self.train, self.valid = task, train, valid
+        self.batches = batches or [self.sample(train, 32)]
+
     def sample(self, part: tuple[Array, Array], rows: int = SAMPLE) -> tuple[Array, Array]:
         """Take some rows, always the same.
 

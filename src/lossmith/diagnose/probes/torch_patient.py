@@ -72,11 +72,9 @@ class TorchPatient(Patient):
         evaluate: Callable[[Any], contextlib.AbstractContextManager[None]] = evaluating,
         learning_rate: float | None = None,
     ) -> None:
-        self.model, self.loss, self.task = model, loss, task
-        self.train, self.valid = arrays(train), arrays(valid)
-        self.batches = [arrays(batch) for batch in batches] or [self.sample(self.train, 32)]
-        self.optimizer, self.own_step, self.evaluate = optimizer, step, evaluate
-        self.learning_rate = learning_rate
+        super().__init__(task, arrays(train), arrays(valid), [arrays(batch) for batch in batches])
+        self.model, self.loss, self.optimizer, self.learning_rate = model, loss, optimizer, learning_rate
+        self.own_step, self.evaluate = step, evaluate
 
     @classmethod
     def of(cls, plan: Plan, loop: Loop, batches: int = 12) -> TorchPatient:
