@@ -1,7 +1,7 @@
 """Marks: what physics makes nearly certain, whatever the loop, the optimiser or the schedule. Each compares numbers.
 
-Shares, correlations and counts are as they are; sizes, rates, ratios and losses are log10, as in `features` and the probes
-(-2 is a hundredth). `sentences` tells of each number what it is.
+Shares, correlations and counts are as they are; sizes, rates, ratios and losses are log10, as in `features` and the
+probes (-2 is a hundredth). `sentences` tells of each number what it is.
 """
 
 from __future__ import annotations
