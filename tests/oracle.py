@@ -329,10 +329,6 @@ def _largest(a: Any, b: Any) -> Any:
     return max(abs(a), abs(b))
 
 
-def _no_term(*_: Any) -> Any:
-    return mpf(0)
-
-
 def _soft_only(mixed: Formula) -> Formula:
     return lambda y, f, *p: mixed(y, f, *p) if 0 < y < 1 else mpf(0)
 

@@ -17,7 +17,6 @@ class Library(ABC):
     """One array library; nothing is imported before it is asked for."""
 
     name: str
-    differentiates = False
 
     @abstractmethod
     def array(self, values: Any) -> Array:
@@ -38,7 +37,6 @@ class Library(ABC):
 
 class Torch(Library):
     name = "torch"
-    differentiates = True
 
     def __init__(self) -> None:
         self.xp = pytest.importorskip("torch")
@@ -61,7 +59,6 @@ class Torch(Library):
 
 class Jax(Library):
     name = "jax"
-    differentiates = True
 
     def __init__(self) -> None:
         self.jax = pytest.importorskip("jax")
@@ -81,7 +78,6 @@ class Jax(Library):
 
 class TensorFlow(Library):
     name = "tensorflow"
-    differentiates = True
 
     def __init__(self) -> None:
         self.tf = pytest.importorskip("tensorflow")

@@ -92,7 +92,7 @@ def test_what_cannot_be_used_is_one_line_and_two(tmp_path, capsys, content, opti
 @pytest.mark.parametrize(
     "content", ['{"step": 0, "loss": 1.0}\n', '{"step": 5, "loss": 1}\n{"step": 2, "loss": 2}\n' * 9]
 )
-def test_short_and_turning_logs_do_no_harm(tmp_path, capsys, content):
+def test_short_and_turning_logs_do_no_harm(tmp_path, content):
     path = tmp_path / "log.jsonl"
     path.write_text(content)
     assert _run(["diagnose", str(path)]) in (0, 1)

@@ -73,7 +73,7 @@ def test_the_model_predicts_what_its_coefficients_say(table: Path, tmp_path: Pat
     np.testing.assert_allclose(predicted, wanted, rtol=1e-9)
 
 
-def test_classes_and_a_log_rate(table: Path, tmp_path: Path, capsys) -> None:
+def test_classes_and_a_log_rate(table: Path, capsys) -> None:
     code, out, _ = run(capsys, "fit", table, "--target", "sold", "--solver", "lbfgs", "--penalty", "l2")
     assert code == 0
     assert "coefficients > 0 speak for 'yes'" in out

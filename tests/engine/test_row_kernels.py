@@ -410,7 +410,7 @@ def test_scale_is_a_factor_of_each_row(kernels: str) -> None:
     np.testing.assert_allclose(f, scale[:, None] * slopes, rtol=1e-14, atol=1e-300)
 
 
-def test_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_do_not_change_a_bit() -> None:
     import numba
 
     y, f = _sample(20_000, 10)

@@ -61,9 +61,9 @@ def test_the_gradient_of_cross_entropy_sums_to_zero() -> None:
         assert gradient[0, 0] == pytest.approx(-2 * gradient[0, 1], rel=1e-6)
 
 
-@pytest.mark.parametrize(("z", "rel"), [([10.0, 0.0], 0), ([1e4 + 8, 1e4], 0)])
+@pytest.mark.parametrize("z", [[10.0, 0.0], [1e4 + 8, 1e4]])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_integer_labels_lose_nothing(z: list[float], rel: float, dtype: str) -> None:
+def test_integer_labels_lose_nothing(z: list[float], dtype: str) -> None:
     """[O05, O06] optax is 0.8 % off at [10, 0], and gives 0 under an offset of 1e4."""
     value = lm.CategoricalCrossEntropy()(np.array([0]), np.array([z], dtype), reduction="none")
     _bits(value[0], _exact(lambda: mp.log(1 + mp.exp(-(mpf(z[0]) - mpf(z[1]))))))

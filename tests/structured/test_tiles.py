@@ -145,7 +145,7 @@ def test_nan_makes_all_nan_unless_it_has_no_weight(loss, path, monkeypatch):
 
 
 @every_loss
-def test_the_comparison_sees_a_small_difference(loss, monkeypatch):
+def test_the_comparison_sees_a_small_difference(loss):
     y, f = batch(loss)
     other = f.copy()
     other[y.flat[0]] *= 1 + 1e-9

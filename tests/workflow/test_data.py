@@ -53,7 +53,7 @@ def test_a_csv_is_read_as_it_stands(write):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".jsonl"])
-def test_every_format_gives_the_same_table(write, tmp_path, suffix):
+def test_every_format_gives_the_same_table(tmp_path, suffix):
     frame = pd.DataFrame({"n": [1.5, np.nan, -3.0], "t": ["x", "ü,;\t", "z"], "b": [True, False, True], "y": [1, 2, 4]})
     path = tmp_path / f"data{suffix}"
     save = {

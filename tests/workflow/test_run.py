@@ -227,7 +227,7 @@ def test_budgets_are_read(text, seconds):
     assert math.isclose(seconds_of(text), seconds)
 
 
-def test_a_changed_or_damaged_model_is_refused(results, folder, tmp_path):
+def test_a_changed_or_damaged_model_is_refused(results, tmp_path):
     import shutil
 
     for kind, result in results.items():

@@ -46,7 +46,7 @@ class Call:
 
 def compute(call: Call, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Check the inputs, cast them as autocast wants, and compute the loss."""
-    _check(call, hidden, weight, bias)
+    _check(call, hidden, weight)
     device = hidden.device.type
     if not torch.is_autocast_enabled(device):
         return _dispatch(call, hidden, weight, bias)
@@ -64,7 +64,7 @@ def _dispatch(call: Call, hidden: Tensor, weight: Tensor, bias: Tensor | None) -
     return _Fused.apply(hidden, weight, bias, call, torch.is_grad_enabled())
 
 
-def _check(call: Call, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+def _check(call: Call, hidden: Tensor, weight: Tensor) -> None:
     check_reduction(call.reduction)
     for name, given in {"hidden": hidden, "weight": weight, "labels": call.labels}.items():
         if not isinstance(given, torch.Tensor):

@@ -19,7 +19,7 @@ def contenders(work: Work) -> list[Contender]:
         What is to be done.
     """
     if work.name == "triplet":
-        return [_contender(work, "", _triplet(work))]
+        return [_contender(work, "", _triplet())]
     if work.name == "nt_xent":
         return [
             _contender(work, "NTXentLoss", _pairs(work), refusal=_refusal(work)),
@@ -28,7 +28,7 @@ def contenders(work: Work) -> list[Contender]:
     return []
 
 
-def _triplet(work: Work) -> Any:
+def _triplet() -> Any:
     from pytorch_metric_learning import distances, losses, reducers
 
     metric = distances.LpDistance(normalize_embeddings=False, p=2, power=1)

@@ -147,7 +147,6 @@ class Naming:
                 raise ValueError(f"columns: {field!r} is not a field of a step; give one of {', '.join(known)}")
         self._fields: dict[str, str] = {column: field for field, column in self._said.items()}
         self._taken: set[str] = set(self._said)
-        self._by_epoch = False
         self.guesses: dict[str, str] = {}
 
     def learn(self, names: Iterable[str]) -> None:
