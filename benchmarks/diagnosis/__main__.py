@@ -3,7 +3,11 @@
 python -m benchmarks.diagnosis --quick                     # a small grid, about a minute
 python -m benchmarks.diagnosis                             # everything; goes on where it was stopped
 python -m benchmarks.diagnosis --record --part 0 2         # one of two processes that only record
+python -m benchmarks.diagnosis --held-twins                # the held-out part: its twins first (--part as above) ...
+python -m benchmarks.diagnosis --held-faults               # ... then faults and long runs on those that are sound
+python -m benchmarks.diagnosis --sound                     # try development's twins longer and at other rates
 python -m benchmarks.diagnosis --judge                     # judge again what was recorded, nothing else
+python -m benchmarks.diagnosis --repair                    # and try remedies on what was recorded
 python -m benchmarks.diagnosis --fit                       # and fit the judges that the package ships
 """
 
@@ -16,6 +20,7 @@ import platform
 import time
 import warnings
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +29,7 @@ import torch
 
 from lossmith.diagnose import causes
 
-from . import fit, grid, judge, repair
+from . import fit, grid, grid_held, judge, repair, sound
 from .registry import FAULTS
 
 QUICK = 40
@@ -41,7 +46,7 @@ def wanted(quick: bool) -> list[grid.Case]:
     return [*twins, *lot]
 
 
-def report(folder: Path, found: list[judge.Verdict], repairs: list[dict[str, Any]]) -> dict[str, Any]:
+def report(folders: list[Path], found: list[judge.Verdict], repairs: list[dict[str, Any]]) -> dict[str, Any]:
     """Add the repairs to the table, and say where and with what it was made."""
     made = judge.table(found)
     for part, keep in judge.PARTS.items():
@@ -49,49 +54,84 @@ def report(folder: Path, found: list[judge.Verdict], repairs: list[dict[str, Any
         name = "first remedy recovers 70 % of the gap"
         made[part][name] = (*judge.interval(repair.share(runs), [r["dataset"] for r in runs]), len(runs))
     sick = [v for v in found if v.row["fault"] in FAULTS]
+    held = [v for v in found if v.row["held_out"]]
     return {
         "machine": platform.machine(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "runs": {"accepted": len(sick), "recorded": sum(1 for _ in (folder / "manifest.jsonl").open())},
+        "runs": {"judged": len(found), "accepted faulty": len(sick), "recorded": sum(map(_recorded, folders))},
         "faults": len({v.row["fault"] for v in sick}),
         "causes": len({v.row["cause"] for v in sick}),
         "seeds": sorted({v.row["seed"] for v in found}),
         "figures": {p: {n: _plain(values) for n, values in part.items()} for p, part in made.items()},
-        "confusions": judge.confusions([v for v in sick if v.row["held_out"]]),
+        "confusions, held out": judge.confusions([v for v in held if v.row["fault"] in FAULTS]),
+        "by fault, held out": judge.by_fault([v for v in held if v.row["fault"] in FAULTS]),
+        "alarms, held out": judge.alarms(held),
     }
+
+
+def _recorded(folder: Path) -> int:
+    return sum(1 for _ in (folder / "manifest.jsonl").open())
 
 
 def _plain(values: tuple[float, float, float, int]) -> list[float | None]:
     return [round(v, 4) if math.isfinite(v) else None for v in values]
 
 
+def _drawn(row: Mapping[str, Any], share: float) -> bool:
+    """Held-out runs are judged all, healthy ones too, and development's faulty ones by lot."""
+    kept = row["held_out"] or row["cause"] == "healthy"
+    return bool(kept or zlib.crc32(f"judge/{row['name']}".encode()) < share * 2**32)
+
+
+def record(chosen: argparse.Namespace) -> bool:
+    """Record what is asked for; true if that is all."""
+    part = tuple(chosen.part)
+    if chosen.held_twins:
+        grid_held.record_twins(chosen.held_folder, part)
+    elif chosen.held_faults:
+        grid_held.record(chosen.held_folder, part)
+    elif chosen.sound:
+        sound.measure_all(chosen.folder, grid.manifest(chosen.folder), grid.case_of, part=part)
+    else:
+        runs = list(grid.drawn_cases()) if chosen.drawn else wanted(chosen.quick)
+        grid.record_all(chosen.folder, runs, part=part)
+        if not chosen.record:
+            grid.probe_all(chosen.folder)
+        return bool(chosen.record)
+    return True
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("diagnosis-runs"), help="where runs are kept")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
+    parser.add_argument("--held-folder", type=Path, default=Path("diagnosis-held-out"), help="and the held-out ones")
+    parser.add_argument("--held-twins", action="store_true", help="only record held-out twins and find the sound ones")
+    parser.add_argument("--held-faults", action="store_true", help="only record faults and long runs on those")
+    parser.add_argument("--sound", action="store_true", help="only try development's twins longer and at other rates")
+    parser.add_argument("--sample", type=float, default=1.0, help="share of development's faulty runs that are judged")
     parser.add_argument("--record", action="store_true", help="only record and probe")
     parser.add_argument("--drawn", action="store_true", help="only runs in a manner of their own")
     parser.add_argument("--part", type=int, nargs=2, default=[0, 1], help="K N: the K-th of N processes that record")
     parser.add_argument("--quick", action="store_true", help="a small grid")
     parser.add_argument("--judge", action="store_true", help="only judge what is there")
+    parser.add_argument("--repair", action="store_true", help="judge what is there and try remedies on it")
     parser.add_argument("--fit", action="store_true", help="fit the shipped judges on the development part first")
     parser.add_argument("--repair-seconds", type=float, default=600.0, help="time for trying remedies")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # overflow is what faults are about
     begun = time.process_time()
-    if not chosen.judge:
-        runs = list(grid.drawn_cases()) if chosen.drawn else wanted(chosen.quick)
-        grid.record_all(chosen.folder, runs, part=tuple(chosen.part))
-        if chosen.record:
-            return
-        grid.probe_all(chosen.folder)
+    if not (chosen.judge or chosen.repair) and record(chosen):
+        return
     if chosen.fit:
         fit.write(fit.fit(fit.load(chosen.folder)), SHIPPED)
         causes.judges.cache_clear()
-    found = judge.verdicts(chosen.folder)
-    repairs = repair.repair_all(chosen.folder, seconds=0.0 if chosen.judge else chosen.repair_seconds)
-    made = report(chosen.folder, found, repairs)
+    folders = [folder for folder in (chosen.folder, chosen.held_folder) if (folder / "manifest.jsonl").exists()]
+    found = [v for folder in folders for v in judge.verdicts(folder, lambda row: _drawn(row, chosen.sample))]
+    seconds = 0.0 if chosen.judge else chosen.repair_seconds / max(1, len(folders))
+    repairs = [r for folder in reversed(folders) for r in repair.repair_all(folder, seconds=seconds)]
+    made = report(folders, found, repairs)
     print(
         judge.printed(
             {

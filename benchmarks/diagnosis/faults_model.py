@@ -17,7 +17,7 @@ PLATEAU = ("LM-PLATEAU", "LM-SLOW")
 
 
 def weights_of(model: Any) -> list[Any]:
-    return [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d)]
+    return [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
 
 
 @fault("zero_init", "zero-initialisation", "LM-PLATEAU", "LM-VANISH", "LM-SLOW", "LM-DEAD", fits=KIND.visible)

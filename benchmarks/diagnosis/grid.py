@@ -18,17 +18,31 @@ from lossmith.diagnose.doctor import error
 from lossmith.diagnose.plan import Loop, Plan, train
 from lossmith.diagnose.record import Facts, Layer, Record, Step
 
-from . import data, faults, faults_data, faults_model, faults_more, faults_new, nets
+from . import (
+    data,
+    faults,
+    faults_data,
+    faults_held,
+    faults_held_data,
+    faults_held_model,
+    faults_model,
+    faults_more,
+    faults_new,
+    held,
+    nets,
+    sound,
+)
 from .registry import FAULTS
 from .setup import LOTS, Setup, healthy, trivial
 from .watch import Recorder
 
 OLD_SETS = tuple(data.SOURCES)[:9]
 OLD_MODULES = tuple(module.__name__ for module in (faults, faults_data, faults_model))
-MODULES = (faults, faults_data, faults_model, faults_more, faults_new)  # their import fills the registry
+HELD_MODULES = (faults_held, faults_held_data, faults_held_model)
+MODULES = (faults, faults_data, faults_model, faults_more, faults_new, *HELD_MODULES)  # their import fills the registry
 WORSE = 0.05
 OLD_SEEDS, SEEDS = (0, 1), (2, 3, 4, 5)
-GROUPS = {False: 110, True: 30}  # data set x architecture x seed trained in a manner of its own: development, held out
+GROUPS = {False: 110, True: 30}  # data set x architecture x seed trained in a manner of its own: others, held.FORMER
 RUNS = {False: 8, True: 2}  # of a fault in those
 LOOKALIKES = {  # told apart by degree only: more runs, so that degrees are filled
     "learning-rate-too-high": 12, "learning-rate-too-low": 14, "too-few-steps": 14, "learning-rate-decay": 10,
@@ -57,9 +71,8 @@ class Case:
     @property
     def held_out(self) -> tuple[str, ...]:
         """What of it was kept from tuning."""
-        known = self.fault in FAULTS and FAULTS[self.fault].held_out
-        marks = (self.dataset in data.HELD_OUT, self.arch in nets.HELD_OUT, known)
-        return tuple(word for word, mark in zip(("data", "architecture", "fault"), marks, strict=True) if mark)
+        module = FAULTS[self.fault].apply.__module__ if self.fault in FAULTS else ""
+        return held.marks(self.dataset, self.arch, self.seed, module)
 
     def setup(self) -> Setup:
         made = healthy(self.dataset, self.arch, self.seed)
@@ -91,20 +104,25 @@ def cases() -> Iterator[Case]:
 
 def drawn_cases() -> Iterator[Case]:
     """Groups by lot, a healthy twin in each, and for each fault some of the groups that it fits."""
-    everything = [Case(d, a, s) for d in data.SOURCES for a in nets.ARCHITECTURES for s in SEEDS]
+    known = [name for name in data.SOURCES if name not in held.DATA]
+    everything = [Case(d, a, s) for d in known for a in nets.FORMER for s in SEEDS]
     lot = sorted(everything, key=lambda case: _lot(case.name))
-    groups = {new: [case for case in lot if bool(case.held_out) == new][:many] for new, many in GROUPS.items()}
+    groups = {new: [case for case in lot if _former(case) == new][:many] for new, many in GROUPS.items()}
     for new, twins in groups.items():
         yield from twins
         fitting = [(twin, healthy(twin.dataset, twin.arch, twin.seed)) for twin in twins]
         for fault in FAULTS.values():
-            if fault.held_out and new:
-                continue  # one thing new at a time
+            if fault.held_out or (new and fault.apply.__module__ == faults_new.__name__):
+                continue
             many = LOOKALIKES.get(fault.cause, RUNS[False]) if not new else RUNS[True]
             fits = [twin for twin, setup in fitting if fault.fits(setup)]
             for twin in sorted(fits, key=lambda t: _lot(f"{t.name}/{fault.name}"))[:many]:
                 place = twin.dataset, twin.arch, twin.seed
                 yield Case(*place, fault.name, level_of(*place, fault.name))
+
+
+def _former(case: Case) -> bool:
+    return bool(held.FORMER & {case.dataset, case.arch})
 
 
 def _lot(word: str) -> int:
@@ -182,22 +200,28 @@ def revive(folder: Path, case: Case) -> tuple[Setup, Plan, Loop]:
     return setup, plan, loop
 
 
+def case_of(row: Mapping[str, Any]) -> Case:
+    return Case(row["dataset"], row["arch"], row["seed"], row["fault"], row["level"])
+
+
 def manifest(folder: Path) -> list[dict[str, Any]]:
-    """All runs with their verdict: "accepted" says whether one counts, and "twin" what its twin reached."""
-    rows = {r["name"]: r for r in map(json.loads, (folder / "manifest.jsonl").read_text().splitlines())}
+    """All runs with their verdict: "accepted" says whether one counts, and "twin" what its twin reached.
+
+    A faulty run counts if its twin passes 1 and 2 of `sound` and is at least 5 % better; the held-out part records
+    faults on sound twins only. A twin that was not tried longer and at other rates counts by 1 and 2 alone.
+    """
+    rows, tried = {r["name"]: r for r in lines(folder / "manifest.jsonl")}, sound.read(folder)
     for row in rows.values():
-        case = Case(row["dataset"], row["arch"], row["seed"], row["fault"], row["level"])
-        row["held_out"] = list(case.held_out)
+        row["held_out"] = list(case_of(row).held_out)
         twin = rows.get(Case(row["dataset"], row["arch"], row["seed"]).name)
         row["twin"] = twin["final"] if twin else math.nan
-        good = twin is not None and _good(twin)
-        row["accepted"] = _good(row) if row["cause"] == "healthy" else good and row["final"] > (1 + WORSE) * row["twin"]
+        good = twin is not None and sound.good(twin)
+        enough = good and (twin["name"] not in tried or sound.passes(twin, tried[twin["name"]]))
+        if row["cause"] == "healthy":
+            row["accepted"] = bool(sound.good(row) and enough)
+        else:
+            row["accepted"] = bool(good and row["final"] > (1 + WORSE) * row["twin"])
     return list(rows.values())
-
-
-def _good(row: Mapping[str, Any]) -> bool:
-    """A healthy run counts if it beats the best constant and does not overfit."""
-    return bool(row["final"] < 0.95 * row["trivial"] and row["eval_last_over_min"] <= 1.05)
 
 
 def record_all(folder: Path, wanted: Iterable[Case], say: Any = print, part: tuple[int, int] = (0, 1)) -> None:
@@ -206,7 +230,7 @@ def record_all(folder: Path, wanted: Iterable[Case], say: Any = print, part: tup
     ``part`` (k, n): the k-th of n processes that share the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    known = {row["name"]: row for row in _lines(folder / "manifest.jsonl")}
+    known = {row["name"]: row for row in lines(folder / "manifest.jsonl")}
     twins: dict[str, Case] = {}
     queue: list[Case] = []
     mine = [c for c in wanted if _lot(f"{c.dataset}/{c.arch}/{c.seed}") % part[1] == part[0]]
@@ -218,24 +242,24 @@ def record_all(folder: Path, wanted: Iterable[Case], say: Any = print, part: tup
     todo = [case for case in dict.fromkeys(queue) if case.name not in known]
     for number, case in enumerate(todo):
         twin = known.get(Case(case.dataset, case.arch, case.seed).name)
-        if case.fault in FAULTS and (twin is None or not _good(twin)):
+        if case.fault in FAULTS and (twin is None or not sound.good(twin)):
             continue  # without a sound twin it would not count
         record, plan, loop, row = run(case)
         write(folder, case, record, loop, row)
         known[case.name] = row
-        if case.fault != "long" and _good(row) if case.cause == "healthy" else _worse(row, known):
+        if case.fault != "long" and sound.good(row) if case.cause == "healthy" else _worse(row, known):
             probe(folder, case, plan, loop)
         if number % 50 == 0:
             say(f"{number} of {len(todo)}: {case.name} {row['final']:.3f} {row['cpu_seconds']}s", flush=True)
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def _worse(row: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> bool:
     twin = known[Case(row["dataset"], row["arch"], row["seed"]).name]
-    return _good(twin) and bool(row["final"] > (1 + WORSE) * twin["final"])
+    return sound.good(twin) and bool(row["final"] > (1 + WORSE) * twin["final"])
 
 
 def probe(folder: Path, case: Case, plan: Plan, loop: Loop) -> None:
@@ -251,9 +275,9 @@ def probe(folder: Path, case: Case, plan: Plan, loop: Loop) -> None:
 
 def probe_all(folder: Path, say: Any = print) -> None:
     """Run the probes on the end of every run that counts and has none yet."""
-    done = {line["name"] for line in _lines(folder / "probes.jsonl")}
+    done = {line["name"] for line in lines(folder / "probes.jsonl")}
     for number, row in enumerate(row for row in manifest(folder) if row["accepted"] and row["name"] not in done):
-        case = Case(row["dataset"], row["arch"], row["seed"], row["fault"], row["level"])
+        case = case_of(row)
         _, plan, loop = revive(folder, case)
         probe(folder, case, plan, loop)
         if number % 200 == 0:

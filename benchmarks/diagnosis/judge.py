@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +14,10 @@ import numpy as np
 from lossmith.diagnose.causes import HEALTHY, judges
 from lossmith.diagnose.diagnosis import SURE
 from lossmith.diagnose.features import curve_numbers, log_numbers
+from lossmith.diagnose.record import Record
 from lossmith.diagnose.symptoms import symptoms, timeline
 
-from . import fit, grid, linters
+from . import fit, grid, kinds, linters
 from .registry import FAULTS
 
 Row = Mapping[str, Any]
@@ -34,6 +36,8 @@ class Verdict:
     seen: dict[str, set[str]] = field(default_factory=dict)  # by linter, in our ids
     alarms: dict[str, bool] = field(default_factory=dict)  # by linter: anything of weight
     when: float = math.nan  # share of the run until the first right symptom
+    told: dict[str, set[str]] = field(default_factory=dict)  # symptoms from the log, by kind of log
+    placed: dict[str, int] = field(default_factory=dict)  # rank of the true cause from the log, by kind of log
 
     @property
     def right(self) -> set[str]:
@@ -41,8 +45,7 @@ class Verdict:
 
 
 def verdicts(folder: Path, keep: Callable[[Row], bool] = lambda row: True, say: Any = print) -> list[Verdict]:
-    """Judge all accepted runs that have probes, and healthy ones."""
-    import json
+    """Judge all accepted runs that have probes, and long ones."""
 
     probed = {r["name"]: r["numbers"] for r in map(json.loads, (folder / "probes.jsonl").read_text().splitlines())}
     tools, found = linters.installed(), []
@@ -62,15 +65,12 @@ def _verdict(folder: Path, row: Row, probes: Mapping[str, float] | None, tools: 
     if probes is not None:
         numbers["live"] = fit.with_probes(log, probes)
     for tier, values in numbers.items():
-        judge = judges()[tier]
-        chances = judge.probabilities(values)
-        order = [judge.causes[k] for k in np.argsort(-chances, kind="stable")]
-        made.ranks[tier] = order.index(row["cause"]) if row["cause"] in order else len(order)
-        made.first[tier], made.chances[tier] = order[0], float(chances.max())
-    found, _ = symptoms(record)
-    made.log = {s.id for s in found if s.severity != "info"}
-    found, _ = symptoms(record, probes)
-    made.live = {s.id for s in found if s.severity != "info"}
+        made.ranks[tier], made.first[tier], made.chances[tier] = _ranked(tier, values, row["cause"])
+    made.log, made.live = _found(record), _found(record, probes)
+    for kind, log_of_kind in kinds.logs(record).items():
+        same = log_of_kind is record
+        made.told[kind] = made.log if same else _found(log_of_kind)
+        made.placed[kind] = made.ranks["log"] if same else _ranked("log", log_numbers(log_of_kind), row["cause"])[0]
     for name, tool in tools.items():
         codes = tool(linters.rows_of(record))
         made.alarms[name], made.seen[name] = bool(codes), linters.meanings(codes)
@@ -78,6 +78,17 @@ def _verdict(folder: Path, row: Row, probes: Mapping[str, float] | None, tools: 
         begun = [step for name, step in timeline(record, looks=20).items() if name in made.right]
         made.when = min(begun) / max(1, record.steps[-1].step) if begun else math.nan
     return made
+
+
+def _ranked(tier: str, values: Mapping[str, float], true: str) -> tuple[int, str, float]:
+    judge = judges()[tier]
+    chances = judge.probabilities(values)
+    order = [judge.causes[k] for k in np.argsort(-chances, kind="stable")]
+    return order.index(true) if true in order else len(order), order[0], float(chances.max())
+
+
+def _found(record: Record, probes: Mapping[str, float] | None = None) -> set[str]:
+    return {s.id for s in symptoms(record, probes)[0] if s.severity != "info"}
 
 
 def interval(values: Sequence[float], clusters: Sequence[str], draws: int = 1000) -> tuple[float, float, float]:
@@ -106,10 +117,11 @@ def _wilson(p: float, n: int, z: float = 1.96) -> tuple[float, float]:
 
 PARTS: dict[str, Callable[[Row], bool]] = {
     "development": lambda row: not row["held_out"],
-    "held out (any)": lambda row: bool(row["held_out"]),
-    "new data": lambda row: row["held_out"] == ["data"],
-    "new architecture": lambda row: row["held_out"] == ["architecture"],
-    "new fault": lambda row: row["held_out"] == ["fault"],
+    "held out": lambda row: bool(row["held_out"]),
+    "new faults": lambda row: "fault" in row["held_out"],
+    "known faults": lambda row: bool(row["held_out"]) and "fault" not in row["held_out"] and row["fault"] in FAULTS,
+    "new data": lambda row: "data" in row["held_out"],
+    "new networks": lambda row: "architecture" in row["held_out"],
 }
 
 
@@ -135,7 +147,10 @@ def _figures(found: Sequence[Verdict]) -> dict[str, tuple[float, float, float, i
         "twins accused by the live judge": (twins, lambda v: v.first["live"] != HEALTHY),
         "clean twins told a cause, live": ([v for v in twins if not v.live], _told),
         "false alarms on long runs, log": (long, lambda v: bool(v.log)),
+        "false alarms on long runs, live": ([v for v in long if "live" in v.ranks], lambda v: bool(v.live)),
     }
+    for kind in kinds.KINDS:
+        rows |= _by_kind(kind, *([v for v in group if kind in v.told] for group in (sick, twins, long)))
     for tool in sorted({name for v in found for name in v.seen}):
         rows[f"symptom, {tool}"] = (sick, lambda v, t=tool: bool(v.seen[t] & v.right))
         rows[f"any finding, {tool}"] = (sick, lambda v, t=tool: v.alarms[t])
@@ -156,6 +171,18 @@ def _figures(found: Sequence[Verdict]) -> dict[str, tuple[float, float, float, i
         len(found),
     )
     return made
+
+
+def _by_kind(
+    kind: str, sick: list[Verdict], twins: list[Verdict], long: list[Verdict]
+) -> dict[str, tuple[Sequence[Verdict], Callable[[Verdict], float]]]:
+    return {
+        f"symptom, {kind}": (sick, lambda v: bool(v.told[kind] & v.right)),
+        f"cause top-1, {kind}": (sick, lambda v: v.placed[kind] < 1),
+        f"cause top-3, {kind}": (sick, lambda v: v.placed[kind] < 3),
+        f"false alarms on twins, {kind}": (twins, lambda v: bool(v.told[kind])),
+        f"false alarms on long runs, {kind}": (long, lambda v: bool(v.told[kind])),
+    }
 
 
 def _told(verdict: Verdict) -> bool:
@@ -188,6 +215,31 @@ def confusions(found: Sequence[Verdict], tier: str = "live", most: int = 25) -> 
             counts[key] = counts.get(key, 0) + 1
     ranked = sorted(counts.items(), key=lambda item: -item[1])[:most]
     return [(fault, said, n, totals[fault]) for (fault, said), n in ranked]
+
+
+def by_fault(found: Sequence[Verdict]) -> dict[str, list[Any]]:
+    """Of each fault: cause, runs; right symptom and first cause, live; right symptom and cause in three, log."""
+    groups: dict[str, list[Verdict]] = {}
+    for v in found:
+        groups.setdefault(v.row["fault"], []).append(v)
+    made = {}
+    for fault, runs in sorted(groups.items()):
+        hits = [sum(bool(v.live & v.right) for v in runs), sum(v.ranks["live"] < 1 for v in runs)]
+        hits += [sum(bool(v.log & v.right) for v in runs), sum(v.ranks["log"] < 3 for v in runs)]
+        made[fault] = [FAULTS[fault].cause, len(runs), *hits]
+    return made
+
+
+def alarms(found: Sequence[Verdict]) -> dict[str, dict[str, int]]:
+    """Which findings sound runs got, and how often: live on twins, from the log on twins and on long runs."""
+    made: dict[str, dict[str, int]] = {"twins, live": {}, "twins, log": {}, "long runs, log": {}}
+    for v in found:
+        if v.row["cause"] == HEALTHY:
+            kind = "long runs" if v.row["fault"] == "long" else "twins"
+            for name, ids in ((f"{kind}, live", v.live), (f"{kind}, log", v.log)):
+                for sign in ids if name in made else ():
+                    made[name][sign] = made[name].get(sign, 0) + 1
+    return made
 
 
 def printed(made: Mapping[str, Mapping[str, tuple[float, float, float, int]]]) -> str:

@@ -90,6 +90,9 @@ class Manner:
     sampled: bool = True  # losses of single rows are logged
     layered: bool = True  # layers are logged
     informed: bool = True  # all facts are known, not only those that a monitor sees by itself
+    order: Any = None  # other than a plain shuffle
+    step: Any = None  # other than the reference
+    other_loss: bool = False  # the task's second loss
 
 
 def draw(dataset: str, arch: str, seed: int) -> Manner:

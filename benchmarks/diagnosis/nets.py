@@ -1,4 +1,4 @@
-"""Seven small networks. Their layers are named so that a recorder can tell depth."""
+"""Ten small networks, three of them in `nets_held.py`. Their layers are named so that a recorder can tell depth."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-HELD_OUT = frozenset({"residual"})
+from . import held, nets_held
+
+HELD_OUT = frozenset(held.NETS)
 OLD = ("shallow", "deep", "norm", "conv")
-ARCHITECTURES = (*OLD, "layered", "gru", "residual")
+FORMER = (*OLD, "layered", "gru", "residual")
+ARCHITECTURES = (*FORMER, *held.NETS)
 FOLDS = 6  # steps of a sequence that a row is cut into
 
 
@@ -41,6 +44,9 @@ def spec_of(kind: str, inputs: int, outputs: int) -> Spec:
         "layered": replace(base, depth=2, activation=nn.SiLU, dropout=0.1),
         "gru": replace(base, width=16, activation=nn.Tanh, dropout=0.0),
         "residual": replace(base, width=24, depth=2, activation=nn.GELU, dropout=0.1),
+        "funnel": replace(base, width=48, depth=3, activation=nn.GELU, dropout=0.05),
+        "tokens": replace(base, width=16, depth=1, dropout=0.1),
+        "image": replace(base, width=6, depth=2, norm=True, dropout=0.1),
     }[kind]
 
 
@@ -153,7 +159,23 @@ def _residual(spec: Spec) -> tuple[list[nn.Module], int]:
     return [*layers, nn.LayerNorm(wide)], wide
 
 
-BODIES = {"layered": _layered, "gru": _gru, "residual": _residual}
+def _funnel(spec: Spec) -> tuple[list[nn.Module], int]:
+    return nets_held.funnel(spec.inputs, spec.width, spec.depth, spec.activation, _drops(spec))
+
+
+def _tokens(spec: Spec) -> tuple[list[nn.Module], int]:
+    return nets_held.tokens(spec.inputs, spec.width, spec.depth, spec.activation, _drops(spec))
+
+
+def _image(spec: Spec) -> tuple[list[nn.Module], int]:
+    momentum = spec.momentum if spec.norm else None
+    return nets_held.image(spec.inputs, spec.width, spec.depth, spec.activation, _drops(spec), momentum)
+
+
+BODIES = {
+    "layered": _layered, "gru": _gru, "residual": _residual,
+    "funnel": _funnel, "tokens": _tokens, "image": _image,
+}  # fmt: skip
 
 
 def _drops(spec: Spec) -> list[nn.Module]:

