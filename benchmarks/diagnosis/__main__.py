@@ -7,7 +7,7 @@ python -m benchmarks.diagnosis --held-twins                # the held-out part: 
 python -m benchmarks.diagnosis --held-faults               # ... then faults and long runs on those that are sound
 python -m benchmarks.diagnosis --sound                     # try development's twins longer and at other rates
 python -m benchmarks.diagnosis --judge                     # judge again what was recorded, nothing else
-python -m benchmarks.diagnosis --repair                    # and try remedies on what was recorded
+python -m benchmarks.diagnosis --repair                    # only try remedies, and add their figures to the output
 python -m benchmarks.diagnosis --fit                       # and fit the judges that the package ships
 """
 
@@ -46,13 +46,23 @@ def wanted(quick: bool) -> list[grid.Case]:
     return [*twins, *lot]
 
 
-def report(folders: list[Path], found: list[judge.Verdict], repairs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Add the repairs to the table, and say where and with what it was made."""
-    made = judge.table(found)
+RECOVERS = "first remedy recovers 70 % of the gap"
+
+
+def repaired(repairs: list[dict[str, Any]]) -> dict[str, list[float | None]]:
+    """Of each part: the share of faulty runs that the first remedy brought back."""
+    made = {}
     for part, keep in judge.PARTS.items():
         runs = [r for r in repairs if keep(r)]
-        name = "first remedy recovers 70 % of the gap"
-        made[part][name] = (*judge.interval(repair.share(runs), [r["dataset"] for r in runs]), len(runs))
+        made[part] = _plain((*judge.interval(repair.share(runs), [r["dataset"] for r in runs]), len(runs)))
+    return made
+
+
+def report(folders: list[Path], found: list[judge.Verdict], repairs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add the repairs to the table, and say where and with what it was made."""
+    figures = {p: {n: _plain(values) for n, values in part.items()} for p, part in judge.table(found).items()}
+    for part, values in repaired(repairs).items():
+        figures[part][RECOVERS] = values
     sick = [v for v in found if v.row["fault"] in FAULTS]
     held = [v for v in found if v.row["held_out"]]
     return {
@@ -62,7 +72,7 @@ def report(folders: list[Path], found: list[judge.Verdict], repairs: list[dict[s
         "faults": len({v.row["fault"] for v in sick}),
         "causes": len({v.row["cause"] for v in sick}),
         "seeds": sorted({v.row["seed"] for v in found}),
-        "figures": {p: {n: _plain(values) for n, values in part.items()} for p, part in made.items()},
+        "figures": figures,
         "confusions, held out": judge.confusions([v for v in held if v.row["fault"] in FAULTS]),
         "by fault, held out": judge.by_fault([v for v in held if v.row["fault"] in FAULTS]),
         "alarms, held out": judge.alarms(held),
@@ -101,7 +111,7 @@ def record(chosen: argparse.Namespace) -> bool:
     return True
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("diagnosis-runs"), help="where runs are kept")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
@@ -115,10 +125,18 @@ def main() -> None:
     parser.add_argument("--part", type=int, nargs=2, default=[0, 1], help="K N: the K-th of N processes that record")
     parser.add_argument("--quick", action="store_true", help="a small grid")
     parser.add_argument("--judge", action="store_true", help="only judge what is there")
-    parser.add_argument("--repair", action="store_true", help="judge what is there and try remedies on it")
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="only try remedies on what is there; with --output the figures are added to it",
+    )
     parser.add_argument("--fit", action="store_true", help="fit the shipped judges on the development part first")
     parser.add_argument("--repair-seconds", type=float, default=600.0, help="time for trying remedies")
-    chosen = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    chosen = arguments()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # overflow is what faults are about
     begun = time.process_time()
@@ -127,22 +145,24 @@ def main() -> None:
     if chosen.fit:
         fit.write(fit.fit(fit.load(chosen.folder)), SHIPPED)
         causes.judges.cache_clear()
-    folders = [folder for folder in (chosen.folder, chosen.held_folder) if (folder / "manifest.jsonl").exists()]
-    found = [v for folder in folders for v in judge.verdicts(folder, lambda row: _drawn(row, chosen.sample))]
-    seconds = 0.0 if chosen.judge else chosen.repair_seconds / max(1, len(folders))
-    repairs = [r for folder in reversed(folders) for r in repair.repair_all(folder, seconds=seconds)]
-    made = report(folders, found, repairs)
-    print(
-        judge.printed(
-            {
-                p: {n: tuple(math.nan if v is None else v for v in values) for n, values in part.items()}
-                for p, part in made["figures"].items()
-            }
-        )
-    )
+    folders = [folder for folder in (chosen.held_folder, chosen.folder) if (folder / "manifest.jsonl").exists()]
+    until = time.monotonic() + (0.0 if chosen.judge else chosen.repair_seconds)  # held-out runs first
+    repairs = [r for folder in folders for r in repair.repair_all(folder, seconds=until - time.monotonic())]
+    if chosen.repair:
+        made = json.loads(chosen.output.read_text(encoding="utf-8")) if chosen.output else {"figures": {}}
+        for part, values in repaired(repairs).items():
+            made["figures"].setdefault(part, {})[RECOVERS] = values
+    else:
+        found = [v for folder in folders for v in judge.verdicts(folder, lambda row: _drawn(row, chosen.sample))]
+        made = report(folders, found, repairs)
+    print(judge.printed({p: {n: _numbers(v) for n, v in part.items()} for p, part in made["figures"].items()}))
     print(f"{time.process_time() - begun:.0f} s of processor time")
     if chosen.output:
         chosen.output.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+
+
+def _numbers(values: list[float | None]) -> tuple[float, ...]:
+    return tuple(math.nan if value is None else value for value in values)
 
 
 if __name__ == "__main__":
