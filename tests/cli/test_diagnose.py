@@ -74,6 +74,7 @@ def test_named_columns(tmp_path, capsys):
         (b"", []),
         (b"\x00\xff\x89PNG" * 100, []),
         (b"hello world\n" * 5, []),
+        (b"step,fooled\n1,2\n2,3\n", []),
         (b'{"step": 0, "loss": 1.0}\n', ["--columns", "loss"]),
         (b'{"step": 0, "loss": 1.0}\n', ["--mute", "LM-NONE"]),
         (b'{"step": 0, "loss": 1.0}\n', ["--html", "/nowhere/page.html"]),
@@ -90,7 +91,12 @@ def test_what_cannot_be_used_is_one_line_and_two(tmp_path, capsys, content, opti
 
 
 @pytest.mark.parametrize(
-    "content", ['{"step": 0, "loss": 1.0}\n', '{"step": 5, "loss": 1}\n{"step": 2, "loss": 2}\n' * 9]
+    "content",
+    [
+        '{"step": 0, "loss": 1.0}\n',
+        '{"step": 5, "loss": 1}\n{"step": 2, "loss": 2}\n' * 9,
+        "".join(f'{{"step": {i}, "loss": 1e{200 + 10 * i}, "grad_norm": 1e{10 * i}}}\n' for i in range(12)),
+    ],
 )
 def test_short_and_turning_logs_do_no_harm(tmp_path, content):
     path = tmp_path / "log.jsonl"

@@ -31,8 +31,11 @@ def diagnose(
 ) -> int:
     """Tell what is wrong with a training run, and why; exit 0 if clean, 1 with findings, 2 if the log is unusable."""
     from ..diagnose.diagnosis import diagnose as examine
+    from ..diagnose.symptoms import RULES
 
     found = examine(log, mute=_split(mute or []), columns=_columns(columns))
+    if len(found.not_run) == len(RULES):
+        raise ValueError(_unusable(log, found.record.names))
     for path, write in ((sarif, _write_sarif), (html, _write_html)):
         if path is not None:
             write(found, path, log)
@@ -41,6 +44,11 @@ def diagnose(
     else:
         _tell(found, log, [path for path in (html, sarif) if path])
     return 0 if found.clean else 1
+
+
+def _unusable(log: str, names: tuple[str, ...]) -> str:
+    some = ", ".join(names[:6]) + (" ..." if len(names) > 6 else "")
+    return f"no check can use '{log}': it holds {some}; say which column is the loss with --columns loss=NAME"
 
 
 def _split(names: list[str]) -> list[str]:
@@ -73,7 +81,8 @@ def _tell(found: Diagnosis, log: str, written: list[str]) -> None:
 
     screen = console()
     record = found.record
-    screen.print(Text(f"{log}: {record.total} steps, {found.headline}", style="bold"))
+    steps = "1 step" if record.total == 1 else f"{record.total} steps"
+    screen.print(Text(f"{log}: {steps}, {found.headline}", style="bold"))
     for symptom in found.symptoms:
         screen.print(_line(symptom, found))
     for cause in found.likely:

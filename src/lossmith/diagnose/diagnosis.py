@@ -78,9 +78,14 @@ class Diagnosis:
         """The findings in one phrase."""
         counts = {severity: sum(s.severity == severity for s in self.symptoms) for severity in SEVERITIES}
         if not self.symptoms:
-            return "nothing found"
+            return "nothing found" if self.silent else "nothing could be checked"
         told = ", ".join(_count(many, severity) for severity, many in counts.items() if many)
         return f"{_count(len(self.symptoms), 'finding')}: {told}"
+
+    @property
+    def silent(self) -> int:
+        """Number of checks that ran and found nothing."""
+        return len(RULES) - len(self.symptoms) - len(self.muted) - len(self.not_run)
 
     def __str__(self) -> str:
         lines = [self.headline]
@@ -90,8 +95,7 @@ class Diagnosis:
         for cause in self.likely:
             lines.append(f"cause {cause.id} ({cause.probability:.0%}): {'; '.join(cause.evidence)}")
             lines += [f"  remedy: {remedy.text}" for remedy in cause.remedies[:2]]
-        silent = len(RULES) - len(self.symptoms) - len(self.muted) - len(self.not_run)
-        lines.append(f"{_count(len(self.not_run), 'check')} could not run, {silent} ran and found nothing")
+        lines.append(f"{_count(len(self.not_run), 'check')} could not run, {self.silent} ran and found nothing")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def log10(value: float) -> float:
     return float(np.log10(min(max(value, TINY), 1e30))) if not math.isnan(value) else value
 
 
+@np.errstate(all="ignore")
 def curve_numbers(record: Record) -> Numbers:
     """Numbers of what every log has: loss, held-out loss, learning rate, gradient norm.
 
@@ -176,6 +177,7 @@ def _family(optimizer: str | None) -> str:
     return "descent" if "sgd" in name or "descent" in name else "top"
 
 
+@np.errstate(all="ignore")
 def log_numbers(record: Record) -> Numbers:
     """Numbers of a full log: those of the curves, and facts, updates, layers, samples and metrics.
 
@@ -239,8 +241,7 @@ def _updates(record: Record) -> Numbers:
     size = _beside(record, "parameter_norm", at)
     if len(update) < 2:
         return {}
-    with np.errstate(all="ignore"):
-        relative = update / (size + TINY)
+    relative = update / (size + TINY)
     good = relative[np.isfinite(relative)]
     if len(good) < 2:
         return {}
@@ -255,8 +256,7 @@ def _updates(record: Record) -> Numbers:
         "path": log10(float(good.mean()) * (float(at[-1]) + 1.0)),
     }
     lr, g = _beside(record, "learning_rate", at), _beside(record, "grad_norm", at)
-    with np.errstate(all="ignore"):
-        ratio = update / (lr * g)
+    ratio = update / (lr * g)
     kept = ratio[np.isfinite(ratio) & (ratio > 0)]
     if np.isfinite(lr).any() and np.isfinite(g).any():
         found["update_over_step"] = log10(float(np.median(kept))) if len(kept) else -12.0
@@ -336,8 +336,7 @@ def _samples(record: Record) -> Numbers:
             found[f"{name}_last"], found[f"{name}_median"] = float(values[-1]), float(np.median(values))
     top, middle = record.column("samples.max")[1], record.column("samples.median")[1]
     if len(top) and len(top) == len(middle):
-        with np.errstate(all="ignore"):
-            ratio = top / (np.abs(middle) + TINY)
+        ratio = top / (np.abs(middle) + TINY)
         good = ratio[np.isfinite(ratio)]
         if len(good):
             found["worst_over_median"] = log10(float(np.median(good)))

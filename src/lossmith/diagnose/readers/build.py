@@ -91,8 +91,7 @@ class Builder:
         if self._naming.note:
             self.record.note(self._naming.note)
         if self.skipped:
-            lines = "1 line" if self.skipped == 1 else f"{self.skipped} lines"
-            self.record.note(f"{lines} could not be read and were passed over")
+            self.record.note(f"{self.skipped} line{'s' if self.skipped > 1 else ''} passed over: could not be read")
         return in_order(self.record)
 
 

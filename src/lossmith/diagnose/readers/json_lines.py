@@ -94,7 +94,7 @@ def _ours(rows: Iterable[tuple[int, dict[str, Any] | None]], facts: Facts, limit
     if record.total == 0:
         raise ValueError("it is a record without a single step")
     if skipped:
-        record.note(f"{skipped} line{'s' if skipped > 1 else ''} could not be read and were passed over")
+        record.note(f"{skipped} line{'s' if skipped > 1 else ''} passed over: could not be read")
     return in_order(record)
 
 
