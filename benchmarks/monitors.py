@@ -2,7 +2,7 @@
 
     python benchmarks/monitors.py [--seconds 60] [--json FILE]
 
-For each network, six trainings take turns of some 6 ms, in random order in each round: two plain ones and four that are
+For each network, six trainings take turns of some 10 ms, in random order in each round: two plain ones and four that are
 watched. Trainings that only look alike are no fair rivals (two equal copies of one network may differ by a third, by
 where their arrays lie), so here all of them are one: their networks and optimisers are objects of their own, for the
 hooks that a monitor puts there, but hold the *same* parameters, gradients and moments, read the same batch, and begin
@@ -23,6 +23,8 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -36,7 +38,7 @@ import numpy as np
 import lossmith as lm
 
 WATCHED = ("null", "all", "all, file", "loss", "loss, file")
-TURN = 0.006
+TURN = 0.01
 WARM = 1.0
 CUT = 0.5
 
@@ -226,6 +228,12 @@ def one_pool() -> None:
         libc.mallopt(option, value)
 
 
+def one_processor() -> None:
+    """Stay on one processor, where the system can be told: each thread would have its own habits."""
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="for each model")
@@ -233,6 +241,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of a model's name")
     options = parser.parse_args()
     one_pool()
+    one_processor()
     import torch
 
     torch.set_num_threads(1)
