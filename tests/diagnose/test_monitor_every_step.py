@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import math
 import time
@@ -229,33 +230,66 @@ def test_looks_are_spaced_by_their_cost_and_by_the_toll():
     assert looks(1e-3, 1e-2) >= 14  # and a fifth stays, whatever the toll
 
 
-def test_what_keeps_hold_of_batches_is_neither_copied_nor_saved_and_goes_in_the_end():
+def test_what_keeps_hold_of_batches_is_neither_copied_nor_saved_and_goes_in_the_end(tmp_path):
     model, (x, _) = network(), data()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    usual = inspect.signature(model.forward)
     monitor = lm.TorchMonitor(model, optimizer, live=False)
-    assert vars(model)["_compiled_call_impl"] is not None
-    twin = copy.deepcopy(model)
-    assert "_compiled_call_impl" not in vars(twin)
-    assert torch.equal(twin(x), model(x))
-    with torch.no_grad():
-        twin[0].weight.zero_()
-    assert not torch.equal(twin(x), model(x))
+    assert vars(model)["forward"].__wrapped__ == torch.nn.Sequential.forward.__get__(model)
+    assert inspect.signature(model.forward) == usual
+    torch.save(model, tmp_path / "model.pt")
+    for twin in (copy.deepcopy(model), torch.load(tmp_path / "model.pt", weights_only=False)):
+        assert twin.forward == torch.nn.Sequential.forward.__get__(twin)
+        assert torch.equal(twin(x), model(x))
+        with torch.no_grad():
+            twin[0].weight.zero_()
+        assert not torch.equal(twin(x), model(x))
     monitor.close()
-    assert "_compiled_call_impl" not in vars(model)
+    assert "forward" not in vars(model)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_model_that_is_compiled_keeps_its_compiled_call(when):
-    model = network()
-    if when == "before":
-        model.compile(backend="eager")
+def test_whoever_else_stands_in_for_forward_stays():
+    model, (x, _) = network(), data()
+    first = model.forward = lambda value: torch.nn.Sequential.forward(model, value)
     monitor = lm.TorchMonitor(model, live=False)
-    if when == "after":
-        model.compile(backend="eager")
-    compiled = vars(model)["_compiled_call_impl"]
-    monitor.step(torch.tensor(1.0))
+    twin = copy.deepcopy(model)
+    assert torch.equal(twin(x), model(x))
     monitor.close()
-    assert vars(model)["_compiled_call_impl"] is compiled
+    assert model.forward is first
+    monitor = lm.TorchMonitor(model, live=False)
+    below = model.forward
+    model.forward = last = lambda value: 2 * below(value)
+    monitor.close()
+    assert model.forward is last
+    assert torch.equal(model(x), 2 * first(x))
+    assert monitor._looks._probe._entry.batch is None
+
+
+@pytest.mark.parametrize("when", ["before", "after", "wrapped before", "wrapped after"])
+def test_a_model_that_is_compiled_is_watched(when):
+    torch.compiler.reset()
+    model, (x, y) = network(), data()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    called = model
+    if when == "before":
+        model.compile(backend="eager", fullgraph=True)
+    elif when == "wrapped before":
+        called = torch.compile(model, backend="eager", fullgraph=True)
+    with pytest.raises(lm.NonFiniteError) as caught, lm.TorchMonitor(called, optimizer, live=False) as monitor:
+        if when == "after":
+            model.compile(backend="eager", fullgraph=True)
+        elif when == "wrapped after":
+            called = torch.compile(model, backend="eager", fullgraph=True)
+        for i in range(40):
+            optimizer.zero_grad()
+            if i == 30:
+                x = x.clone()
+                x[7, 2] = math.nan
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(called(x), y)
+            loss.backward()
+            optimizer.step()
+            monitor.step(loss)
+    assert (caught.value.found.step, caught.value.found.term, caught.value.found.sample) == (30, "input", 7)
 
 
 def test_rates_of_plain_steps_are_those_in_force():

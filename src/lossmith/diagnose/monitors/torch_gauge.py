@@ -145,11 +145,19 @@ class Gauge:
 
     # --- a full measurement -------------------------------------------------------------------------------
 
-    def prepare(self) -> None:
-        """Keep the parameters as they are and listen to the layers, until `measure`."""
+    def prepare(self, listen: bool = True) -> None:
+        """Keep the parameters as they are and listen to the layers, until `measure`.
+
+        Parameters
+        ----------
+        listen : bool
+            False leaves the layers alone.
+        """
         self.forget()
         with torch.no_grad():
             self._before = [p.detach().clone() for p in self.parameters]
+        if not listen:
+            return
         for name, module in self._model.named_modules():
             if next(module.children(), None) is None:
                 called = name or type(module).__name__

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, final
 
+import torch
+
 _CLOCK = time.thread_time
 
 
@@ -64,7 +66,9 @@ class Hook:
         self._function, self._meter = function, meter
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        """Call the function."""
+        """Call the function; a compiled model is left as it is."""
+        if torch.compiler.is_compiling():
+            return
         begun = _CLOCK()
         self._function(*args, **kwargs)
         self._meter.seconds += _CLOCK() - begun

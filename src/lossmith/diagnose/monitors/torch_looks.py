@@ -88,7 +88,7 @@ class Looks:
         long = self._pace(number, begun) > _LONG
         self._probe.follow(self._guarded or self._full, self._full or (long and self._guarded))
         if self._full:
-            self._probe.gauge.prepare()
+            self._probe.prepare()
         self._aside = CLOCK() - begun
 
     def _pace(self, number: int, now: float) -> float:

@@ -88,7 +88,11 @@ class Probe:
             self._exit = self._model.register_forward_hook(Exit(self._entry))
         elif self._exit is not None and not closely:
             self._exit.remove()
-            self._exit = None
+            self._exit = self._entry.output = None
+
+    def prepare(self) -> None:
+        """Begin a full measurement: of the layers too, unless each hook would have the model compiled again."""
+        self.gauge.prepare(listen=not self._entry.compiled)
 
     def close(self) -> None:
         """Take all hooks off."""
