@@ -105,7 +105,7 @@ def minimise_by_columns(
 
     Parameters
     ----------
-    X : ndarray in Fortran order, or SciPy sparse matrix in CSC format, shape (n, k - free)
+    X : SciPy sparse matrix in CSC format, shape (n, k - free)
         Features; a free coordinate has a column of ones.
     weight : ndarray, shape (n,)
         Numbers >= 0.
@@ -117,23 +117,22 @@ def minimise_by_columns(
     ndarray, shape (k,)
     """
     found, pulled = w.copy(), np.zeros(weight.size)
-    dense = isinstance(X, np.ndarray)
-    columns = np.asfortranarray(X) if dense else (X.indptr, X.indices, X.data)
+    columns = X.indptr, X.indices, X.data
     make = _column_loop if jit.available() else _column_text
-    run: Any = make(type(penalty).shrink, dense)
+    run: Any = make(type(penalty).shrink)
     last = penalty.parameters, w.size - free, brake, tolerance, sweeps
     run(columns, weight, gradient, found, w, pulled, *last)
     return found
 
 
 @functools.cache
-def _column_loop(shrink: Any, dense: bool) -> Any:
-    return compiled(fastmath=SUMS)(_column_text(shrink, dense))
+def _column_loop(shrink: Any) -> Any:
+    return compiled(fastmath=SUMS)(_column_text(shrink))
 
 
-def _column_text(shrink: Any, dense: bool) -> Any:
+def _column_text(shrink: Any) -> Any:
     """Return the text of the loop; ``pulled`` is diag(weight) X (u - w)."""
-    helpers: Any = (_dot, _square, _add) if dense else (_sparse_dot, _sparse_square, _sparse_add)
+    helpers: Any = _dot, _square, _add
     inner, square, add = helpers
 
     def loop(X, weight, gradient, w, start, pulled, parameters, penalised, brake, tolerance, sweeps):  # type: ignore[no-untyped-def]
@@ -170,25 +169,6 @@ def _column_text(shrink: Any, dense: bool) -> Any:
 
 
 def _dot(X, j, p):  # type: ignore[no-untyped-def]
-    found = 0.0
-    for i in range(p.size):
-        found += X[i, j] * p[i]
-    return found
-
-
-def _square(X, j, weight):  # type: ignore[no-untyped-def]
-    found = 0.0
-    for i in range(weight.size):
-        found += weight[i] * X[i, j] * X[i, j]
-    return found
-
-
-def _add(X, j, step, weight, pulled):  # type: ignore[no-untyped-def]
-    for i in range(weight.size):
-        pulled[i] += step * weight[i] * X[i, j]
-
-
-def _sparse_dot(X, j, p):  # type: ignore[no-untyped-def]
     starts, places, values = X
     found = 0.0
     for m in range(starts[j], starts[j + 1]):
@@ -196,7 +176,7 @@ def _sparse_dot(X, j, p):  # type: ignore[no-untyped-def]
     return found
 
 
-def _sparse_square(X, j, weight):  # type: ignore[no-untyped-def]
+def _square(X, j, weight):  # type: ignore[no-untyped-def]
     starts, places, values = X
     found = 0.0
     for m in range(starts[j], starts[j + 1]):
@@ -204,7 +184,7 @@ def _sparse_square(X, j, weight):  # type: ignore[no-untyped-def]
     return found
 
 
-def _sparse_add(X, j, step, weight, pulled):  # type: ignore[no-untyped-def]
+def _add(X, j, step, weight, pulled):  # type: ignore[no-untyped-def]
     starts, places, values = X
     for m in range(starts[j], starts[j + 1]):
         pulled[places[m]] += step * weight[places[m]] * values[m]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..losses.linear_blas import one_thread
 from . import coordinate
-from .objective import Objective, is_sparse
+from .objective import Objective
 from .penalties import Separable
 
 Array = npt.NDArray[np.float64]
@@ -105,30 +105,22 @@ class Worked(ABC):
 
 @dataclass
 class Read(Worked):
-    """Columns that coordinate descent reads one by one: sparse ones, and more of them than a matrix pays for.
+    """Sparse columns, which coordinate descent reads one by one.
 
     Attributes
     ----------
-    X : ndarray in Fortran order, or SciPy sparse matrix in CSC format
+    X : SciPy sparse matrix in CSC format
         The columns.
-    spare : ndarray, shape (columns, n), or None
-        Where dense ones lie as rows; it has room for more.
     """
 
     objective: Objective
     chosen: Places
     X: Any
-    spare: Array | None = None
 
     @classmethod
     def of(cls, objective: Objective, chosen: Places) -> Read:
         """Gather columns."""
-        if is_sparse(objective.X):
-            return cls(objective, chosen, objective.X[:, chosen].tocsc())
-        n, d = objective.X.shape
-        spare = np.empty((min(d, 2 * chosen.size), n))  # memory that is not written to costs nothing
-        spare[: chosen.size] = gathered(objective.X, chosen)
-        return cls(objective, chosen, spare[: chosen.size].T, spare)
+        return cls(objective, chosen, objective.X[:, chosen].tocsc())
 
     @property
     def share(self) -> float:
@@ -136,13 +128,8 @@ class Read(Worked):
         return 0.1
 
     def holding(self, chosen: Places) -> Read:
-        """Return what holds these columns; dense ones join those that are there while there is room."""
-        new = np.setdiff1d(chosen, self.chosen)
-        before, after = self.chosen.size, self.chosen.size + new.size
-        if self.spare is None or after > len(self.spare):
-            return Read.of(self.objective, chosen)
-        self.spare[before:after] = gathered(self.objective.X, new)
-        return Read(self.objective, np.append(self.chosen, new), self.spare[:after].T, self.spare)
+        """Return what holds these columns."""
+        return Read.of(self.objective, chosen)
 
     def _pulled(self, slopes: Array) -> Array:
         self._count()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from .descents import Curvature, Descent, Progress
 from .objective import Objective, is_sparse
+from .scaled import Scaled, pulled
 from .worked import Kept, Places, Read, Step, Worked
 
 Array = npt.NDArray[np.float64]
@@ -28,7 +29,13 @@ _LAST = 0.1
 _PAYS = 16
 # Coefficients per sample beyond which reading columns is quicker than making the matrix and descending on it.
 _MATRIX = 0.2
-# Rounds without a visible decrease after which rounding has the last word.
+# The same for a matrix that changes from step to step.
+_CHANGING = 100
+# Share of the largest violation, relative to the gradient, by which gradients may yet change: what may soon be wrong
+# joins where columns are cheap.
+_MARGIN = 0.3
+# Rounds without a visible decrease of the objective, or of the violation by half, after which rounding has the last
+# word.
 _STILL = 4
 # Halvings of a step before the model is braked instead.
 _HALVINGS = 6
@@ -60,23 +67,24 @@ def working_sets(objective: Objective, theta: Array, curvature: Curvature, progr
     Friedman, Hastie and Tibshirani (2010), Regularization paths for generalized linear models via coordinate
     descent, J. Stat. Softw. 33. Johnson and Guestrin (2015), Blitz, ICML.
     """
-    walk, still = _Walk.begun(objective, theta, curvature, progress), 0
+    walk, still, lowest, nearest = _Walk.begun(objective, theta, curvature, progress), 0, np.inf, np.inf
     while True:
-        optimality = walk.optimality
+        optimality, value = walk.optimality, progress.history[-1]
+        still = 0 if value < lowest or optimality < 0.5 * nearest else still + 1
+        lowest, nearest = min(value, lowest), min(optimality, nearest)
         if optimality <= progress.tolerance:
             return Descent(walk.theta, "converged", optimality)
         if (limit := progress.exhausted()) is not None:
             return Descent(walk.theta, limit, optimality)
-        before, near = progress.history[-1], walk.near()
+        if still == _STILL:
+            return Descent(walk.theta, "stalled", optimality)
+        near = walk.near()
         walk.improve()
         for _ in range(_ROUNDS if near is not None else 0):
             walk.look(near)
             if walk.optimality <= progress.tolerance or progress.exhausted() is not None:
                 break
             walk.improve()
-        still = still + 1 if progress.history[-1] >= before else 0
-        if still == _STILL:
-            return Descent(walk.theta, "stalled", optimality)
         walk.look()
 
 
@@ -135,7 +143,7 @@ class _Walk:
         self.gradient[self.worked.places] = self.worked.pull(slopes)
         others = np.setdiff1d(near, self.worked.chosen)
         objective.tally.read += others.size * slopes.size
-        self.gradient[others] = [objective.X[:, j] @ slopes for j in others]
+        self.gradient[others] = pulled(objective.X, others, slopes)
 
     def improve(self) -> None:
         """Take steps on some coefficients and the intercept until none is wrong by more than a share of what is."""
@@ -168,22 +176,35 @@ class _Walk:
         w = self.theta[:d]
         part = self.worked = self._holding(w, wrong[:d])
         support, away = np.count_nonzero(w), np.count_nonzero((wrong[:d] > 0.0) & (w == 0.0))
-        last = away <= _LAST * support  # hardly any more will join
+        last = away <= _LAST * support and not isinstance(part, Scaled)  # hardly any more will join
         return part, least if last else max(part.share * float(wrong.max()), least)
 
     def _holding(self, w: Array, wrong: Array) -> Worked:
         """Hold the coefficients that are not 0 and those that are most wrong."""
-        objective, limit = self.objective, _MATRIX * self.objective.share.size
-        held, support = 0 if self.worked is None else self.worked.chosen.size, int(np.count_nonzero(w))
+        objective, held = self.objective, self.worked
+        size, support = 0 if held is None else held.chosen.size, int(np.count_nonzero(w))
         if is_sparse(objective.X):
             return Read.of(objective, _chosen(w, wrong, max(_FIRST, 2 * support)))
         away = int(np.count_nonzero((wrong > 0.0) & (w == 0.0)))
-        room = 0 if isinstance(self.worked, Read) else int((held * held + _PAYS * w.size) ** 0.5) - held
-        join = min(away, max(room, _FIRST, int(_JOIN * away) if held else 0))
-        chosen = _chosen(w, wrong, support + join)
-        if not isinstance(self.worked, Read) and chosen.size > limit:
-            return Read.of(objective, chosen)
-        return (self.worked or Kept(objective)).holding(chosen)
+        room = 0 if isinstance(held, Scaled) else int((size * size + _PAYS * w.size) ** 0.5) - size
+        chosen = _chosen(w, wrong, support + min(away, max(room, _FIRST, int(_JOIN * away) if size else 0)))
+        if not isinstance(held, Scaled) and self._matrix_pays(chosen.size):
+            return (held or Kept(objective)).holding(chosen)
+        if away < support:
+            chosen = np.union1d(chosen, self._soon(w, wrong))
+        return held.holding(chosen) if isinstance(held, Scaled) else Scaled.of(objective, chosen)
+
+    def _matrix_pays(self, columns: int) -> bool:
+        """Tell whether a matrix costs less than sweeps over columns: one that changes with every step hardly does."""
+        constant = self.objective.loss.traits.constant_hessian
+        return columns <= (_MATRIX * self.objective.share.size if constant else _CHANGING)
+
+    def _soon(self, w: Array, wrong: Array) -> Places:
+        """Return the coefficients that may be wrong when those that are wrong now are mended."""
+        gradient = self.gradient[: w.size]
+        ahead = 1.0 + _MARGIN * float(wrong.max()) / (float(np.abs(gradient).max()) or 1.0)
+        penalty: Any = self.objective.penalty
+        return np.flatnonzero(penalty.distance(w, ahead * gradient) > 0.0)
 
 
 def _chosen(w: Array, wrong: Array, size: int) -> Places:
@@ -212,13 +233,13 @@ def _search(
     change, k, objective = part.raw(direction), part.chosen.size, part.objective
     penalty: Any = objective.penalty
     promised = float(gradient @ direction) + penalty.value(theta[:k] + direction[:k]) - penalty.value(theta[:k])
-    slack = 4.0 * float(np.finfo(np.float64).eps) * abs(value)
-    t = 1.0
+    few, t = 4.0 * float(np.finfo(np.float64).eps), 1.0
     for _ in range(_HALVINGS):
         there = raw + t * change
         with np.errstate(over="ignore", invalid="ignore"):
             values, slopes = objective.loss.value_and_gradient(objective.y, there)
         reached = float(objective.share @ values) + penalty.value(theta[:k] + t * direction[:k])
+        slack = few * max(abs(value), float(objective.share @ np.abs(values)))  # parts may cancel in the whole
         if reached <= value + 1e-4 * t * min(promised, 0.0) + slack:
             return t, reached, there, slopes
         t *= 0.5
