@@ -64,7 +64,7 @@ def plot_convergence(fit: Mapping[str, Any]) -> Figure:
     for axes in (left, right):
         _whole_steps(axes)
     handles, labels = right.get_legend_handles_labels()
-    legend_above(figure, handles, labels, columns=1 if len(labels) < 2 else 2)
+    legend_above(figure, handles, labels, columns=1, side="right")
     return figure
 
 

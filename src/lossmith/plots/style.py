@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,12 +97,18 @@ def dress(axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: str = 
     axes.set_ylabel(plain(y, 110), fontsize=9.5, color=INK, parse_math=False)
 
 
-def legend_above(figure: Figure, handles: Sequence[Artist], labels: Sequence[str], columns: int) -> None:
+def legend_above(
+    figure: Figure,
+    handles: Sequence[Artist],
+    labels: Sequence[str],
+    columns: int,
+    side: Literal["left", "right"] = "left",
+) -> None:
     """Put one legend above all axes, where it covers no data."""
     legend = figure.legend(
         list(handles),
         [plain(label) for label in labels],
-        loc="outside upper left",
+        loc=f"outside upper {side}",
         ncols=max(1, columns),
         frameon=False,
         fontsize=9.5,
