@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +71,25 @@ def compiled(*, grade: str = "double", fastmath: frozenset[str] = frozenset({"co
         return Compiled(function, grade, fastmath)
 
     return decorate
+
+
+def completed(text: Function, names: dict[str, Any]) -> Function:
+    """Return a copy of a function that finds further names in its module.
+
+    Parameters
+    ----------
+    text : callable
+        A loop, or a step of one, that names what is filled in later.
+    names : dict
+        What those names stand for.
+
+    Returns
+    -------
+    callable
+        To be compiled, as a loop or inside of one.
+    """
+    scope = {**text.__globals__, **names}
+    return types.FunctionType(text.__code__, scope, text.__name__, text.__defaults__)
 
 
 def read_only(array: Any) -> Any:

@@ -8,7 +8,6 @@ A loss gives two texts, ``term(c, parts, *parameters)``, what a class with coeff
 from __future__ import annotations
 
 import functools
-import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from ..ops import word
 from ..ops.elementwise import NARROW
 from . import jit, rows_exp, rows_hard, rows_margin, rows_plain, rows_soft, rows_tiles
-from .compiled import Compiled, compiled, read_only
+from .compiled import Compiled, compiled, completed, read_only
 from .pool import share
 
 Array = npt.NDArray[Any]
@@ -204,9 +203,9 @@ def _plain(texts: Texts, dtype: str, hard: bool, labels: bool) -> Compiled:
         ("improper", rows_plain.improper, _CONTRACT),
     )
     for name, text, fastmath in plan:
-        names[name] = Compiled(word(_completed(text, names)), grade, fastmath)
+        names[name] = Compiled(word(completed(text, names)), grade, fastmath)
     text = rows_plain.label_rows if hard else rows_plain.mixed_rows
-    return Compiled(_completed(text, names), grade, _CONTRACT)
+    return Compiled(completed(text, names), grade, _CONTRACT)
 
 
 def rivals(
@@ -256,8 +255,8 @@ def rivals(
 def _rivals(price: Function, rate: Function, dtype: str) -> Compiled:
     grade = "single" if dtype == "float32" else "double"
     names = {"price": Compiled(price, grade, _CONTRACT), "rate": Compiled(rate, grade, _CONTRACT)}
-    compete = Compiled(word(_completed(rows_margin.compete_row, names)), grade, _LANES)
-    return Compiled(_completed(rows_margin.rival_rows, {"compete": compete}), grade, _CONTRACT)
+    compete = Compiled(word(completed(rows_margin.compete_row, names)), grade, _LANES)
+    return Compiled(completed(rows_margin.rival_rows, {"compete": compete}), grade, _CONTRACT)
 
 
 _first_stranger = compiled()(rows_hard.first_stranger)
@@ -279,9 +278,9 @@ def _loop(texts: Texts, dtype: str, hard: bool, labels: bool, short: bool) -> Co
         names[name] = Compiled(formula, "native" if narrow and not hard else grade, _CONTRACT)
     for name, text, fastmath in _HARD if hard else _SOFT:
         chosen = _CHOSEN[name][labels, short] if name in _CHOSEN else text
-        names[name] = Compiled(word(_completed(chosen, names)), grade, fastmath)
+        names[name] = Compiled(word(completed(chosen, names)), grade, fastmath)
     module = rows_hard if hard else rows_soft
-    return Compiled(_completed(module.short_rows if short else module.long_rows, names), grade, _CONTRACT)
+    return Compiled(completed(module.short_rows if short else module.long_rows, names), grade, _CONTRACT)
 
 
 Plan = tuple[tuple[str, Function, frozenset[str]], ...]
@@ -324,9 +323,3 @@ _CHOSEN: dict[str, dict[tuple[bool, bool], Function]] = {
     "mix": _MIXES,
     "stretch": {(True, True): rows_hard.stretch_tile, (True, False): rows_hard.stretch_row},
 }
-
-
-def _completed(text: Function, names: dict[str, Any]) -> Function:
-    """Return a copy of a function that finds further names in its module."""
-    scope = {**text.__globals__, **names}
-    return types.FunctionType(text.__code__, scope, text.__name__, text.__defaults__)

@@ -15,18 +15,15 @@ from ..core.parameters import Check, choice, custom, flag, non_negative
 from ..core.registry import register
 from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, whole_numbers
 from ..core.traits import NOT_STATED, About, Traits
-from ..engine import pool
-from ..engine.compiled import read_only
 from ..ops import namespace
 from ..ops.arrays import column, moved, one_hot, whole
 from . import segmentation_sweep as tiled
 from .segmentation_overlap import Overlap, logistic, overlap, shares
+from .segmentation_work import Masks, Tiled, Work
 
 Array = Any
 # Bytes of samples that are summed up together before their gradient is taken: they are then still in the cache.
 _GROUP = 4_000_000
-# Tiles that a thread must have to be worth starting.
-_PER_THREAD = 32
 
 
 def _axis(value: Any) -> int | None:
@@ -227,7 +224,8 @@ class Dice(StructuredLoss):
         here = np.flatnonzero(share > 0.0)
         if place is not None and here.size < len(f):
             place[share == 0.0] = 0.0
-        work = _Work(self, self._folded(_plain(y, f, indices), f, indices), self._folded(f, f), indices)
+        folded = self._folded(_plain(y, f, indices), f, indices), self._folded(f, f)
+        work = self._work(indices, *folded, None if place is None else self._folded(place, f))
         per_group = max(1, _GROUP * len(f) // (f.nbytes + y.nbytes)) if place is not None else max(1, here.size)
         for start in range(0, here.size, per_group):
             samples = here[start : start + per_group]
@@ -238,8 +236,15 @@ class Dice(StructuredLoss):
             values[samples] = overlap.values
             if place is not None:
                 ratio, gain = overlap.slopes
-                work.gradient(samples, ratio, gain * share[samples, None], self._folded(place, f))
+                work.gradient(samples, ratio, gain * share[samples, None])
         return Evaluation(values, None)
+
+    def _work(self, indices: bool, y: Array, f: Array, place: Array | None) -> Work:
+        if self.class_axis is None and self.inputs == "logits" and not self.squared:
+            return Masks(y, f, place, self.smooth)
+        of_logits = tiled.SIGMOID if self.class_axis is None else tiled.SOFTMAX
+        link = tiled.PROBABILITIES if self.inputs == "probabilities" else of_logits
+        return Tiled(y, f, place, self.smooth, indices, link, self.squared)
 
     def _folded(self, x: Array, f: Array, indices: bool = False) -> Array:
         """View an array as (samples, before, classes, behind)."""
@@ -248,49 +253,6 @@ class Dice(StructuredLoss):
         classes = 1 if self.class_axis is None or indices else f.shape[axis]
         folded = x.reshape(len(f), before, classes, behind)
         return folded if behind > 1 else folded.transpose(0, 3, 2, 1)
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A batch given to the kernels."""
-
-    loss: Dice
-    y: Array
-    f: Array
-    indices: bool
-
-    @property
-    def _settings(self) -> tuple[Any, ...]:
-        probabilities = tiled.SIGMOID if self.loss.class_axis is None else tiled.SOFTMAX
-        link = tiled.PROBABILITIES if self.loss.inputs == "probabilities" else probabilities
-        return read_only(self.f), read_only(self.y), self.indices, link, self.loss.squared, tiled.tiles(self.f.shape)
-
-    def sums(self, samples: Integers) -> Overlap | None:
-        """Return the overlap of some samples; None if a number is outside its domain."""
-        settings, run = self._settings, self._graded(tiled.sum_up_single, tiled.sum_up_double)
-        per_sample = settings[-1].per_sample
-        found, faults = np.empty((len(samples), per_sample, self.f.shape[2], 3)), np.empty((len(samples), per_sample))
-
-        def work(start: int, stop: int) -> None:
-            run(*settings, samples, found, faults, start, stop)
-
-        pool.share(len(samples) * per_sample, work, _PER_THREAD)
-        if faults.any():
-            return None
-        both, apart, size = np.moveaxis(found.sum(axis=1), -1, 0)
-        return Overlap(apart, 2.0 * both + self.loss.smooth, size + self.loss.smooth)
-
-    def gradient(self, samples: Integers, ratio: Floats, gain: Floats, place: Array) -> None:
-        """Fill the gradient of some samples."""
-        settings, run = self._settings, self._graded(tiled.descend_single, tiled.descend_double)
-
-        def work(start: int, stop: int) -> None:
-            run(*settings, samples, np.ascontiguousarray(ratio), gain, place, start, stop)
-
-        pool.share(len(samples) * settings[-1].per_sample, work, _PER_THREAD)
-
-    def _graded(self, single: Any, double: Any) -> Any:
-        return single if self.f.dtype == np.float32 else double
 
 
 def _plain(y: Array, f: Array, indices: bool) -> Array:
