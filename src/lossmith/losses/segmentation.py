@@ -13,7 +13,7 @@ from ..core.attach import present
 from ..core.domain import EXTENDED_REAL, UNIT, check
 from ..core.parameters import Check, choice, custom, flag, non_negative
 from ..core.registry import register
-from ..core.structured import Evaluation, Floats, Integers, StructuredLoss, Targets, whole_numbers
+from ..core.structured import Evaluation, Floats, StructuredLoss, Targets, whole_numbers
 from ..core.traits import NOT_STATED, About, Traits
 from ..ops import namespace
 from ..ops.arrays import column, moved, one_hot, whole

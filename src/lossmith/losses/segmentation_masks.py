@@ -58,7 +58,15 @@ def leave_slopes(f: Array, y: Array, slope: Array) -> tuple[Number, Number, Numb
 
 
 def sum_masks(
-    f: Array, y: Array, cut: Any, samples: Array, found: Array, faults: Array, slopes: Array, start: Number, stop: Number
+    f: Array,
+    y: Array,
+    cut: Any,
+    samples: Array,
+    found: Array,
+    faults: Array,
+    slopes: Array,
+    start: Number,
+    stop: Number,
 ) -> None:
     """Take the sums of tiles start ... stop - 1; parameters as for :func:`.segmentation_sweep.sum_up`.
 
@@ -97,7 +105,7 @@ def multiply(y: Array, ratio: Number, gain: Number, slope: Array) -> None:
 
 
 def _summing(grade: str) -> Compiled:
-    steps = {"add_up": add_up_pixels, "leave": leave_slopes}
+    steps: dict[str, Any] = {"add_up": add_up_pixels, "leave": leave_slopes}
     names = {name: Compiled(step, grade, _LANES) for name, step in steps.items()}
     return Compiled(completed(sum_masks, names), grade, _CONTRACT)
 

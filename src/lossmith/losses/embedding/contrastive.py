@@ -12,14 +12,14 @@ from ...core.parameters import choice, flag, positive
 from ...core.registry import register
 from ...core.structured import Evaluation, Targets
 from ...core.traits import NOT_STATED, About, Traits
-from . import formulas, labelled
+from . import formulas, labelled, pairs_once
 from .classes import Classes
 from .distances import DISTANCES
 from .geometry import Floats, Integers
 from .inputs import Array, EmbeddingLoss, check_embeddings, check_rows, stack
-from .pair_judges import contrastive, contrastive_loop
+from .pair_judges import contrastive
 from .prices import contrast, contrast_slope
-from .tiles import Judge, looped
+from .tiles import Judge
 
 
 @register("contrastive", aliases=("contrastive_loss", "siamese"))
@@ -113,7 +113,9 @@ class Contrastive(EmbeddingLoss):
 
     def _evaluate(self, y: Integers, f: Floats, weight: Floats, wanted: bool) -> Evaluation:
         if y.ndim == 1:
-            return labelled.evaluate(DISTANCES[self.distance], y, f, weight, self._judge, wanted=wanted, mirrored=True)
+            metric = DISTANCES[self.distance]
+            fast = functools.partial(pairs_once.evaluate, metric, margin=self.margin)
+            return labelled.evaluate(metric, y, f, weight, self._judge, wanted=wanted, mirrored=True, shortcut=fast)
         return self._from_rows(y, f, weight, wanted)
 
     def _formula(self, parts: Targets, f: Array, weight: Array | None) -> tuple[Array, Array | None]:
@@ -125,8 +127,6 @@ class Contrastive(EmbeddingLoss):
 
     def _judge(self, classes: Classes, fast: bool) -> Judge:
         """Return what prices the pairs of some embeddings."""
-        if fast:
-            return looped(contrastive_loop, classes, self.margin)
         return functools.partial(contrastive, classes=classes, margin=self.margin)
 
     def _from_rows(self, y: Integers, f: Floats, weight: Floats, wanted: bool) -> Evaluation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...engine.compiled import compiled
+from ...ops import where, word
 from .geometry import Floats, Integers
 from .lanes import LANES
 
@@ -16,27 +17,80 @@ def squares(one: Floats, other: Floats, out: Floats) -> None:
     cdist(one, other, "sqeuclidean", out=out)
 
 
-@compiled(fastmath=LANES)
-def squares_loop(one: Floats, other: Floats, out: Floats) -> None:
-    """Fill out as ``squares`` does, four rows at a time, so that a row of the others is loaded once for four."""
-    b, (m, d) = one.shape[0], other.shape
-    for i in range(0, b - b % 4, 4):
-        p, q, r, s = one[i], one[i + 1], one[i + 2], one[i + 3]
-        for j in range(m):
-            x = other[j]
-            pp, qq, rr, ss = 0.0, 0.0, 0.0, 0.0
-            for k in range(d):
-                pp += (p[k] - x[k]) * (p[k] - x[k])
-                qq += (q[k] - x[k]) * (q[k] - x[k])
-                rr += (r[k] - x[k]) * (r[k] - x[k])
-                ss += (s[k] - x[k]) * (s[k] - x[k])
-            out[i, j], out[i + 1, j], out[i + 2, j], out[i + 3, j] = pp, qq, rr, ss
-    for i in range(b - b % 4, b):
-        for j in range(m):
-            pp = 0.0
-            for k in range(d):
-                pp += (one[i, k] - other[j, k]) * (one[i, k] - other[j, k])
-            out[i, j] = pp
+@compiled()
+def squares_loop(one: Floats, columns: Floats, out: Floats, shift: int) -> None:
+    """Fill out as ``squares`` does; the others are columns (d, m) from ``shift`` on: a vector holds many of them.
+
+    Two rows by eight coordinates at a time, in blocks of columns that stay in the cache.
+    """
+    (b, d), m = one.shape, out.shape[1]
+    whole, full = b - b % 2, d - d % 8
+    for begin in range(0, m, 256):
+        end = min(begin + 256, m)
+        out[:, begin:end] = 0.0
+        for k in range(0, full, 8):
+            block = _rows(columns, k, shift + begin, shift + end)
+            for i in range(0, whole, 2):
+                numbers = _eight(one, i, k), _eight(one, i + 1, k)
+                _add_squares_twice(numbers[0], numbers[1], block, out[i, begin:end], out[i + 1, begin:end])
+            for i in range(whole, b):
+                _add_squares(_eight(one, i, k), block, out[i, begin:end])
+        for k in range(full, d):
+            x = columns[k, shift + begin : shift + end]
+            for i in range(b):
+                _add_square(one[i, k], x, out[i, begin:end])
+
+
+@word
+def _rows(x: Floats, k: int, begin: int, end: int) -> tuple[Floats, ...]:
+    low = x[k, begin:end], x[k + 1, begin:end], x[k + 2, begin:end], x[k + 3, begin:end]
+    return (*low, x[k + 4, begin:end], x[k + 5, begin:end], x[k + 6, begin:end], x[k + 7, begin:end])
+
+
+@word
+def _eight(x: Floats, i: int, k: int) -> tuple[float, ...]:
+    # Named one by one: numbers read from an array inside the loop could change under it.
+    low = x[i, k], x[i, k + 1], x[i, k + 2], x[i, k + 3]
+    return (*low, x[i, k + 4], x[i, k + 5], x[i, k + 6], x[i, k + 7])
+
+
+@word
+def _eight_squares(a: tuple[float, ...], x: tuple[float, ...]) -> float:
+    p, q, r, s = a[0] - x[0], a[1] - x[1], a[2] - x[2], a[3] - x[3]
+    t, u, v, w = a[4] - x[4], a[5] - x[5], a[6] - x[6], a[7] - x[7]
+    return (p * p + q * q + r * r + s * s) + (t * t + u * u + v * v + w * w)
+
+
+@word
+def _add_squares_twice(
+    one: tuple[float, ...], two: tuple[float, ...], block: tuple[Floats, ...], out: Floats, second: Floats
+) -> None:
+    a, b, c, d, e, f, g, h = block
+    for j in range(out.size):
+        x = a[j], b[j], c[j], d[j], e[j], f[j], g[j], h[j]
+        out[j] += _eight_squares(one, x)
+        second[j] += _eight_squares(two, x)
+
+
+@word
+def _add_squares(one: tuple[float, ...], block: tuple[Floats, ...], out: Floats) -> None:
+    a, b, c, d, e, f, g, h = block
+    for j in range(out.size):
+        out[j] += _eight_squares(one, (a[j], b[j], c[j], d[j], e[j], f[j], g[j], h[j]))
+
+
+def _add_square(a: float, x: Floats, out: Floats) -> None:
+    for j in range(out.size):
+        out[j] += (a - x[j]) * (a - x[j])
+
+
+@compiled()
+def root_pulls_loop(pull: Floats, distance: Floats, unit: Floats) -> None:
+    """Turn pulls by distances into twice those by their squares; the distance 0 has the slope 0."""
+    for i in range(pull.shape[0]):
+        p, d, u = pull[i], distance[i], unit[i, 0]
+        for j in range(p.size):
+            p[j] = where(d[j] != 0.0, p[j] * (2.0 * (u * (0.5 * u / d[j]))), 0.0)
 
 
 def draw(moved: Floats, fixed: Floats, factor: Floats, out: Floats) -> None:

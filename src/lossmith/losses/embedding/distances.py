@@ -27,11 +27,12 @@ from .difference_loops import (
     pair_draw_loop,
     pair_squares,
     pair_squares_loop,
+    root_pulls_loop,
     squares,
     squares_loop,
 )
 from .formulas import root, unit
-from .geometry import Ends, Floats, Geometry, Integers, Points, across, directions, power_of_two, work_on
+from .geometry import Floats, Geometry, Integers, Mask, Points, across, directions, power_of_two
 
 Array = Any
 
@@ -43,8 +44,8 @@ class Distance(Geometry):
     """A distance as a function of the squared length s between prepared points."""
 
     @abstractmethod
-    def of_square(self, s: Floats, unit: Floats) -> Floats:
-        """Compute the distance from the squared length s."""
+    def of_square(self, s: Floats, unit: Floats) -> None:
+        """Turn squared lengths into distances, in place."""
 
     @abstractmethod
     def slope(self, distance: Floats, unit: Floats) -> Floats | float:
@@ -54,32 +55,25 @@ class Distance(Geometry):
     def formula(self, x: Array, y: Array) -> Array:
         """Compute the distances of points along the last axes of two arrays that broadcast, in any library."""
 
-    def rows(self, one: Points, other: Points, out: Floats, fast: bool) -> None:
-        def work(start: int, stop: int) -> None:
-            part = slice(start, stop)
-            (squares_loop if fast else squares)(one.u[part], other.u, out[part])
-            out[part] = self.of_square(out[part], one.unit[part])
-            out[part][one.lost[part], :] = 1.0
-            out[part][:, other.lost] = 1.0
+    def rows(self, one: Points, other: Points, out: Floats, fast: bool, start: int = 0) -> None:
+        if fast:
+            squares_loop(one.u, other.columns, out, start)
+        else:
+            squares(one.u, other.u[start:], out)
+        self.of_square(out, one.unit)
+        _set(out, one.lost, other.lost[start:], 1.0)
 
-        work_on(len(out), work, fast)
+    def spread_rows(self, one: Points, other: Points, found: Floats, pull: Floats, end: Floats, fast: bool) -> None:
+        self.pull_by_square(pull, found, one.unit, fast)
+        _set(pull, one.lost, other.lost, 0.0)
+        (draw_loop if fast else draw)(one.u, other.u, pull, end)
 
-    def spread(self, one: Points, other: Points, found: Floats, pull: Floats, ends: Ends, fast: bool) -> None:
-        loop = draw_loop if fast else draw
+    def spread_columns(self, one: Points, other: Points, pull: Floats, end: Floats, fast: bool) -> None:
+        (draw_loop if fast else draw)(other.u, one.u, pull.T, end)
 
-        def fold(start: int, stop: int) -> None:
-            part = slice(start, stop)
-            pull[part] *= 2.0 * self.slope(found[part], one.unit[part])
-            pull[part][one.lost[part], :] = 0.0
-            pull[part][:, other.lost] = 0.0
-            loop(one.u[part], other.u, pull[part], ends.rows[part])
-
-        def columns(start: int, stop: int) -> None:
-            part = slice(start, stop)
-            loop(other.u[part], one.u, pull[:, part].T, ends.columns[part])
-
-        work_on(len(found), fold, fast)
-        work_on(len(ends.columns), columns, fast)
+    def pull_by_square(self, pull: Floats, distance: Floats, unit: Floats, fast: bool) -> None:
+        """Turn pulls by the distances into twice those by their squares, in place."""
+        pull *= 2.0 * self.slope(distance, unit)
 
     def pairs(self, points: Points, first: Integers, second: Integers) -> Floats:
         """Return the distances of given pairs of rows, shape (t,)."""
@@ -90,7 +84,7 @@ class Distance(Geometry):
             )
         else:
             pair_squares(u, first, second, found)
-        found = self.of_square(found, points.unit[first, 0])
+        self.of_square(found, points.unit[first, 0])
         found[points.lost[first] | points.lost[second]] = 1.0
         return found
 
@@ -108,6 +102,14 @@ class Distance(Geometry):
         return gradient
 
 
+def _set(numbers: Floats, rows: Mask, columns: Mask, number: float) -> None:
+    """Set the numbers of points without a direction."""
+    if rows.any():
+        numbers[rows, :] = number
+    if columns.any():
+        numbers[:, columns] = number
+
+
 def _compiles(u: Floats, first: Integers) -> bool:
     return first.size * u.shape[1] >= _COMPILED_FROM and jit.available()
 
@@ -118,8 +120,8 @@ class SquaredEuclidean(Distance):
     def points(self, x: Floats) -> Points:
         return Points(x, np.ones((len(x), 1)), np.zeros(len(x), bool))
 
-    def of_square(self, s: Floats, unit: Floats) -> Floats:
-        return s
+    def of_square(self, s: Floats, unit: Floats) -> None:
+        pass
 
     def slope(self, distance: Floats, unit: Floats) -> float:
         return 1.0
@@ -138,11 +140,18 @@ class Euclidean(Distance):
         unit = power_of_two(np.abs(x).max(initial=0.0, keepdims=True))
         return Points(x / unit, np.full((len(x), 1), unit.item()), np.zeros(len(x), bool))
 
-    def of_square(self, s: Floats, unit: Floats) -> Floats:
-        return np.asarray(np.sqrt(s) * unit)
+    def of_square(self, s: Floats, unit: Floats) -> None:
+        np.sqrt(s, out=s)
+        s *= unit
 
     def slope(self, distance: Floats, unit: Floats) -> Floats:
         return unit * np.divide(0.5 * unit, distance, out=np.zeros_like(distance), where=distance != 0.0)
+
+    def pull_by_square(self, pull: Floats, distance: Floats, unit: Floats, fast: bool) -> None:
+        if fast:
+            root_pulls_loop(pull, distance, unit)
+        else:
+            super().pull_by_square(pull, distance, unit, fast)
 
     def back(self, points: Points, gradient: Floats) -> Floats:
         return gradient / points.unit
@@ -157,8 +166,8 @@ class Cosine(Distance):
     def points(self, x: Floats) -> Points:
         return directions(x)
 
-    def of_square(self, s: Floats, unit: Floats) -> Floats:
-        return 0.5 * s
+    def of_square(self, s: Floats, unit: Floats) -> None:
+        s *= 0.5
 
     def slope(self, distance: Floats, unit: Floats) -> float:
         return 0.5

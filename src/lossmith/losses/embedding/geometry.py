@@ -6,7 +6,6 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,21 +45,6 @@ class Points:
         return Points(self.u[rows], self.unit[rows], self.lost[rows])
 
 
-class Ends(NamedTuple):
-    """Where the gradients by the points' u are gathered.
-
-    Attributes
-    ----------
-    rows : ndarray, shape (b, d)
-        Of the anchors of a tile.
-    columns : ndarray, shape (m, d) or (0, d)
-        Of the points they are compared with; nothing goes there if it is empty.
-    """
-
-    rows: Floats
-    columns: Floats
-
-
 class Geometry(ABC):
     """A number for each pair of points, computed for some rows at a time, and its derivatives.
 
@@ -76,12 +60,16 @@ class Geometry(ABC):
         """Turn a gradient by u into one by the embeddings."""
 
     @abstractmethod
-    def rows(self, one: Points, other: Points, out: Floats, fast: bool) -> None:
-        """Fill out (b, m) with the numbers of one's b points against other's m."""
+    def rows(self, one: Points, other: Points, out: Floats, fast: bool, start: int = 0) -> None:
+        """Fill out (b, m) with the numbers of one's b points against m of other's, from ``start`` on."""
 
     @abstractmethod
-    def spread(self, one: Points, other: Points, found: Floats, pull: Floats, ends: Ends, fast: bool) -> None:
-        """Add the gradient of sum(pull * found) to both ends; pull (b, m) is used up."""
+    def spread_rows(self, one: Points, other: Points, found: Floats, pull: Floats, end: Floats, fast: bool) -> None:
+        """Add the gradient of sum(pull * found) by one's u to end (b, d); make pull (b, m) ready for the columns."""
+
+    @abstractmethod
+    def spread_columns(self, one: Points, other: Points, pull: Floats, end: Floats, fast: bool) -> None:
+        """Add the gradient by the u of other, or of some of other's points, to end, from what the rows left of pull."""
 
 
 def work_on(count: int, work: Callable[[int, int], None], fast: bool) -> None:

@@ -33,27 +33,6 @@ def contrastive(tile: Tile, classes: Classes, margin: float) -> None:
     tile.pull[...] = classes.weight[tile.rows, None] * partner * contrast_slope(tile.near, similar, margin)
 
 
-@compiled()
-def contrastive_loop(
-    start: int, near: Floats, pull: Floats, values: Floats, counts: Floats,
-    first: Integers, last: Integers, weight: Floats, margin: float,
-) -> None:  # fmt: skip
-    """Do what ``contrastive`` does."""
-    n = near.shape[1]
-    cost = np.empty(n)
-    for row in range(near.shape[0]):
-        a = start + row
-        lo, hi = first[a], last[a]
-        d, g = near[row], pull[row]
-        for j in range(n):
-            similar = lo <= j < hi
-            cost[j] = weight[j] * contrast(d[j], similar, margin)
-            g[j] = weight[a] * weight[j] * contrast_slope(d[j], similar, margin)
-        g[a] = 0.0
-        values[row] = 0.5 * (total(cost[:a]) + total(cost[a + 1 :]))
-        counts[row] = 0.5 * (total(weight[:a]) + total(weight[a + 1 :]))
-
-
 def against_negatives(tile: Tile, classes: Classes, temperature: float, single: bool) -> None:
     """Fill a tile with -log(e^(s_p / t) / (e^(s_p / t) + sum_n w_n e^(s_n / t))), summed over positives p.
 

@@ -6,7 +6,7 @@ of points first. The zero vector has no direction: its cosine to everything is 0
 
 from __future__ import annotations
 
-from .geometry import Ends, Floats, Geometry, Points, across, directions, work_on
+from .geometry import Floats, Geometry, Points, across, directions
 from .product_loop import product_loop
 
 
@@ -19,22 +19,18 @@ class CosineSimilarity(Geometry):
     def back(self, points: Points, gradient: Floats) -> Floats:
         return across(points, gradient)
 
-    def rows(self, one: Points, other: Points, out: Floats, fast: bool) -> None:
-        def work(start: int, stop: int) -> None:
-            out[start:stop] = 0.0
-            _add_product(one.u[start:stop], other.columns, out[start:stop], fast)
+    def rows(self, one: Points, other: Points, out: Floats, fast: bool, start: int = 0) -> None:
+        out[...] = 0.0
+        if fast:
+            product_loop(one.u, other.columns, out, start)
+        else:
+            out += one.u @ other.columns[:, start:]
 
-        work_on(len(out), work, fast)
+    def spread_rows(self, one: Points, other: Points, found: Floats, pull: Floats, end: Floats, fast: bool) -> None:
+        _add_product(pull, other.u, end, fast)
 
-    def spread(self, one: Points, other: Points, found: Floats, pull: Floats, ends: Ends, fast: bool) -> None:
-        def rows(start: int, stop: int) -> None:
-            _add_product(pull[start:stop], other.u, ends.rows[start:stop], fast)
-
-        def columns(start: int, stop: int) -> None:
-            _add_product(pull[:, start:stop].T, one.u, ends.columns[start:stop], fast)
-
-        work_on(len(pull), rows, fast)
-        work_on(len(ends.columns), columns, fast)
+    def spread_columns(self, one: Points, other: Points, pull: Floats, end: Floats, fast: bool) -> None:
+        _add_product(pull.T, one.u, end, fast)
 
 
 def _add_product(a: Floats, b: Floats, out: Floats, fast: bool) -> None:

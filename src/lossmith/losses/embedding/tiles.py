@@ -14,12 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ...engine import jit
+from ...engine.pool import share
 from .classes import Classes
-from .geometry import Ends, Floats, Geometry, Points, work_on
+from .geometry import Floats, Geometry, Points, work_on
 
 # Rows of a tile, enough to make use of what is loaded for them, or more while a tile has few elements (2 MB).
 _ROWS = 128
 _TILE = 2**18
+# Numbers of a tile whose columns are of no interest (256 kB), and the fewest rows of it.
+_NEAR, _FEWEST = 2**15, 16
 # Work on a batch, n^2 max(d, 64), from which it is worth compiled loops: below, NumPy takes a few milliseconds.
 _COMPILED_FROM = 2**19
 
@@ -46,11 +49,6 @@ class Tile(NamedTuple):
     pull: Floats
     values: Floats
     counts: Floats
-
-    def part(self, start: int, stop: int) -> Tile:
-        """Return some rows of the tile, as views."""
-        rows = slice(self.rows.start + start, self.rows.start + stop)
-        return Tile(rows, *(array[start:stop] for array in self[1:]))
 
 
 class Swept(NamedTuple):
@@ -96,20 +94,41 @@ def sweep(
         The pull of (i, j) is that of (j, i) and stands for both: only rows receive it.
     """
     n, m = len(one.u), len(other.u)
-    height = tile_height(n, m)
     found = Swept(np.zeros(n), np.zeros(n), np.zeros_like(one.u), np.zeros_like(other.u))
-    near, pull = np.empty((height, m)), np.empty((height, m))
-    for start in range(0, n, height):
-        rows = slice(start, min(start + height, n))
-        size = rows.stop - start
-        tile = Tile(rows, near[:size], pull[:size], found.values[rows], found.counts[rows])
-        part = one.part(rows)
-        geometry.rows(part, other, tile.near, fast)
-        work_on(size, lambda a, z, tile=tile: judge(tile.part(a, z)), fast)  # type: ignore[misc]
+
+    def judged(start: int, stop: int, near: Floats, pull: Floats) -> None:
+        """Do all but the columns of some rows."""
+        rows, part = slice(start, stop), one.part(slice(start, stop))
+        geometry.rows(part, other, near, fast)
+        judge(Tile(rows, near, pull, found.values[rows], found.counts[rows]))
         if wanted:
-            ends = Ends(found.row_gradient[rows], found.column_gradient[: 0 if mirrored else m])
-            geometry.spread(part, other, tile.near, tile.pull, ends, fast)
+            geometry.spread_rows(part, other, near, pull, found.row_gradient[rows], fast)
+
+    if fast and (mirrored or not wanted):
+        height = max(_FEWEST, _NEAR // m)
+        share(n, lambda start, stop: _each(start, stop, m, height, judged))
+        return found
+    height = tile_height(n, m)
+    near, pull = np.empty((height, m)), np.empty((height, m))
+    for begin in range(0, n, height):
+        size = min(height, n - begin)
+        part = one.part(slice(begin, begin + size))
+        work_on(size, lambda a, z, i=begin: judged(i + a, i + z, near[a:z], pull[a:z]), fast)  # type: ignore[misc]
+        if wanted and not mirrored:
+
+            def columns(a: int, z: int, part: Points = part, pull: Floats = pull[:size]) -> None:
+                geometry.spread_columns(part, other.part(slice(a, z)), pull[:, a:z], found.column_gradient[a:z], fast)
+
+            work_on(m, columns, fast)
     return found
+
+
+def _each(start: int, stop: int, m: int, height: int, judged: Callable[[int, int, Floats, Floats], None]) -> None:
+    """Judge rows start ... stop - 1 in tiles that stay in the cache of a thread."""
+    near, pull = np.empty((height, m)), np.empty((height, m))
+    for row in range(start, stop, height):
+        end = min(row + height, stop)
+        judged(row, end, near[: end - row], pull[: end - row])
 
 
 def looped(loop: Callable[..., None], classes: Classes, *parameters: object) -> Judge:
