@@ -183,11 +183,12 @@ def scaler_inverted(s: Setup, level: int) -> None:
     s.step = loops.step_with(before_move=through)
 
 
-@fault("half_squares", "fp16-overflow", "LM-NAN", "LM-EXPLODE", fits=KIND.regression)
-def half_squares(s: Setup, level: int) -> None:
-    """Errors in a small unit are squared in half precision."""
-    s.precision, unit = "float16", (100.0, 200.0, 400.0)[level]
-    s.loss = lambda out, y: (((out - y) * unit).half() ** 2).float() / unit**2
+@fault("half_log_cosh", "fp16-overflow", "LM-NAN", "LM-EXPLODE", fits=KIND.regression)
+def half_log_cosh(s: Setup, level: int) -> None:
+    """log(cosh(error)), written out in half precision, of errors in a small unit."""
+    s.precision, unit = "float16", (3.0, 4.5, 12.0)[level]
+    s.loss = lambda out, y: torch.log(torch.cosh((unit * (out - y)).half())).float() / unit
+    s.loss_name = "log_cosh"
 
 
 @fault("half_partition", "fp16-overflow", "LM-NAN", "LM-EXPLODE", fits=KIND.multiclass)
