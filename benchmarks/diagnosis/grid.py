@@ -151,6 +151,7 @@ def run(case: Case) -> tuple[Record, Plan, Loop, dict[str, Any]]:
             "task": setup.task,
             "final": error(plan, loop.model, setup.test),
             "trivial": trivial(setup),
+            "finite": bool(np.isfinite(record.column("loss")[1]).all()),
             "eval_last_over_min": float(curve[-1] / curve.min()) if curve.min() > 0 else math.nan,
             "cpu_seconds": round(time.process_time() - begun, 3),
         },
@@ -207,8 +208,8 @@ def case_of(row: Mapping[str, Any]) -> Case:
 def manifest(folder: Path) -> list[dict[str, Any]]:
     """All runs with their verdict: "accepted" says whether one counts, and "twin" what its twin reached.
 
-    A faulty run counts if its twin passes 1 and 2 of `sound` and is at least 5 % better; the held-out part records
-    faults on sound twins only. A twin that was not tried longer and at other rates counts by 1 and 2 alone.
+    A faulty run counts if its twin passes 1 and 2 of `sound` and is at least 5 % better, an overflow only if something
+    overflowed; the held-out part records faults on sound twins only. A twin that was not tried longer and at other rates counts by 1 and 2 alone.
     """
     rows, tried = {r["name"]: r for r in lines(folder / "manifest.jsonl")}, sound.read(folder)
     for row in rows.values():
@@ -220,7 +221,8 @@ def manifest(folder: Path) -> list[dict[str, Any]]:
         if row["cause"] == "healthy":
             row["accepted"] = bool(sound.good(row) and enough)
         else:
-            row["accepted"] = bool(good and row["final"] > (1 + WORSE) * row["twin"])
+            untrue = row["cause"] == "fp16-overflow" and row.get("finite", False)  # nothing overflowed
+            row["accepted"] = bool(good and row["final"] > (1 + WORSE) * row["twin"] and not untrue)
     return list(rows.values())
 
 
