@@ -209,7 +209,8 @@ def manifest(folder: Path) -> list[dict[str, Any]]:
     """All runs with their verdict: "accepted" says whether one counts, and "twin" what its twin reached.
 
     A faulty run counts if its twin passes 1 and 2 of `sound` and is at least 5 % better, an overflow only if something
-    overflowed; the held-out part records faults on sound twins only. A twin that was not tried longer and at other rates counts by 1 and 2 alone.
+    overflowed; the held-out part records faults on sound twins only. A twin that was not tried longer and at other
+    rates counts by 1 and 2 alone.
     """
     rows, tried = {r["name"]: r for r in lines(folder / "manifest.jsonl")}, sound.read(folder)
     for row in rows.values():
