@@ -11,11 +11,11 @@ from typing import Any, Self, Unpack, final
 
 import numpy as np
 
-from ..record import Record, Step
+from ..record import Record, Row, Step
 from .run import Run, RunOptions, is_plain
 from .samples import Reservoir
 from .schedule import NEVER, Schedule
-from .torch_losses import LateLosses, Plain, as_list, rate, rows, share_of, values
+from .torch_losses import LateLosses, as_list, rate, share_of, values
 from .trouble import NonFinite
 
 _SAMPLES = 0.2
@@ -101,8 +101,8 @@ class TorchMonitor:
         self._sole: Any = self._optimizers[0] if len(self._optimizers) == 1 else None
         self._sampling = Schedule({"samples": 1}, {"samples": _SAMPLES * share}, every=every)
         self._reservoir, self._late = Reservoir(), LateLosses()
-        # What waits: loss, rate, epoch and time of each plain step after `_number`; and how many more may come so.
-        self._waiting: list[Plain] = []
+        # What waits: the plain steps from `_number` on; and how many more may come so.
+        self._waiting: list[Row] = []
         self._number = self._near = self._left = 0
         self._direct = self._one_rate = False
         self._due = 0.0
@@ -189,8 +189,9 @@ class TorchMonitor:
                 value = math.nan
             if value - value == 0.0:
                 rate = self._sole.param_groups[0]["lr"] if self._one_rate else self._rate()
-                now = _now()
-                self._waiting.append((value, rate, epoch, now))
+                now, waiting = _now(), self._waiting
+                place = self._number + len(waiting)
+                waiting.append((place, value, None, rate, None, None, None, epoch, now - self._run.started))
                 self._left = left - 1
                 if left == 1 or now >= self._due:
                     self._settle()
@@ -278,7 +279,7 @@ class TorchMonitor:
         """Hand on the plain steps that wait."""
         if self._waiting:
             waiting, self._waiting = self._waiting, []
-            self._run.take(rows(waiting, self._number, self._run.started))
+            self._run.take(waiting)
             self._number += len(waiting)
 
     def _arm(self) -> None:
@@ -358,7 +359,7 @@ class TorchMonitor:
             seen: float | None = looks.rate
             if seen is not None:
                 looks.rate = None
-                return seen
+                return float(seen)
         if self._sole is not None:
             groups = self._sole.param_groups
             if len(groups) == 1 and "lr" in groups[0]:
@@ -374,7 +375,7 @@ class TorchMonitor:
             norm, seconds = self._looks.gradient_norm(), self._run.seconds()
             bad = math.nan if norm is None else norm
             self._read_late()
-            self._run.add(Step(self._number, learning_rate=self._looks.rate, grad_norm=bad, seconds=seconds))
+            self._run.add(Step(self._number, learning_rate=self._rate(), grad_norm=bad, seconds=seconds))
         self._run.trouble(found)
 
     def _blame_loss(self, number: int, losses: Any, parts: Mapping[str, float]) -> None:

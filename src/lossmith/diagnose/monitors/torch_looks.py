@@ -47,7 +47,7 @@ class Looks:
         Seconds that the watch takes at each step.
     norms : bool
         Whether the step that comes, or has just been made, is looked at.
-    rate : float or None
+    rate : float, Tensor or None
         Learning rate of the update just made, where it was seen.
     """
 
@@ -65,7 +65,7 @@ class Looks:
         parts = {kind: part * share for kind, part in PARTS.items()}
         self.plan = Schedule({"norms": 1, "layers": 10}, parts, every=every, toll=self.toll / share)
         self.norms = self._full = False
-        self.rate: float | None = None
+        self.rate: Any = None
         self._guarded, self._blame = guarded, blame
         # Number and time of the step last prepared, and the shortest mean of a step since then: first steps are slow.
         self._latest, self._shortest = (0, CLOCK()), math.inf
@@ -109,14 +109,14 @@ class Looks:
         args, kwargs : tuple, dict
             What its ``step`` was called with, itself included.
         """
-        if (len(args) > 1 and args[1] is not None) or (kwargs and kwargs.get("closure") is not None):
+        if (kwargs or len(args) > 1) and (kwargs.get("closure") or args[1:] not in ((), (None,))):
             return  # it is about to run the batch itself: there is no gradient of it yet
-        if self.norms or self._few is None:
+        few = self._few
+        if few is None or self.norms:
             self.before_update(optimizer)
             return
-        rate = optimizer.param_groups[0].get("lr")
-        self.rate = rate if rate is None else float(rate)
-        gradient = self._few.grad
+        self.rate = optimizer.param_groups[0].get("lr")
+        gradient = few.grad
         if gradient is not None:
             value = sum(gradient.tolist())
             if value - value != 0.0:
@@ -130,8 +130,7 @@ class Looks:
         optimizer : torch.optim.Optimizer
             The one that will.
         """
-        rate = optimizer.param_groups[0].get("lr")
-        self.rate = None if rate is None else float(rate)
+        self.rate = optimizer.param_groups[0].get("lr")
         if self.norms:
             begun = CLOCK()
             self._gradients = self._probe.gauge.gradients()

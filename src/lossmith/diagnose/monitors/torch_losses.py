@@ -15,9 +15,6 @@ _SECONDS = 0.2
 _LONG = 5e-3
 _SHARES = {"all": 0.05, "loss": 0.01}
 
-Plain = tuple[float, Any, float | None, float]
-"""Loss, learning rate, epoch and time of a step of which nothing else is known."""
-
 
 @final
 class LateLosses:
@@ -149,29 +146,6 @@ def as_list(optimizer: Any) -> list[Any]:
     if optimizer is None:
         return []
     return list(optimizer) if isinstance(optimizer, (list, tuple)) else [optimizer]
-
-
-def rows(plain: Sequence[Plain], number: int, started: float) -> list[Row]:
-    """Write plain steps as rows, as of `Record.add_rows`.
-
-    Parameters
-    ----------
-    plain : sequence of tuple
-        Steps that follow one another.
-    number : int
-        Of the first.
-    started : float
-        When the run began.
-
-    Returns
-    -------
-    list of tuple
-        Nothing but numbers: a mapping in each would keep the garbage collector busy with the whole run.
-    """
-    return [
-        (place, value, None, None if rate is None else float(rate), None, None, None, epoch, now - started)
-        for place, (value, rate, epoch, now) in enumerate(plain, number)
-    ]
 
 
 def share_of(watch: str, budget: float | None) -> float:
