@@ -2,20 +2,20 @@
 
     python benchmarks/monitors.py [--seconds 60] [--json FILE]
 
-For each network, six trainings take turns of some 10 ms, in random order in each round: two plain ones and four that are
-watched. Trainings that only look alike are no fair rivals (two equal copies of one network may differ by a third, by
-where their arrays lie), so here all of them are one: their networks and optimisers are objects of their own, for the
+For each network, six trainings take turns of some 10 ms, in random order in each round: two plain ones and four that
+are watched. Trainings that only look alike are no fair rivals (two equal copies of one may differ by a third, by
+where their arrays lie), so here all are one: their networks and optimisers are objects of their own, for the
 hooks that a monitor puts there, but hold the *same* parameters, gradients and moments, read the same batch, and begin
 each turn from the same numbers, put back in place. All memory comes from one pool that gives nothing back to the system
 (glibc otherwise has one for each thread, and page faults where arrays are large); where gradients and activations come
 to lie in it is drawn anew for each turn. Each training has a thread, so that its monitor's clock does not see the
 others' time.
 
-A figure is the mean over the rounds of (watched - plain), with a 95 % interval by bootstrap over the rounds; plain is the
-mean of the two plain turns of that round. Rounds that differ by more than half a turn are cut to that, as something else
-ran then, unless the monitor looked at layers in them: what watching costs is all counted. "null" is one plain
+A figure is the mean over the rounds of (watched - plain), with a 95 % interval by bootstrap over the rounds; plain is
+the mean of the two plain turns of that round. Rounds that differ by more than half a turn are cut to that, as something
+else ran then, unless the monitor looked at layers in them: what watching costs is all counted. "null" is one plain
 training against the other: its interval has to hold 0, and its width says what can be told from noise. Times are the
-processor's, of the thread; each training's first second is not in the figures, as a run's first looks are not budgeted.
+processor's, of the thread; each training's first second is not in the figures: a run's first looks are not budgeted.
 """
 
 from __future__ import annotations

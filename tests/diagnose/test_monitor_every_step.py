@@ -275,11 +275,13 @@ def test_a_model_that_is_compiled_is_watched(when):
         model.compile(backend="eager", fullgraph=True)
     elif when == "wrapped before":
         called = torch.compile(model, backend="eager", fullgraph=True)
-    with pytest.raises(lm.NonFiniteError) as caught, lm.TorchMonitor(called, optimizer, live=False) as monitor:
-        if when == "after":
-            model.compile(backend="eager", fullgraph=True)
-        elif when == "wrapped after":
-            called = torch.compile(model, backend="eager", fullgraph=True)
+    monitor = lm.TorchMonitor(called, optimizer, live=False)
+    if when == "after":
+        model.compile(backend="eager", fullgraph=True)
+    elif when == "wrapped after":
+        called = torch.compile(model, backend="eager", fullgraph=True)
+
+    def loop(x):
         for i in range(40):
             optimizer.zero_grad()
             if i == 30:
@@ -289,6 +291,10 @@ def test_a_model_that_is_compiled_is_watched(when):
             loss.backward()
             optimizer.step()
             monitor.step(loss)
+
+    with pytest.raises(lm.NonFiniteError) as caught:
+        loop(x)
+    monitor.close()
     assert (caught.value.found.step, caught.value.found.term, caught.value.found.sample) == (30, "input", 7)
 
 

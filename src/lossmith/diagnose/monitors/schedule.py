@@ -9,6 +9,7 @@ from typing import final
 from .budget import Budget
 
 NEVER = 1 << 62
+_ASK = 16
 
 
 @final
@@ -73,7 +74,9 @@ class Schedule:
         pause = self.budget.pause(kind, step)
         # Ever rarer in a long run: what a record holds of layers is bounded.
         gap = self._gaps[kind]
-        self._next[kind] = step + (pause or (max(gap, step // 200) if gap > 1 else gap))
+        spaced = max(gap, step // 200) if gap > 1 else gap
+        # Asking is not free either.
+        self._next[kind] = step + (max(_ASK, pause) if pause else spaced)
         self.next = min(self._next.values())
         return not pause
 

@@ -15,7 +15,7 @@ from ..record import Record, Row, Step
 from .run import Run, RunOptions, is_plain
 from .samples import Reservoir
 from .schedule import NEVER, Schedule
-from .torch_losses import LateLosses, as_list, rate, share_of, values
+from .torch_losses import LateLosses, as_list, known, rate, share_of, values
 from .trouble import NonFinite
 
 _SAMPLES = 0.2
@@ -30,10 +30,10 @@ class TorchMonitor:
     """Watches a plain PyTorch training loop: three lines, and the run is on record.
 
     Each step: loss, learning rate, wall time, and before the update whether the gradient is finite: some 10
-    microseconds a step. As often as the budget allows: the gradient's norm, per-sample losses, and (at most every
-    tenth step) norms of gradients, parameters and updates of each layer, shares of zero, dead and saturated
-    activations, and modes of norm and dropout layers; ``every=10`` measures whatever it costs. On an accelerator
-    losses are read together, a few times a second, unless a step takes 5 ms.
+    microseconds. As often as the budget allows: the gradient's norm, per-sample losses, and (at most every tenth step)
+    norms of gradients, parameters and updates of each layer, shares of zero, dead and saturated activations, modes of
+    norm and dropout layers; ``every=10`` measures whatever it costs; layers of a compiled model are not listened to. On
+    an accelerator losses are read together, a few times a second, unless a step takes 5 ms.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class TorchMonitor:
             self._looks = Looks(
                 model, self._optimizers, share=share, every=every, guarded=guarded, blame=self._blame_gradient
             )
-        self._introduce(model)
+        self._run.learn(source="TorchMonitor", **known(model, self._optimizers))
         self._prepare()
 
     @property
@@ -188,7 +188,12 @@ class TorchMonitor:
             except (AttributeError, RuntimeError):  # a number already; one loss for each sample
                 value = math.nan
             if value - value == 0.0:
-                rate = self._sole.param_groups[0]["lr"] if self._one_rate else self._rate()
+                if self._looks is not None:
+                    rate = self._looks.rate  # as it was at the update: a schedule may have gone on since
+                else:
+                    rate = self._sole.param_groups[0]["lr"] if self._one_rate else None
+                if type(rate) is not float:
+                    rate = self._rate()
                 now, waiting = _now(), self._waiting
                 place = self._number + len(waiting)
                 waiting.append((place, value, None, rate, None, None, None, epoch, now - self._run.started))
@@ -386,11 +391,6 @@ class TorchMonitor:
         bad = None if losses is None else np.flatnonzero(~np.isfinite(losses))
         sample = int(bad[0]) if bad is not None and len(bad) else None
         self._run.trouble(inside or NonFinite(number, term, None, sample))
-
-    def _introduce(self, model: Any) -> None:
-        dtype = next((str(p.dtype).removeprefix("torch.") for p in model.parameters()), None)
-        names = " + ".join(type(o).__name__ for o in self._optimizers)
-        self._run.learn(optimizer=names or None, precision=dtype, source="TorchMonitor")
 
     def _introduce_batch(self, loss: Any) -> None:
         from .torch_probe import loss_name

@@ -13,11 +13,11 @@ from .trouble import NonFinite
 
 # Processor time of this thread: on a busy machine a section of microseconds may wait for milliseconds.
 CLOCK = time.thread_time
-PARTS = {"norms": 0.15, "layers": 0.25}
+PARTS = {"norms": 0.08, "layers": 0.25}
 """Parts of a budget, each step's toll paid. The rest is for what cannot be seen from inside: caches found cold."""
 _COLD = 2.5
 # Keeping the gradient at the output takes some 20 microseconds: nothing beside a step as long as this.
-_LONG = 2e-3
+_LONG = 5e-3
 
 
 @final

@@ -148,6 +148,26 @@ def as_list(optimizer: Any) -> list[Any]:
     return list(optimizer) if isinstance(optimizer, (list, tuple)) else [optimizer]
 
 
+def known(model: Any, optimizers: Sequence[Any]) -> dict[str, str | None]:
+    """Return facts that can be told before the first step.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model that is trained.
+    optimizers : sequence of torch.optim.Optimizer
+        Any number.
+
+    Returns
+    -------
+    dict
+        Fields of `Facts`.
+    """
+    names = " + ".join(type(o).__name__ for o in optimizers)
+    dtype = next((str(p.dtype).removeprefix("torch.") for p in model.parameters()), None)
+    return {"optimizer": names or None, "precision": dtype}
+
+
 def share_of(watch: str, budget: float | None) -> float:
     """Return the share of a run's time that watching may take.
 
