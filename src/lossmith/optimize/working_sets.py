@@ -69,9 +69,9 @@ def working_sets(objective: Objective, theta: Array, curvature: Curvature, progr
     """
     walk, still, lowest, nearest = _Walk.begun(objective, theta, curvature, progress), 0, np.inf, np.inf
     while True:
-        optimality, value = walk.optimality, progress.history[-1]
-        still = 0 if value < lowest or optimality < 0.5 * nearest else still + 1
-        lowest, nearest = min(value, lowest), min(optimality, nearest)
+        optimality = walk.optimality
+        still = 0 if walk.value < lowest or optimality < 0.5 * nearest else still + 1
+        lowest, nearest = min(walk.value, lowest), min(optimality, nearest)
         if optimality <= progress.tolerance:
             return Descent(walk.theta, "converged", optimality)
         if (limit := progress.exhausted()) is not None:
@@ -97,6 +97,7 @@ class _Walk:
     progress: Progress
     theta: Array
     raw: Array
+    value: float
     slopes: Array
     gradient: Array
     worked: Worked | None = None
@@ -106,11 +107,11 @@ class _Walk:
         """Look at the start."""
         penalty: Any = objective.penalty
         with np.errstate(invalid="ignore", over="ignore"):
-            raw, _, gradient = progress.begin(objective, theta)
+            raw, value, gradient = progress.begin(objective, theta)
         gradient[: objective.X.shape[1]] -= penalty.gradient(theta[: objective.X.shape[1]])
         slopes = objective.loss.value_and_gradient(objective.y, raw)[1]
         objective.judge(gradient, slopes)
-        return cls(objective, curvature, progress, theta, raw, slopes, gradient)
+        return cls(objective, curvature, progress, theta, raw, value, slopes, gradient)
 
     @property
     def wrong(self) -> Array:
@@ -160,15 +161,15 @@ class _Walk:
             weight = objective.share * self.curvature(objective.y, self.raw, self.slopes)
             step, fresh = Step(penalty, brake, 0.3 * min(goal, 0.1 * most)), fresh or most > _KEEPS * last
             there = part.least(weight, gradient, here, step, fresh)
-            found = _search(part, here, self.raw, gradient, there - here, progress.history[-1])
+            found = _search(part, here, self.raw, gradient, there - here, self.value)
             if found is None:
                 brake, fresh = max(10.0 * brake, 0.1 * float(weight.sum())), True
                 continue
             brake, last, fresh = 0.1 * brake, most, False
-            t, value, self.raw, self.slopes = found
+            t, self.value, self.raw, self.slopes = found
             self.theta = self.theta.copy()
             self.theta[places] = here + t * (there - here)
-            progress.record(self.theta, value, np.full(1, most))
+            progress.record(self.theta, self.value, np.full(1, most))
 
     def _part(self) -> tuple[Worked, float]:
         """Return the coefficients to work on, and how far from optimal they may stay."""
