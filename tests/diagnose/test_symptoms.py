@@ -120,7 +120,7 @@ PLANTED = {
     "LM-OVERFIT": lambda: run(falling(end=0.01), held=np.r_[np.linspace(1, 0.4, 100), np.linspace(0.4, 0.9, 200)]),
     "LM-LEAK": lambda: run(falling(end=0.001), held=falling(end=0.001)),
     "LM-LABELS": lambda: run(falling(start=2.3, end=1.5, noise=0.1), held=falling(start=2.3, end=0.4)),
-    "LM-MODE": lambda: run(falling(end=0.1), held=np.full(N, 1.1)),
+    "LM-MODE": lambda: run(falling(end=0.1), held=falling(end=0.7), epoch=np.arange(N) / 30),
     "LM-DISAGREE": lambda: run(falling(end=0.1), held=np.linspace(1.0, 3.0, N)),
     "LM-NOZERO": lambda: run(falling(noise=0.1), grad=np.linspace(1, 60, N)),
     "LM-SORTED": lambda: run(falling() * (1 + 0.5 * np.sin(2 * np.pi * np.arange(N) / 15)), Facts(steps_per_epoch=15)),

@@ -8,6 +8,7 @@ import numpy as np
 
 from .curves import Array, Curve
 from .found import Lacking, Seen, Verdict
+from .output import BELOW, below_log_loss, is_log_loss
 from .progress import LATE_SHARE, late_share
 from .rule import Rule
 from .story import story
@@ -25,8 +26,12 @@ BETTER_SHARE = 0.15  # ... and this share of the reference apart
 USELESS = 0.93  # held-out loss over that of a constant guess
 LEARNED = 0.08  # of it gone in training, beyond what held-out rows gained
 FADED = 0.35  # of the first learning rate
+ALIKE = 1.65  # held-out over training loss where chance rules both
 JUMPY = 0.045  # typical jump of the held-out loss from check to check
-EARLY_GAP = 0.35  # of the reference, before anything can have been learned by heart
+EARLY_GAP = 0.35  # of the reference, before anything can have been learned by heart ...
+EARLY_EPOCHS = 4.0  # ... which takes more passes than these
+MUCH = 0.4  # of the reference gone in training: labels of other rows teach less than that
+SAME_UNIT = 0.2  # first training loss over the first held-out one; below it they are not in one unit
 
 
 def _both(view: View) -> Lacking | None:
@@ -56,7 +61,7 @@ def overfitting(view: View) -> Verdict:
         )
         return Seen(text, numbers, int(held.steps[place]), "eval_loss")
     gap = (last - told.end) / told.reference if told.reference > 0 else 0.0
-    if "held.lost_share" in view.numbers:
+    if "held.lost_share" in view.numbers or not _one_unit(view):
         return None
     if told.end > 0 and last > GAP * told.end and gap > GAP_SHARE:
         numbers |= {"gap": gap, "gap_limit": GAP_SHARE}
@@ -147,6 +152,9 @@ def wrong_labels(view: View) -> Verdict:
     return None
 
 
+CARRIED = 0.85  # of the first held-out loss
+
+
 def _nothing_carried(view: View, reference: float) -> Seen | None:
     """The training loss falls, and not one held-out check is better than a constant guess."""
     train, held = view.loss.finite, view.eval_loss.finite
@@ -155,6 +163,8 @@ def _nothing_carried(view: View, reference: float) -> Seen | None:
     fell = min(1.0, float(np.median(train.values[:3])) / reference) - last
     if best < USELESS or fell < LEARNED or best - last < LEARNED or low + 2.0 * error < USELESS * reference:
         return None
+    if fell > MUCH or low < CARRIED * float(held.values[0]):
+        return None  # LM-DISAGREE; or held-out rows cost more from the start, and did gain
     text = (
         f"the training loss fell to {last:.0%} of what a constant guess costs, but held-out rows never cost less than "
         f"{best:.0%} of it (threshold {USELESS:.0%}): the labels belong to other rows, or the columns hold no answer"
@@ -195,9 +205,11 @@ def wrong_mode(view: View) -> Verdict:
     if told.reference <= 0 or len(steps) < 4:
         return Lacking("losses below zero have no level to compare with")
     gap = (held - train) / told.reference
-    early = float(np.median(gap[1 : max(3, len(gap) // 4)]))
+    first = _before_memory(view, steps)
+    early = float(np.median(gap[first])) if first is not None else 0.0
     lasting = float(np.median(gap[-max(2, len(gap) // 4) :])) > 0.5 * early  # statistics of batches lag at first
-    if early > EARLY_GAP and told.gained > 0.15 and lasting:
+    carried = float(held.min()) < USELESS * told.reference  # else LM-DISAGREE
+    if early > EARLY_GAP and told.gained > 0.15 and lasting and carried and _one_unit(view):
         numbers = {"early_gap": early, "early_gap_limit": EARLY_GAP}
         text = (
             f"from the first checks on, held-out rows cost more than training rows by {early:.0%} of what knowing "
@@ -208,6 +220,22 @@ def wrong_mode(view: View) -> Verdict:
     return _by_chance(view)
 
 
+def _before_memory(view: View, steps: Array) -> slice | None:
+    """The checks after the first that come before the rows were passed often; None where the log does not tell."""
+    epoch = view.column("epoch").finite
+    if len(epoch) < 2:
+        return None
+    passed = np.interp(steps, epoch.steps, epoch.values) - float(epoch.values[0])
+    last = min(int((passed <= EARLY_EPOCHS).sum()), max(3, len(steps) // 4))
+    return slice(1, last) if last >= 3 else None
+
+
+def _one_unit(view: View) -> bool:
+    """Whether the first training and held-out losses are of one size: a scaled loss is no worse evaluation."""
+    train, held = view.loss.finite, view.eval_loss.finite
+    return float(np.median(train.values[:3])) > SAME_UNIT * float(held.values[0])
+
+
 def _by_chance(view: View) -> Verdict:
     """Held-out losses that jump as before although the learning rate has faded: chance in the evaluation."""
     held, rate = view.eval_loss.finite, view.column("learning_rate").finite
@@ -216,7 +244,7 @@ def _by_chance(view: View) -> Verdict:
     faded = rate.level(0.8, 1.0) / max(rate.level(0.0, 0.2), 1e-300)
     half = len(held) // 2
     early, late = (Curve(held.steps, np.log(part)).noise for part in (held.values[:half], held.values[half:]))
-    if faded > FADED or late < JUMPY or late < 0.7 * early:
+    if faded > FADED or late < JUMPY or late < 0.7 * early or not _costs_both(view):
         return None
     text = (
         f"held-out loss jumps by {late:.1%} from check to check (threshold {JUMPY:.1%}), as before ({early:.1%}), "
@@ -225,6 +253,14 @@ def _by_chance(view: View) -> Verdict:
     return Seen(
         text, {"late_jumps": late, "late_jumps_limit": JUMPY, "early_jumps": early}, int(held.steps[half]), "eval_loss"
     )
+
+
+def _costs_both(view: View) -> bool:
+    """Chance that evaluation adds is chance that training has, too: both losses stay up, and alike."""
+    train, held = view.loss.finite, view.eval_loss.finite
+    reference = story(view.loss, view.facts).reference
+    level, other = held.level(0.5, 1.0), train.level(0.5, 1.0)
+    return 0.08 * reference < level < reference and level < ALIKE * other
 
 
 def disagreeing(view: View) -> Verdict:
@@ -245,10 +281,46 @@ def disagreeing(view: View) -> Verdict:
                 f"what knowing nothing costs (threshold {WORSE:g})"
             )
             return Seen(text, numbers, int(held.steps[0]), "eval_loss")
-    return _worse_than_guessing(view, told.gained_from_start)
+        if useless := _useless(view, told.reference):
+            return useless
+    return _contradicted(view) or _worse_than_guessing(view, told.gained_from_start)
 
 
 WORSE = 1.1
+
+
+def _useless(view: View, reference: float) -> Seen | None:
+    """Much is learned in training, and no held-out check beats a constant guess."""
+    train, held = view.loss.finite, view.eval_loss.finite
+    low, _, _, error = _turn(held)
+    best, last = low / reference, train.level(0.8, 1.0) / reference
+    fell = min(1.0, float(np.median(train.values[:3])) / reference) - last
+    if best < USELESS or fell <= MUCH or low + 2.0 * error < USELESS * reference or not _one_unit(view):
+        return None
+    text = (
+        f"the training loss lost {fell:.0%} of what a constant guess costs (threshold {MUCH:.0%}), but held-out rows "
+        f"never cost less than {best:.0%} of it (threshold {USELESS:.0%}): they are prepared or labelled otherwise, "
+        "or nothing but the training rows was learned"
+    )
+    numbers = {"held_out_best": best, "held_out_best_limit": USELESS, "learned": fell, "learned_limit": MUCH}
+    return Seen(text, numbers, int(held.steps[0]), "eval_loss")
+
+
+def _contradicted(view: View) -> Seen | None:
+    """A log loss that looks learned beside decisions that are wrong: it weighs rows otherwise than the metric."""
+    if not is_log_loss(view.facts.loss):
+        return None
+    name = next((n for n in ("eval_accuracy", "accuracy") if len(view.column(n).finite) >= 4), "")
+    column = "loss" if name == "accuracy" else "eval_loss"
+    found = below_log_loss(view.column(name).finite, view.column(column).finite) if name else None
+    if found is None or found[0] < BELOW:
+        return None
+    text = (
+        f"{column} lies below ln 2 times the share of wrong decisions in {found[0]:.0%} of the checks (threshold "
+        f"{BELOW:.0%}), which no log loss of these decisions can: rows or classes have other weights than in the "
+        "metric"
+    )
+    return Seen(text, {"below_share": found[0], "below_share_limit": BELOW}, found[1], column)
 
 
 def _metric(view: View) -> str:

@@ -54,6 +54,13 @@ CLUES = (
         Limit("neighbours_doubt_excess", above=0.0, tell=percent),
     ),
     _clue(
+        "LM-OVERFIT",
+        "the training rows are learned to {0} (threshold {t0}), and held-out rows to {1} less (share of rows that are "
+        "right, or of the variance; threshold {t1})",
+        Limit("own_skill_train", above=0.9, tell=percent),
+        Limit("skill_lost", above=0.3, tell=percent),
+    ),
+    _clue(
         "LM-LEAK",
         "one input column alone explains {0} of the target (threshold {t0}): it seems to hold the answer",
         Limit("top_column", above=0.985, tell=percent),
@@ -78,7 +85,7 @@ CLUES = (
     _clue(
         "LM-PLATEAU",
         "the training ended at a loss {0} times that of a new start trained for 40 steps by the book (threshold {t0})",
-        Limit("restart_gain", above=0.25, tell=power),
+        Limit("restart_gain", above=0.3, tell=power),
         Limit("own_skill_train", below=0.98),  # where all is learned, ratios of losses say nothing
     ),
     _clue(
@@ -131,7 +138,27 @@ CLUES = (
         "{0} of the outputs lie between 0 and 1 (threshold {t0}), and the loss takes any number",
         Limit("outputs_within_unit", above=0.999, tell=percent),
         Limit("loss_cosine", above=0.99),
-        Limit("output_spread", above=-6.0),
+        Limit("output_spread", above=-1.6),  # outputs that hardly vary lie between 0 and 1 by chance
+        Limit("fresh_memorised_right", below=0.7),  # and a new start, too, cannot reach the targets
+    ),
+    _clue(
+        "LM-OUTPUT",
+        "no output is below zero ({0} are not; threshold {t0}), though the targets' mean is within a third of their "
+        "spread from zero, and 16 rows cannot be learned by heart from a new start either: the model ends in a "
+        "function that is never negative",
+        Limit("outputs_nonnegative", above=0.999, tell=percent),
+        Limit("target_offset", below=-0.5),
+        Limit("outputs_outside", above=-1.2),
+        Limit("output_spread", above=-2.0),
+        Limit("fresh_memorised_right", below=0.7),
+    ),
+    _clue(
+        "LM-OUTPUT",
+        "the loss pulls elsewhere than squared error does, or not at all, for {0} of made-up outputs (threshold {t0}), "
+        "and pulls outputs that lie twenty times as far off by only {1} as hard (threshold {t1}): it is another task's",
+        Limit("loss_apart", above=0.1, tell=percent),
+        Limit("loss_growth", below=-0.3, tell=power_percent),
+        Limit("loss_growth_known", above=-3.0),  # redescending losses pull no more at all: they show as LM-VANISH
     ),
     _clue(
         "LM-OUTPUT",
@@ -156,6 +183,8 @@ CLUES = (
         "cannot be learned by heart from a new start either (R2 {1}; threshold {t1}): the loss asks for something else",
         Limit("outputs_outside", above=-0.7, tell=power),
         Limit("fresh_memorised_right", below=-0.2),
+        Limit("target_offset", below=0.3),  # targets far from zero, or of another unit, are LM-SCALE
+        Limit("target_size", below=0.7),
     ),
     _clue(
         "LM-VANISH",
@@ -240,6 +269,7 @@ CLUES = (
         "LM-FROZEN",
         "{0} of the parameter tensors do not move in a step although a gradient pulls them (threshold {t0})",
         Limit("unmoved_although_pulled", above=0.3, tell=percent),
+        Limit("rate_left", above=-3.0, tell=power_percent),  # else the learning rate is at zero, which is LM-LRZERO
     ),
     _clue(
         "LM-FROZEN",

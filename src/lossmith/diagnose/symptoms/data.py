@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -36,10 +37,11 @@ def imbalance(view: View) -> Verdict:
     recalls = {name: view.column(name).finite for name in view.names if "recall_" in name}
     recalls = {name: curve for name, curve in recalls.items() if len(curve)}
     held = {name: curve for name, curve in recalls.items() if name.startswith("eval_")} or recalls
-    counts = view.facts.class_counts
+    counts: Sequence[float] = view.facts.class_counts
     if len(held) < 2:
         return Lacking("no recall of single classes was recorded")
-    ratio = max(counts) / max(1, min(counts)) if counts else math.nan
+    counts = counts or _shares(view, held)
+    ratio = max(counts) / max(min(counts), 1e-9) if counts else math.nan
     if ratio < RATIO:
         return None
     last = {name: curve.level(0.8, 1.0) for name, curve in held.items()}
@@ -59,6 +61,28 @@ def imbalance(view: View) -> Verdict:
         f"(threshold: {RECALL_GAP:.0%} apart); {known}"
     )
     return Seen(text, numbers, int(held[low].steps[0]), low, None if counts else "info")
+
+
+def _shares(view: View, recalls: dict[str, Curve]) -> tuple[float, ...]:
+    """Shares of the classes, where accuracy and recalls over several checks tell them; else nothing.
+
+    Accuracy is the mean of the recalls, each with its class's share as the weight: with enough different checks that
+    leaves one solution, without any error.
+    """
+    name = "eval_accuracy" if next(iter(recalls)).startswith("eval_") else "accuracy"
+    right = view.column(name).finite
+    steps = right.steps
+    for curve in recalls.values():
+        steps = np.intersect1d(steps, curve.steps)
+    if steps.size <= len(recalls):
+        return ()
+    at = [curve.values[np.searchsorted(curve.steps, steps)] for curve in recalls.values()]
+    table = np.column_stack(at)
+    whole = np.vstack([table, np.ones(len(at))])  # shares sum to one
+    said = np.r_[right.values[np.searchsorted(right.steps, steps)], 1.0]
+    shares, _, rank, _ = np.linalg.lstsq(whole, said, rcond=1e-3)
+    sound = rank == len(at) and float(np.abs(whole @ shares - said).max()) < 1e-3 and float(shares.min()) > 0.0
+    return tuple(map(float, shares)) if sound else ()
 
 
 def outliers(view: View) -> Verdict:
@@ -141,7 +165,7 @@ def scale(view: View) -> Verdict:
         (f.target_std if numeric else None, TARGET_SPREAD, "spread of the target"),
         (abs(f.target_mean or 0.0) if numeric else None, TARGET_OFFSET, "mean of the target"),
     ):
-        if value is not None and value > limit:
+        if value is not None and limit < value < math.inf:
             text = f"{what} is {value:.3g} (threshold {limit:g}); networks start out for unit scale"
             return Seen(text, {"size": value, "size_limit": limit}, 0)
     if f.input_std_max is not None and 0.0 < f.input_std_max < INPUT_SMALL:
@@ -159,7 +183,7 @@ def _first_loss(view: View) -> Verdict:
     early = max(told.start, float(held.values[0]) if len(held) and held.steps[0] <= curve.steps[0] else 0.0)
     first = early / (told.chance or 1.0)
     limit = FIRST_LOSS if told.chance else FIRST_LOSS_ALONE
-    if first <= limit:
+    if not limit < first < math.inf:
         return None
     what = "times what a constant guess costs" if told.chance else "where a target of unit scale costs about 1"
     text = f"the first losses are {first:.3g} {what} (threshold {limit:g}): inputs, targets or weights are too large"

@@ -10,6 +10,7 @@ from .curves import Curve
 from .found import Lacking, Seen, Verdict
 from .rule import Rule
 from .story import Story, story
+from .units import dead_units
 from .view import View
 
 STILL = 1e-7  # relative change of parameters a step that float32 rounding alone explains
@@ -21,6 +22,7 @@ JUMP = 0.06  # relative change from batch to batch; gradients of fresh batches d
 SMOOTH = 0.2  # noise of the gradient norm over its whole spread
 STUCK_SHARE = 0.01  # of the rows
 UNDERFLOWN = 0.05  # of the steps with a gradient of exactly zero
+ROUNDING = 2.0**-11  # half the distance between neighbours in half precision, relative
 SUBNORMAL = 2.0**-14  # smallest normal number of half precision
 HALVES = ("float16", "fp16", "half", "16", "16-mixed", "float16-mixed")
 
@@ -77,7 +79,19 @@ def vanishing(view: View) -> Verdict:
     told = _told(view)
     if told is not None and told.gained > 0.5:
         return None
+    if _cut_off(view):
+        return None
     return _fading(layers) or _without(view) or _tiny(gradient)
+
+
+def _cut_off(view: View) -> bool:
+    """Whether dead units, or layers that are held still, explain why no gradient arrives: those are other symptoms."""
+    if isinstance(dead_units(view), Seen):
+        return True
+    gradients, updates = view.layers("gradient_norm"), view.layers("update_norm")
+    zero = [name for name, curve in gradients.items() if len(curve) > 1 and not curve.values.any()]
+    held = [name for name in zero if name in updates and not updates[name].values.any()]
+    return bool(zero) and len(held) == len(zero)
 
 
 def _told(view: View) -> Story | None:
@@ -145,6 +159,8 @@ def not_reset(view: View) -> Verdict:
 def underflow(view: View) -> Verdict:
     """Gradients are exactly zero although the loss is not."""
     gradient = view.column("grad_norm").finite
+    if lost := _rounded_away(view):
+        return lost
     if len(gradient) < 5:
         return Lacking("fewer than 5 gradient norms")
     low = (view.facts.precision or "").lower() in HALVES
@@ -165,6 +181,21 @@ def underflow(view: View) -> Verdict:
     step = int(gradient.steps[np.argmax(gradient.values == 0.0)])
     text = f"gradient is exactly zero in {zero:.0%} of the steps (threshold {UNDERFLOWN:.0%})"
     return Seen(text, numbers, step, "grad_norm")
+
+
+def _rounded_away(view: View) -> Seen | None:
+    """Parameters kept in half precision, and steps smaller than what it can add to them."""
+    update, size = view.column("update_norm").finite, view.column("parameter_norm").finite
+    if view.facts.precision != "float16" or len(update) < 20 or not len(size):
+        return None  # mixed precision keeps parameters in 32 bits
+    step = float(np.median(update.values[1:])) / max(float(np.median(size.values)), 1e-300)
+    if not 0.0 < step < ROUNDING:
+        return None
+    text = (
+        f"steps move the parameters by {step:.2g} of their size, and half precision holds no difference below "
+        f"{ROUNDING:.2g} of a number (threshold): most of each step is rounded away"
+    )
+    return Seen(text, {"step_size": step, "step_size_limit": ROUNDING}, int(update.steps[0]), "update_norm")
 
 
 RULES = (

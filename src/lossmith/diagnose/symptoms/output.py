@@ -56,7 +56,7 @@ def _by_last_layer(view: View) -> Seen | None:
     """A last layer that records what only activations have: exact zeros, flat ends."""
     names = view.record.layer_names
     f, loss = view.facts, (view.facts.loss or "").lower()
-    raw = any(word in loss for word in RAW) and "binary_cross" not in loss and "categorical_cross" not in loss
+    raw = is_log_loss(loss)
     real = f.task == "regression" and f.target_mean is not None and f.target_mean < (f.target_std or 0.0)
     if not names or not (raw or real):
         return None
@@ -96,20 +96,52 @@ def _impossible(view: View) -> Seen | None:
 def _below_log_loss(view: View, name: str) -> Verdict:
     """A wrong decision gives the truth at most probability 1/2, so log loss is at least ln 2 times the share wrong."""
     column = "loss" if name == "accuracy" else "eval_loss"
-    metric, curve = view.column(name).finite, view.column(column).finite
-    steps, left, right = np.intersect1d(curve.steps, metric.steps, return_indices=True)
-    if steps.size < 4 or "focal" in (view.facts.loss or "").lower():
+    loss = (view.facts.loss or "").lower()
+    if "focal" in loss or is_log_loss(loss):  # a log loss by its name is weighted: LM-DISAGREE
         return None
-    losses, correct = curve.values[left], metric.values[right]
-    below = (losses < 0.97 * math.log(2.0) * (1.0 - correct)) & (correct < 0.98)
-    share = float(below.mean())
-    if share < BELOW:
+    found = below_log_loss(view.column(name).finite, view.column(column).finite)
+    if found is None or found[0] < BELOW:
         return None
+    share, first = found
     text = (
         f"{column} lies below ln 2 times the share of wrong decisions in {share:.0%} of the checks (threshold "
         f"{BELOW:.0%}): it is no log loss of these outputs"
     )
-    return Seen(text, {"below_share": share, "below_share_limit": BELOW}, int(steps[np.argmax(below)]), column)
+    return Seen(text, {"below_share": share, "below_share_limit": BELOW}, first, column)
+
+
+def is_log_loss(name: str | None) -> bool:
+    """Tell by its name whether a loss is the log loss of raw scores.
+
+    Examples
+    --------
+    >>> is_log_loss("bce_with_logits"), is_log_loss("mse"), is_log_loss(None)
+    (True, False, False)
+    """
+    known = (name or "").lower()
+    return any(word in known for word in RAW) and "binary_cross" not in known and "categorical_cross" not in known
+
+
+def below_log_loss(metric: Curve, curve: Curve) -> tuple[float, int] | None:
+    """Compare a log loss with the accuracy of the same checks.
+
+    Parameters
+    ----------
+    metric, curve : Curve
+        Accuracy and loss.
+
+    Returns
+    -------
+    tuple or None
+        Share of the checks where the loss is lower than the wrong decisions allow, and the first of them; None for
+        fewer than four checks.
+    """
+    steps, left, right = np.intersect1d(curve.steps, metric.steps, return_indices=True)
+    if steps.size < 4:
+        return None
+    losses, correct = curve.values[left], metric.values[right]
+    below = (losses < 0.97 * math.log(2.0) * (1.0 - correct)) & (correct < 0.98)
+    return float(below.mean()), int(steps[np.argmax(below)])
 
 
 def _twice(view: View, name: str) -> Verdict:

@@ -12,7 +12,7 @@ from .found import Seen
 NEW = -0.24  # log10 of the spread of new weights times the root of their fan-in: torch draws within 1 / sqrt(fan-in)
 BATCHES = 12  # that the probe of the order looks at
 DOUBT = 3.2  # over the root of the number of rows: what chance alone lets neighbours contradict a label
-LEAD = 1.2  # likewise for the lead of a new start on held-out rows
+LEAD = 1.8  # likewise for the lead of a new start on held-out rows
 
 
 def derived(numbers: Numbers) -> dict[str, float]:
@@ -39,6 +39,12 @@ def derived(numbers: Numbers) -> dict[str, float]:
     add("restart_lead", lambda new, own: new - max(own, -1.0), "restart_skill", "own_skill")
     add("restart_lead_excess", lambda new, own, rows: new - max(own, -1.0) - _chance(LEAD, rows),
         "restart_skill", "own_skill", "rows")  # fmt: skip
+    add("skill_lost", lambda train, own: train - max(own, -1.0), "own_skill_train", "own_skill")
+    add("target_offset", lambda mean, std: mean - std, "target_mean", "target_std")
+    add("target_size", abs, "target_std")
+    add("loss_growth_known", lambda growth: growth, "loss_growth")
+    if "class_ratio" not in numbers:  # classes have clues of their own
+        add("loss_apart", lambda cosine: 1.0 - cosine, "loss_cosine")
     add("neighbours_doubt_excess", lambda doubt, rows: doubt - _chance(DOUBT, rows), "neighbours_doubt", "rows")
     add("fresh_own_rise", lambda fall: -fall, "fresh_own_fall")
     add("weight_shrunk", lambda size: size - NEW, "weight_scale_min")

@@ -18,6 +18,8 @@ NEARLY_DONE = 0.75  # share of the first loss gone: what is left to gain is litt
 STEEP = 0.55  # ... this share of the fall came in the second half
 FADED = 0.3  # of the largest rate: noise fades with it, so the loss falls late in sound runs too, and ...
 GATHERING = 0.8  # ... only a fall that gathers pace tells of slowness, unless ...
+UNMOVED = 0.05  # of the parameters' size, all steps together; healthy runs go .07 to 30 times it, and then ...
+STILL_FALLING = 0.3  # ... a fall that has not bent away is slow, whatever the schedule
 BEGUN = 0.08  # ... less than this share of the first loss is gone
 CLOSING = 0.045  # of the cost of knowing nothing, in the last fifth; healthy runs end below .025
 LAST_FIFTH = 0.02  # of the whole decrease, for solvers that end by themselves
@@ -27,6 +29,11 @@ LR_EARLY = 0.75  # share of the run at which a schedule may reach it
 HELD_UP = 1.3  # training over held-out loss; dropout of .3 explains up to about 1.3
 HELD_APART = 0.12  # ... and this share of the cost of knowing nothing apart
 SPREAD = 0.01  # relative spread of final losses over restarts
+FEW = 25  # steps: too few to learn anything by, and too few to tell standing still from a slow start
+DONE = 0.9  # of the first loss gone: few steps were enough
+CONVERGED = 2e-3  # of its fall in the last third: a solver that took few steps has arrived
+SHRUNK = 0.45  # parameters over their first size; healthy runs keep more than .58 of it
+UNLEARNED = 0.1  # of the cost of knowing nothing still there
 
 
 def _need(view: View, least: int) -> Lacking | None:
@@ -36,23 +43,64 @@ def _need(view: View, least: int) -> Lacking | None:
 
 def slow(view: View) -> Verdict:
     """The loss is still falling steadily when the run ends, or has hardly begun to."""
+    if "held.limited" in view.numbers:
+        return _need(view, 6) or _at_the_limit(view, view.numbers["held.limited"])
+    if hasty := _hasty(view):
+        return hasty
     if lacking := _need(view, 6):
         return lacking
-    if "held.limited" in view.numbers:
-        return _at_the_limit(view, view.numbers["held.limited"])
     curve = _steadier(view)
     told = story(curve, view.facts)
     late, error = late_share(curve, view.column("learning_rate").finite)
-    limit = _late_limit(view, told)
+    moved = _moved(view)
+    limit = STILL_FALLING if moved < UNMOVED else _late_limit(view, told)
     if late - 2.0 * error <= limit or told.gained_from_start > 0.97:
         return _closing(view)
     numbers = {"late_share": late, "late_share_limit": limit, "gained": told.gained_from_start}
+    numbers |= {"moved": moved, "moved_limit": UNMOVED} if moved < UNMOVED else {}
     half = "in the second half of the run" if _steady_rate(view) else "after half of all learning rate was spent"
     text = (
         f"the {_words(view, curve)} was still falling when the run ended: {late:.0%} of its fall came {half} "
         f"(threshold {limit:.0%}), and {told.gained_from_start:.0%} of its first value is gone"
-    )
+    ) + (f"; all steps together moved the parameters by {moved:.1%} of their size" if moved < UNMOVED else "")
     return Seen(text, numbers, int(curve.steps[len(curve) // 2]), _name(view, curve))
+
+
+def _moved(view: View) -> float:
+    """Length of the way of the parameters, all steps together, over their first size; infinite where unknown."""
+    update, size = view.column("update_norm").finite, view.column("parameter_norm").finite
+    if len(update) < 20 or not len(size) or not size.values[0] > 0.0:
+        return math.inf
+    apart = max(1.0, float(np.median(np.diff(update.steps))))
+    return float(update.values[1:].sum()) * apart / float(size.values[0])
+
+
+def _few_steps(view: View) -> bool:
+    """Whether single steps were logged, and few of them; rows of epochs hold no gradients and no updates."""
+    single = max(len(view.column("grad_norm")), len(view.column("update_norm")))
+    return 3 <= len(view.main.finite) <= FEW and single >= len(view.main) and view.length < FEW
+
+
+def _hasty(view: View) -> Seen | None:
+    """A run of few steps that was neither done nor has arrived."""
+    curve, planned = view.main.finite, view.facts.planned_steps
+    if not _few_steps(view) or (planned is not None and view.length + 1 < planned):
+        return None  # the run goes on
+    v, told = curve.values, story(curve, view.facts)
+    arrived = abs(float(v[(2 * v.size) // 3] - v[-1])) <= CONVERGED * abs(float(v[0] - v[-1]))
+    if told.gained_from_start > DONE or arrived or told.end > 1.25 * told.start:
+        return None
+    text = (
+        f"the run ended after {len(curve)} steps (threshold: more than {FEW}) with {told.gained_from_start:.0%} of its "
+        f"first loss gone (threshold: {DONE:.0%})"
+    )
+    numbers = {
+        "steps": float(len(curve)),
+        "steps_limit": float(FEW),
+        "gained": told.gained_from_start,
+        "gained_limit": DONE,
+    }
+    return Seen(text, numbers, int(curve.steps[-1]), view.main_name)
 
 
 def _late_limit(view: View, told: Story) -> float:
@@ -117,7 +165,7 @@ def _name(view: View, curve: Curve) -> str:
 def late_share(curve: Curve, rate: Curve) -> tuple[float, float]:
     """Return the share of the fall in the second half of the way, and its standard error.
 
-    The way is the sum of learning rates where those are known: a schedule that fades out is no convergence.
+    The way is the sum of learning rates where those are known and fall: a schedule that fades out is no convergence.
 
     Parameters
     ----------
@@ -140,9 +188,11 @@ def late_share(curve: Curve, rate: Curve) -> tuple[float, float]:
 
 
 def _way(curve: Curve, rate: Curve) -> Array:
-    """Sum of learning rates up to each value; step numbers where there are no rates."""
+    """Sum of learning rates up to each value; step numbers where there are no rates, or where they only rise."""
     apart = np.diff(rate.steps)
     if len(rate) < 2 or rate.values.min() < 0 or rate.values.max() <= 0 or apart.min() <= 0:
+        return curve.steps.astype(np.float64)
+    if rate.values[-1] >= rate.values.max():  # a rise that never ends hides no slowness
         return curve.steps.astype(np.float64)
     summed = np.cumsum(rate.values * np.gradient(rate.steps.astype(np.float64)))
     return np.asarray(np.interp(curve.steps, rate.steps, summed))
@@ -156,7 +206,9 @@ def plateau(view: View) -> Verdict:
     told = _from_first(view, story(curve, view.facts))
     if held := _held_up(view, told):
         return held
-    if told.reference <= 0 or told.gained > STUCK or told.end > 1.25 * told.reference:
+    if shrunk := _shrunk(view, told):
+        return shrunk
+    if told.reference <= 0 or told.gained > STUCK or told.end > 1.25 * told.reference or _few_steps(view):
         return None
     late, error = late_share(curve, view.column("learning_rate").finite)
     if late - 2.0 * error > LATE_SHARE:
@@ -187,6 +239,24 @@ def _held_up(view: View, told: Story) -> Seen | None:
     )
     return Seen(text, {"over": over, "over_limit": HELD_UP, "apart": apart, "apart_limit": HELD_APART},
                 int(train.steps[int(0.75 * (len(train) - 1))]), "loss")  # fmt: skip
+
+
+def _shrunk(view: View, told: Story) -> Seen | None:
+    """Parameters that shrink for good while much is left to learn: a penalty pulls harder than the data."""
+    size = view.column("parameter_norm").finite
+    if len(size) < 20 or told.reference <= 0 or not size.values[0] > 0.0:
+        return None
+    share = size.level(0.9, 1.0) / float(size.values[0])
+    left = told.end / told.reference
+    if share >= SHRUNK or left < UNLEARNED:
+        return None
+    text = (
+        f"the parameters shrank to {share:.2g} of their first size (threshold {SHRUNK:g}), and {left:.0%} of what "
+        f"knowing nothing costs is left (threshold {UNLEARNED:.0%}): a penalty holds them down"
+    )
+    numbers = {"size": share, "size_limit": SHRUNK, "left": left, "left_limit": UNLEARNED}
+    step = int(size.steps[np.argmax(size.values < SHRUNK * size.values[0])])
+    return Seen(text, numbers, step, "parameter_norm")
 
 
 def _from_first(view: View, told: Story) -> Story:
