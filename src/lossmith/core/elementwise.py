@@ -195,11 +195,12 @@ class ElementwiseLoss(Loss):
     ) -> tuple[Array, ...]:
         """Evaluate formulas on NumPy arrays, whose numbers a kernel checks on the way."""
         fast = self._by_kernel(f)
-        if weight is not None or not fast:
+        labels = self._label_form
+        simple = not fast and labels is not None and BINARY.holds(y)
+        if weight is not None or not (fast or (simple and self.prediction_domain is EXTENDED_REAL)):
             self._check(y, f, weight)
         if not fast:
-            labels = self._label_form
-            form = self.form if labels is None or not BINARY.holds(y) else labels
+            form = labels if simple else self.form
             return fused.plain([getattr(form, order) for order in orders], y, f, self.parameters, out)
         # A second attempt needs what the first one read.
         overwritten = out is not None and any(np.may_share_memory(a, b) for a in out for b in (y, f))

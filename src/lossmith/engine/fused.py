@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ops.elementwise import NARROW
-from . import jit
+from . import jit, texts
 from .direct import direct
 from .pool import share
 
 Array = npt.NDArray[Any]
 Function = Callable[..., Any]
-# Low, high, and the ends of a gap in between; infinite where there is no gap.
+# Low, high, and the ends of a gap in between: infinite where there is no gap, else low and high, which alone belong.
 Limits = tuple[float, float, float, float]
 
 # Below this many elements NumPy takes about a millisecond or less: nobody should wait for a compiler.
@@ -176,7 +176,7 @@ def total(
         The sums, in float64; they do not depend on the number of threads.
     """
     grade = _grade(functions, f)
-    run = jit.total_kernel(tuple(functions), len(parameters), weight is not None, grade)
+    run = jit.total_kernel(tuple(functions), len(parameters), weight is not None, grade, _checks(*limits))
     arrays = [_flat(a) for a in (y, f, weight) if a is not None]
     written = [] if out is None else [out[0].reshape(-1)]
     rest = (*(() if out is None else (out[1],)), *parameters, *_limits(limits, grade))
@@ -203,6 +203,10 @@ def _grade(functions: Sequence[Function], f: Array) -> str:
     if f.dtype != np.float32:
         return "double"
     return "native" if NARROW.issuperset(functions) else "single"
+
+
+def _checks(y_limits: Any, f_limits: Any) -> texts.Checks:
+    return texts.Checks(y_limits[2] < math.inf, f_limits[0] == -math.inf and f_limits[1] == math.inf)
 
 
 def _limits(limits: Sequence[Any], grade: str) -> Sequence[Any]:
@@ -236,7 +240,8 @@ def _small(functions: Sequence[Function], y: Array, f: Array, parameters: tuple[
     wide_y = y if y.dtype is _FLOAT64 else y.astype(np.float64)
     wide_f = f if f.dtype is _FLOAT64 else f.astype(np.float64)
     with np.errstate(all="ignore"):
-        return tuple([np.asarray(direct(text)(wide_y, wide_f, *parameters), dtype=f.dtype) for text in functions])
+        found = [np.asarray(direct(text)(wide_y, wide_f, *parameters), dtype=f.dtype) for text in functions]
+    return tuple([array if array.ndim else np.full(f.shape, array) for array in found])  # a plain number: a constant
 
 
 def _run_numpy(
@@ -256,7 +261,7 @@ def _run_kernel(
     rest: tuple[float | Limits, ...], functions: tuple[Function, ...], y: Array, f: Array, out: list[Array]
 ) -> int:
     grade = _grade(functions, f)
-    run = jit.kernel(functions, len(rest) - 2, grade)
+    run = jit.kernel(functions, len(rest) - 2, grade, _checks(*rest[-2:]))
     rest = (*rest[:-2], *_limits(rest[-2:], grade))
     if f.size < 2 * _PER_THREAD:
         return int(run(y, f, *out, *rest))

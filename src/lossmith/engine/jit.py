@@ -29,6 +29,7 @@ Kernel = Callable[..., Any]
 # "contract" lets a*b+c round once, which only adds accuracy.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 CONTRACT = frozenset({"contract"})
+ANY_INTERVAL = texts.Checks()
 # A sum may run in several lanes.
 SUMS = frozenset({"contract", "reassoc", "nsz"})
 
@@ -110,7 +111,9 @@ def loop(function: Function, grade: str, fastmath: frozenset[str]) -> Function:
 
 
 @functools.lru_cache(maxsize=512)
-def kernel(functions: tuple[Function, ...], parameters: int, grade: str = "double") -> Kernel:
+def kernel(
+    functions: tuple[Function, ...], parameters: int, grade: str = "double", checks: texts.Checks = ANY_INTERVAL
+) -> Kernel:
     """Return one compiled loop that fills one output for each function.
 
     Parameters
@@ -121,6 +124,8 @@ def kernel(functions: tuple[Function, ...], parameters: int, grade: str = "doubl
         How many scalar parameters they take.
     grade : {"double", "single", "native"}
         Accuracy of the words: float64's, or enough for float32 results; "native" computes in float32.
+    checks : Checks
+        What is asked of targets and predictions.
 
     Returns
     -------
@@ -128,11 +133,17 @@ def kernel(functions: tuple[Function, ...], parameters: int, grade: str = "doubl
         ``kernel(y, f, out_0, ..., parameter_0, ..., y_limits, f_limits)`` on one-dimensional contiguous arrays; it
         returns how many numbers are outside the limits.
     """
-    return _around(texts.filling(len(functions), parameters), functions, grade, CONTRACT)
+    return _around(texts.filling(len(functions), parameters, checks), functions, grade, CONTRACT)
 
 
 @functools.lru_cache(maxsize=512)
-def total_kernel(functions: tuple[Function, ...], parameters: int, weighted: bool, grade: str = "double") -> Kernel:
+def total_kernel(
+    functions: tuple[Function, ...],
+    parameters: int,
+    weighted: bool,
+    grade: str = "double",
+    checks: texts.Checks = ANY_INTERVAL,
+) -> Kernel:
     """Return one compiled loop that adds up a formula in float64, and may write another one on the way.
 
     Parameters
@@ -145,13 +156,15 @@ def total_kernel(functions: tuple[Function, ...], parameters: int, weighted: boo
         Whether there is a weight for each sample.
     grade : {"double", "single", "native"}
         Accuracy of the words.
+    checks : Checks
+        What is asked of targets and predictions.
 
     Returns
     -------
     callable
         ``kernel(y, f, [weight,] [out, scale,] parameter_0, ..., y_limits, f_limits)``; see :func:`texts.summing`.
     """
-    return _around(texts.summing(len(functions), parameters, weighted), functions, grade, SUMS)
+    return _around(texts.summing(len(functions), parameters, weighted, checks), functions, grade, SUMS)
 
 
 def _around(text: str, functions: tuple[Function, ...], grade: str, fastmath: frozenset[str]) -> Kernel:

@@ -80,7 +80,9 @@ def exp(x: Number) -> Number:
 
 def expm1(x: Number) -> Number:
     """e^x - 1."""
-    k, r, low = reduced(min(max(x, -50.0), 710.0))
+    # Limits as those of exp, whose first steps a kernel for both then takes once; from 2^-80 on the result is -1.
+    k, r, low = reduced(min(max(x, -746.0), 710.0))
+    k = max(k, -80)
     half = k >> 1
     lower = 1.0 - power_of_two(max(-k, -100))
     head = lower + r
@@ -181,7 +183,8 @@ def exp_neg_factors(x: Number) -> tuple[Number, Number]:
 def logistic_parts(x: Number) -> tuple[Number, Number, Number, Number, Number]:
     """Return q = exp(-|x|) and 1 / (1 + q), each with what it lacks to 0.2 ulp, and log(1 + q) of q alone to 1.5."""
     risen, rest, one, two = fall(x)
-    q, q_low = risen * one * two, rest * one * two
+    scale = one * two  # exact, for a subnormal result too
+    q, q_low = risen * scale, rest * scale
     near = q < 0.41421356237309503
     f = select(near, q, 0.5 * (q - 1.0))
     e = select(near, 0.0, 1.0)
@@ -264,8 +267,8 @@ def root_parts(x: Number, x_low: Number) -> tuple[Number, Number]:
 
 
 def product_of_sums(x: Number, x_low: Number, y: Number, y_low: Number) -> Number:
-    """Return (x + x_low) (y + y_low); x may be infinite where y_low is 0."""
-    return x * y + (select(y_low == 0.0, 0.0, x * y_low) + x_low * y)
+    """Return (x + x_low) (y + y_low); x may be infinity where y_low is 0."""
+    return x * y + (min(x, 1e300) * y_low + x_low * y)
 
 
 def log_in_parts(x: Number) -> tuple[Number, Number]:

@@ -11,7 +11,7 @@ from ..core.elementwise import LinkedElementwise, inputs_among
 from ..core.parameters import Check, custom
 from ..core.registry import register
 from ..core.traits import About, Traits
-from ..ops import absolute, exp, product_rounding, times, where, word, xlogy
+from ..ops import exp, scaled_exp, times, where, xlogy
 from .binary import share_of
 
 Array = Any
@@ -161,29 +161,20 @@ def _powers(value: float) -> tuple[float, ...]:
     return value - 1.0, 2.0 - value
 
 
-@word
-def _scaled_exp(f: Array, a: Any) -> Array:
-    """exp(a f), with what rounding takes from a large a f put back."""
-    main = exp(a * f)
-    # Beyond, exp is 0 or infinite; the rounding of infinity is no number.
-    lost = where(absolute(a * f) < 1e3, product_rounding(f, a), 0.0 * a * where(absolute(f) < 1.0, f, 0.0))
-    return where(main < float("inf"), main + main * lost, main)
-
-
 class _Tweedie:
     """y exp(-a f) / a + exp(b f) / b with a = p - 1 and b = 2 - p."""
 
     @staticmethod
     def value(y: Array, f: Array, a: Any, b: Any) -> Array:
-        return times(y, _scaled_exp(-f, a)) / a + _scaled_exp(f, b) / b
+        return times(y, scaled_exp(-f, a)) / a + scaled_exp(f, b) / b
 
     @staticmethod
     def slope(y: Array, f: Array, a: Any, b: Any) -> Array:
-        return _scaled_exp(f, b) - times(y, _scaled_exp(-f, a))
+        return scaled_exp(f, b) - times(y, scaled_exp(-f, a))
 
     @staticmethod
     def curvature(y: Array, f: Array, a: Any, b: Any) -> Array:
-        return a * times(y, _scaled_exp(-f, a)) + b * _scaled_exp(f, b)
+        return a * times(y, scaled_exp(-f, a)) + b * scaled_exp(f, b)
 
 
 @register("tweedie", aliases=("tweedie_nll", "tweedie_loss"))

@@ -169,16 +169,17 @@ def by_products(gamma: float) -> tuple[Formula, Formula, Formula]:
     @word
     def value(t: Array, gamma: Any) -> Array:
         q, q_low, r, r_low, bent = logistic_parts(t)
-        u, u_low = product_parts(where(t >= 0.0, q, 1.0), where(t >= 0.0, q_low, full_like(q, 0.0)), r, r_low)
-        high, low = power(u, u_low)
+        other, other_low = product_parts(q, q_low, r, r_low)
+        high, low = power(where(t >= 0.0, other, r), where(t >= 0.0, other_low, r_low))
         return product_of_sums(positive_part(-t) + bent, q_low * r, high, low)
 
     @word
     def slope(t: Array, gamma: Any) -> Array:
         q, q_low, r, r_low, bent = logistic_parts(t)
         likely, nothing = t >= 0.0, full_like(q, 0.0)
-        u, u_low = product_parts(where(likely, q, 1.0), where(likely, q_low, nothing), r, r_low)
-        high, low = product_parts(*power(u, u_low), r, r_low)
+        other, other_low = product_parts(q, q_low, r, r_low)
+        high, low = power(where(likely, other, r), where(likely, other_low, r_low))
+        high, low = product_parts(high, low, r, r_low)
         surprise, lost = sum_parts(where(likely, nothing, shorter(t)), bent, q_low * r)
         turn, turn_low = where(likely, full_like(q, 1.0), q), where(likely, nothing, q_low)
         steep, rest = raised_parts(where(likely, q, 1.0), turn, turn_low, surprise, lost, gamma)
@@ -186,22 +187,17 @@ def by_products(gamma: float) -> tuple[Formula, Formula, Formula]:
 
     @word
     def curvature(t: Array, gamma: Any) -> Array:
+        # The steps are those of the slope, so that a kernel for both takes them once.
         q, q_low, r, r_low, bent = logistic_parts(t)
         likely, nothing, plain = t >= 0.0, full_like(q, 0.0), 2.0 * gamma + 1.0
         other, other_low = product_parts(q, q_low, r, r_low)
         high, low = power(where(likely, other, r), where(likely, other_low, r_low))
-        high, low = product_parts(high, low, where(likely, r, other), where(likely, r_low, other_low))
         high, low = product_parts(high, low, r, r_low)
+        high, low = product_parts(high, low, where(likely, r, other), where(likely, r_low, other_low))
         surprise, lost = sum_parts(where(likely, nothing, shorter(t)), bent, q_low * r)
         # gamma - q, and gamma q - 1 below
-        grown, grown_low = raised_parts(
-            where(likely, full_like(q, gamma), -1.0),
-            where(likely, -q, q),
-            where(likely, -q_low, q_low),
-            where(likely, full_like(q, 1.0), gamma),
-            nothing,
-            1.0,
-        )
+        way = where(likely, full_like(q, -1.0), gamma)
+        grown, grown_low = raised_parts(where(likely, full_like(q, gamma), -1.0), q, q_low, way, nothing, 1.0)
         ground = where(likely, q, 1.0)
         inner, rest = raised_parts(plain * ground, grown, grown_low, surprise, lost, gamma)
         rest = rest + (product_rounding(ground, plain) + plain * where(likely, q_low, nothing))
@@ -268,11 +264,29 @@ def for_labels(value: Formula, slope: Formula, curvature: Formula) -> Formulas:
     return Formulas(its_value, its_slope, its_curvature)
 
 
+def for_alike_labels(value: Formula, slope: Formula, curvature: Formula) -> Formulas:
+    """Return the same where both classes weigh 1: what multiplies by that takes a tenth of the time."""
+
+    def its_value(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        return value(where(y > 0.5, f, -f), gamma)
+
+    def its_slope(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        one = y > 0.5
+        pull = slope(where(one, f, -f), gamma)
+        return where(one, pull, -pull)
+
+    def its_curvature(y: Array, f: Array, gamma: Any, w1: Any, w0: Any) -> Array:
+        return curvature(where(y > 0.5, f, -f), gamma)
+
+    return Formulas(its_value, its_slope, its_curvature)
+
+
 # Longer products lose more than 4 ulp.
 _BY_PRODUCTS = {0.5 * twice: by_products(0.5 * twice) for twice in range(9)}
 _IN_GENERAL = class_value, class_slope, class_curvature
 _SOFT = {gamma: for_soft_labels(*texts) for gamma, texts in _BY_PRODUCTS.items()}
 _HARD = {gamma: for_labels(*texts) for gamma, texts in _BY_PRODUCTS.items()}
+_ALIKE = {gamma: for_alike_labels(*texts) for gamma, texts in _BY_PRODUCTS.items()}
 SOFT_IN_GENERAL, HARD_IN_GENERAL = for_soft_labels(*_IN_GENERAL), for_labels(*_IN_GENERAL)
 
 
@@ -294,6 +308,6 @@ def _elsewhere(order: str) -> Formula:
 SOFT_ELSEWHERE = Formulas(*(_elsewhere(order) for order in ("value", "slope", "curvature")))
 
 
-def on_logits_of_labels(gamma: float) -> Formulas:
-    """Return the formulas for a gamma and for targets that are 0 or 1."""
-    return _HARD.get(gamma, HARD_IN_GENERAL)
+def on_logits_of_labels(gamma: float, alike: bool) -> Formulas:
+    """Return the formulas for a gamma and for targets that are 0 or 1; ``alike`` if both classes weigh 1."""
+    return (_ALIKE if alike else _HARD).get(gamma, HARD_IN_GENERAL)

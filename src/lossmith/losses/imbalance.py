@@ -208,7 +208,7 @@ class BinaryFocal(LinkedElementwise):
         "probabilities": _OnProbabilities,
     }
     label_forms: ClassVar[Mapping[str, Any]] = {
-        "logits": ByParameters(lambda loss: on_logits_of_labels(loss.gamma), HARD_IN_GENERAL)
+        "logits": ByParameters(lambda loss: on_logits_of_labels(loss.gamma, loss.alpha is None), HARD_IN_GENERAL)
     }
     prediction_domains: ClassVar[Mapping[str, Domain]] = {"logits": EXTENDED_REAL, "probabilities": UNIT}
     claims = Traits(

@@ -15,6 +15,7 @@ from ..ops import (
     full_like,
     in_float32,
     indicator,
+    larger,
     log_cosh_of_difference,
     lost_part,
     positive_part,
@@ -24,6 +25,7 @@ from ..ops import (
     rounding,
     sech_squared,
     sign,
+    smaller,
     sqrt,
     square,
     tanh_of_difference,
@@ -194,8 +196,8 @@ class Tukey(Elementwise):
         # rounded than with u; what that square and the residual lose is put back with the slope r w^2.
         r = clip(f - y, -c, c)
         z = r * r
-        left = 1.0 - z / (c * c)
-        lost = where(left > 0.0, rounding(f, y) * r + 0.5 * product_rounding(r, r), 0.0 * r)
+        left = 1.0 - z / (c * c)  # 0 beyond c
+        lost = rounding(f, y) * r + 0.5 * product_rounding(r, r)
         return z * (1.0 + left * (1.0 + left)) / 6.0 + lost * square(left)
 
     @staticmethod
@@ -266,12 +268,11 @@ class PseudoHuber(Elementwise):
         # |r| times |r| / (1 + sqrt(1 + u^2)), u = r / delta, or times delta / (1/u + sqrt(1 + 1/u^2)): nothing cancels.
         r = f - y
         a = absolute(r)
-        near = a <= delta
-        t = _inner(a, delta)
+        limited = smaller(a, delta)
+        t = limited / larger(a, delta)
         root = sqrt(1.0 + t * t)
-        limited = where(near, a, full_like(a, delta))
-        lost = lost_part(sign(r) * rounding(f, y) * limited, root)
-        return a * (limited / (where(near, full_like(a, 1.0), t) + root)) + lost
+        lost = rounding(f, y) * clip(r, -delta, delta) / root
+        return a * (limited / (where(a <= delta, full_like(a, 1.0), t) + root)) + lost
 
     @staticmethod
     def slope(y: Array, f: Array, delta: Any) -> Array:

@@ -322,6 +322,29 @@ def room(f: Array, y: Array, edge: Any) -> Array:
 
 
 @word
+def smaller(x: Array, y: Any) -> Array:
+    """Return the smaller of an array and a plain number; NaN stays NaN."""
+    return where(x > y, y, x)
+
+
+@word
+def larger(x: Array, y: Any) -> Array:
+    """Return the larger of an array and a plain number; NaN stays NaN."""
+    return where(x < y, y, x)
+
+
+@word
+def scaled_exp(x: Array, factor: Any) -> Array:
+    """exp(factor x), with what rounding takes from a large product put back."""
+    product = factor * x
+    main = exp(product)
+    # Beyond, exp is 0 or infinite; the rounding of infinity is no number.
+    known = absolute(product) < 1e3
+    lost = where(known, product_rounding(x, factor), 0.0 * factor * where(absolute(x) < 1.0, x, 0.0))
+    return where(main < float("inf"), main + main * lost, main)
+
+
+@word
 def fallen_slope(q: Array) -> Array:
     """Return q / (1 + q)^2 for q in [0, 1]; what rounding takes from the sum is put back."""
     d = 1.0 + q

@@ -17,6 +17,8 @@ from .elementwise import Array, absolute, exp, fallen_slope, full_like, log1p, p
 
 def _carried(x: Array) -> Any:
     """Return the functions that carry the second numbers of an array; None where they are 0."""
+    if type(x) is float:  # a constant beside NumPy's arrays
+        return logistic_numpy
     if type(x) is np.ndarray:
         return logistic_numpy if x.dtype == np.float64 else None
     return logistic_wide if logistic_wide.serves(x) else None
