@@ -30,10 +30,15 @@ def _alike(n: Look) -> bool:
     return n("zero_weights") > 0.5 or n("twin_units") > 0.5
 
 
+def _doing_well(n: Look) -> bool:
+    """Going on changes nothing, or a new start stays far behind: what is unusual does no harm."""
+    return n("onward_gain") < 0.035 or n("restart_gain") < -0.25
+
+
 def _stale(n: Look) -> bool:
     """Batch normalisation remembers other data than it sees, or steps are taken in evaluation mode."""
     other = n("norm_mean_gap") > -0.3 or n("norm_spread_gap") > 0.3 or n("step_in_training") == 0.0
-    return n("norms") > 0 and other and not n("dropout") > 0.7
+    return n("norms") > 0 and other and not n("dropout") > 0.7 and not n("path") > 0.8
 
 
 def _faded(n: Look) -> bool:
@@ -45,8 +50,13 @@ def _still(n: Look) -> bool:
     return n("covered") == 0.0 or (n("moved") < -11.5 and not _faded(n))
 
 
+def _clipped(n: Look) -> bool:
+    """Steps follow a gradient that is cut to a part of itself."""
+    return n("gradient_ratio") < -1.0 and n("gradient_cosine") > 0.99
+
+
 def _penalised(n: Look) -> bool:
-    pulled = n("penalty_pull") > -1.5 and n("fact_half") != 1.0
+    pulled = n("penalty_pull") > -1.5 and n("gradient_ratio") > -0.7 and n("fact_half") != 1.0
     return pulled or n("decay") > 0.1 or (n("decay") > -1.0 and n("size_change") < -0.4)
 
 
@@ -61,7 +71,7 @@ def _frozen(n: Look) -> bool:
 
 
 def _half_lost(n: Look) -> bool:
-    rounded = n("half_gradients") > 0.99 or n("half_parameters") > 0.99
+    rounded = n("half_gradients") > 0.99 or (n("half_parameters") > 0.99 and not n("zero_weights") > 0.5)
     return (rounded or (n("fact_half") == 1.0 and n("lost_share") > 0.3)) and not _half_burst(n)
 
 
@@ -74,18 +84,44 @@ def _squashed_output(n: Look) -> bool:
     bounded = n("outputs_within_one") == 1.0 or n("outputs_nonnegative") == 1.0
     probabilities = _classes(n) and n("outputs_within_unit") == 1.0
     elsewhere = n("twin_units") > 0.5 or n("squashing_layers") > 3 or _penalised(n) or _unscaled_target(n)
-    elsewhere = elsewhere or _stale(n)
+    elsewhere = elsewhere or _stale(n) or _asymmetric(n) or n("loss_flat_share") > 0.99
     return bounded and not probabilities and not elsewhere and n("path") > -1.0
+
+
+def _asymmetric(n: Look) -> bool:
+    return n("loss_asymmetry") > 0.3
 
 
 def _wrong_loss(n: Look) -> bool:
     if _classes(n):
         return abs(n("loss_cosine")) < 0.05
-    return n("loss_negative_share") > 0.05 or n("loss_cosine") < 0.6
+    return n("loss_negative_share") > 0.05 or n("loss_cosine") < 0.6 or _asymmetric(n)
+
+
+def _wrong_weights(n: Look) -> bool:
+    """Weights rise with the size of the class, or differ by e times more than sizes do; both are natural logarithms."""
+    spread, sizes = n("class_weight_spread"), math.log(10.0) * n("class_ratio")
+    unlike = (spread > 0.5 and n("class_weight_slope") > 0.5) or spread > sizes + 1.0
+    return unlike and not _wrong_loss(n)
+
+
+def _trapped(n: Look) -> bool:
+    redescends = n("loss_growth") < -3.0 and n("loss_cosine") > 0.6
+    return (n("wrong_and_still") > 0.2 or redescends) and not n("loss_flat_share") > 0.99 and not _asymmetric(n)
+
+
+def _far_targets(n: Look) -> bool:
+    """A few lie apart: either across an empty ring, or farther away than the tail of any sound target."""
+    return (n("far_target") > 0.9 and n("target_gap") > 0.2) or n("far_target") > 1.9
+
+
+def _leaks(n: Look) -> bool:
+    told = n("told_column") > 0.75 and n("told_lead") > 0.1
+    return n("seen_before") > 0.3 or n("top_column_lead") > 0.35 or n("top_column") > 0.99 or told
 
 
 def _unscaled_target(n: Look) -> bool:
-    return (abs(n("target_std")) > 1.0 or n("target_mean") > 1.0) and not n("far_target") > 1.3
+    return (abs(n("target_std")) > 1.0 or n("target_mean") > 1.0) and not _far_targets(n)
 
 
 def _burst(n: Look) -> bool:
@@ -95,61 +131,68 @@ def _burst(n: Look) -> bool:
 
 
 def _too_high(n: Look) -> bool | None:
-    long = n("path") > 0.5 and n("update_median") > -1.8
-    far = long or n("update_median") > -1.6 or n("pair.first_over_best") > 0.4 or _burst(n)
+    long = n("path") > 0.5 and (n("update_median") > -1.8 or n("update_last") > -1.5)
+    lost = n("path") > 0.7 and n("restart_gain") > 0.1
+    far = long or lost or n("update_median") > -1.6 or n("pair.first_over_best") > 0.4 or n("memory") > 1.8 or _burst(n)
     elsewhere = _penalised(n) or n("accumulates") > 0.3 or _unscaled_inputs(n) or _unscaled_target(n)
+    elsewhere = elsewhere or _wrong_loss(n) or _alike(n) or _far_targets(n)
     noisy = n("neighbours_doubt") > 0.2 or n("batch_order") > 0.3 or n("batch_size") < 2.1
-    if far and n("restart_gain") < -0.3:
-        return None  # steps are long, yet the training is ahead of a short one by the book
+    if far and n("restart_gain") < -0.3 and not n("memory") > 1.8:
+        # Steps are long, yet the training is ahead of a short one by the book; if smaller ones help, nothing is said.
+        return None if n("onward_gain") > 0.1 else False
     return far and not elsewhere and not noisy
 
 
 def _too_low(n: Look) -> bool:
-    small = n("step_excess") < -1.7 and not n("path") > -0.9
-    return small and not _faded(n) and not _still(n) and n("moved") < -3.0
+    small = n("step_excess") < -1.7 and (_clipped(n) or not n("path") > -0.9) and n("moved") < -3.0
+    return small and not _faded(n) and not _still(n) and not _half_lost(n) and not _doing_well(n)
 
 
 MARKS: Mapping[str, Mark] = {
     "nan-in-data": lambda n: max(n("bad_inputs"), n("bad_targets")) > -11.0,
-    "outliers": lambda n: n("far_target") > 1.3 or (n("far_row") > 1.2 and n("far_rows_share") < 0.15),
+    "outliers": lambda n: _far_targets(n) or (n("far_row") > 1.2 and n("far_rows_share") < 0.15),
     "unscaled-inputs": _unscaled_inputs,
     "unscaled-target": _unscaled_target,
     "class-imbalance": lambda n: n("class_ratio") > 0.8 and not n("class_weight_spread") > 1.5,
-    "class-weights-inverted": lambda n: n("class_weight_spread") > 1.0 and not n("class_weight_slope") < -0.5,
-    "data-leak": lambda n: n("seen_before") > 0.3 or n("top_column_lead") > 0.35 or n("top_column") > 0.98,
+    "class-weights-inverted": _wrong_weights,
+    "data-leak": _leaks,
     "sorted-batches": lambda n: n("batch_order") > 0.3,
     "label-mismatch": lambda n: n("renaming_gain") > 0.2 or n("cross_correlation") < -0.15 or n("target_ratio") > 0.3,
     "train-eval-mismatch": lambda n: n("shift_median") > -0.2 or n("ratio_median") > 0.2,
-    "label-noise": lambda n: n("neighbours_doubt") > 0.2 and not n("seen_before") > 0.3 and not n("far_target") > 1.3,
+    "label-noise": lambda n: n("neighbours_doubt") > 0.2 and not n("seen_before") > 0.3 and not _far_targets(n),
     "optimizer-not-stepping": _still,
     "frozen-layers": _frozen,
-    "gradient-not-reset": lambda n: n("accumulates") > 0.3 and n("covered") != 0.0 and not n("penalty_pull") > -1.5,
+    "gradient-not-reset": lambda n: (
+        n("accumulates") > 0.3 and n("covered") != 0.0 and not n("penalty_pull") > -1.5 and not _clipped(n)
+    ),
     "fp16-overflow": _half_burst,
     "fp16-underflow": _half_lost,
     "weight-decay-too-high": _penalised,
     "dropout-too-high": lambda n: n("dropout") > 0.7,
     "dropout-in-eval": lambda n: n("chance_in_own") > -4.0 and n("dropout") < 0.75,
     "batchnorm-eval-mode": _stale,
-    "batch-too-small": lambda n: n("batch_size") < 2.1,
+    "batch-too-small": lambda n: n("batch_size") < 2.1 and not _doing_well(n),
     "zero-initialisation": lambda n: n("twin_units") > 0.5 and not _penalised(n),
     "dead-relu": lambda n: n("dead_max") > 0.8 and not n("twin_units") > 0.5 and not n("path") > 0.6,
     "deep-sigmoid": lambda n: n("squashing_layers") > 3,
     "bad-initialisation-large": lambda n: n("weight_scale_max") > 0.6 and not n("path") > 0.5,
     "bad-initialisation-small": lambda n: (
-        (n("start_weight_size_min") < -0.5 or n("size_first") < 0.0) and not _alike(n)
+        (n("start_weight_size_min") < -0.5 or n("size_first") < 0.0) and not _alike(n) and not n("onward_gain") < 0.031
     ),
     "double-softmax": lambda n: n("outputs_within_unit") == 1.0 and _classes(n) and not _dead(n),
     "missing-sigmoid": lambda n: _classes(n) and (n("loss_negative_share") > 0.2 or 0.2 < n("loss_flat_share") < 0.99),
     "mse-on-logits": lambda n: _classes(n) and 0.1 < n("loss_cosine") < 0.6 and n("loss_flat_share") < 0.2,
     "wrong-output-activation": _squashed_output,
     "wrong-loss-for-target": _wrong_loss,
-    "local-minimum": lambda n: n("wrong_and_still") > 0.2 or (n("loss_growth") < -3.0 and n("loss_cosine") > 0.6),
+    "local-minimum": _trapped,
     "model-too-small": lambda n: n("narrowest") < 1.1,
-    "no-regularisation": lambda n: n("parameters_per_row") > 1.3 and not n("seen_before") > 0.3,
+    "no-regularisation": lambda n: (
+        n("parameters_per_row") > 1.3 and not n("seen_before") > 0.3 and not n("pair.skill_gap") < 0.05
+    ),
     "learning-rate-decay": lambda n: _faded(n) and not n("path") < -3.0,
     "learning-rate-too-low": _too_low,
     "learning-rate-too-high": _too_high,
-    "too-few-steps": lambda n: n("steps") < 1.95 and not n("path") > -0.1,
+    "too-few-steps": lambda n: n("steps") < 1.95 and not n("path") > -0.1 and not _doing_well(n),
 }
 """By cause."""
 
@@ -196,6 +239,7 @@ PAIRS = (
     ("pair.restart_over_onward", "probe.restart_gain", "probe.onward_gain"),
     ("pair.now_over_fresh_start", "loss_last", "probe.initial_loss"),
     ("pair.update_over_now", "update_last", "probe.own_step"),
+    ("pair.skill_gap", "probe.own_skill_train", "probe.own_skill"),
     ("pair.memory_from_here", "probe.memorised_right", "probe.fresh_memorised_right"),
 )
 """(name, minuend, subtrahend)"""

@@ -26,13 +26,17 @@ def movement(patient: Patient) -> Numbers:
     Returns
     -------
     dict of str to float
-        How far parameters moved, which did not, whether the step's gradient is that of its batch, whether the second
-        gradient still holds the first, and what half precision does to it.
+        log10 of how many steps momentum remembers, how far parameters moved, which did not, whether the step's
+        gradient is that of its batch, whether the second gradient still holds the first, and what half precision does
+        to it.
     """
     settings = patient.settings()
     found = {"covered": settings.covered, "frozen": settings.frozen, "decay": log10(settings.weight_decay)}
     found["rate_left"] = log10(settings.learning_rate / (settings.peak_rate + TINY))
+    found["memory"] = -log10(1.0 - settings.momentum)
     with patient.undisturbed():
+        if not np.isfinite(patient.vector()).all():
+            patient.reinitialise(1)  # what a step does to gradients shows from anywhere
         patient.settle()
         first = patient.stride(*patient.batches[0])
         if first is None:

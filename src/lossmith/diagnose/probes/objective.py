@@ -52,8 +52,8 @@ def loss_shape(patient: Patient) -> Numbers:
     Returns
     -------
     dict of str to float
-        Cosine with the right slope, its scale, share of flat and of negative losses, how it weighs the classes, and how
-        fast it grows for large mistakes.
+        Cosine with the right slope, its scale, share of flat and of negative losses, how it weighs the classes, or the
+        sides of a numeric target, and how fast it grows for large mistakes.
     """
     _, y = patient.sample(patient.train)
     probe = patient.outputs(patient.sample(patient.train)[0])
@@ -75,8 +75,21 @@ def loss_shape(patient: Patient) -> Numbers:
         "loss_negative_share": float(np.mean(values < -1e-9)),
         "loss_growth": log10(float(far) / (float(np.median(size)) + TINY)),
         "loss_sum_of_slopes": float(np.mean(np.abs(own.sum(1)) / (np.abs(own).sum(1) + TINY))),
+        **_sides(patient, y, float(unit), probe.shape),
         **_class_weights(patient, size / (expected + TINY), y),
     }
+
+
+def _sides(patient: Patient, y: Array, unit: float, shape: tuple[int, ...]) -> Numbers:
+    """log10 of how much harder the loss pulls on one side of the target than on the other, equally far from it."""
+    if patient.task != "regression":
+        return {}
+    above, below = (
+        np.abs([patient.output_gradient((y + side * far * unit).reshape(shape), y) for far in (0.5, 1.0, 2.0)])
+        for side in (1.0, -1.0)
+    )
+    with np.errstate(all="ignore"):
+        return {"loss_asymmetry": float(np.clip(np.nanmedian(np.abs(np.log10(above / below))), 0.0, 6.0))}
 
 
 def _class_weights(patient: Patient, ratio: Array, y: Array) -> Numbers:

@@ -101,6 +101,8 @@ class Settings:
         Largest dropout rate.
     peak_rate : float
         Largest learning rate of the training, as far as known.
+    momentum : float
+        Share of the last step that the next one keeps, or of the last mean gradient; NaN where it is not known.
     """
 
     learning_rate: float
@@ -109,6 +111,7 @@ class Settings:
     frozen: float
     dropout: float
     peak_rate: float
+    momentum: float = float("nan")
 
 
 @final

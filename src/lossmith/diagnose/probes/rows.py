@@ -50,8 +50,16 @@ def scale(patient: Patient) -> Numbers:
             "target_mean": log10(abs(float(y.mean()))),
             "target_std": log10(float(y.std())),
             "far_target": log10(float(np.abs(y - np.median(y)).max() / middle)),
+            "target_gap": _gap(np.abs(y - np.median(y)) / middle),
         }
     return found
+
+
+def _gap(distances: Array) -> float:
+    """Widest empty ring with 1 to 10 % of the rows beyond: what was mistaken lies apart, heavy tails thin out."""
+    far = np.sort(distances)[int(0.9 * len(distances)) : len(distances) - max(2, len(distances) // 100)]
+    beyond = np.sort(distances)[int(0.9 * len(distances)) + 1 :][: len(far)]
+    return log10(float((beyond / (far + TINY)).max(initial=1.0)))
 
 
 def order(patient: Patient) -> Numbers:
@@ -94,7 +102,8 @@ def split(patient: Patient) -> Numbers:
     Returns
     -------
     dict of str to float
-        Shift and ratio of columns, share of held-out rows seen in training, strength of the strongest column.
+        Shift and ratio of columns, share of held-out rows seen in training, strength of the strongest column, and of
+        the strongest that share nothing with the others but the target.
     """
     x, held = _flat(patient.train[0]), _flat(patient.valid[0])
     good = np.isfinite(x).all(1)
@@ -117,10 +126,50 @@ def split(patient: Patient) -> Numbers:
         "top_column": float(strong[0]),
         "top_column_lead": float(strong[0] - strong[min(1, len(strong) - 1)]),
     }
+    found |= _told(x, y, patient.task)
     if patient.task == "regression":
         held_y = np.asarray(patient.valid[1], np.float64)
         found["target_ratio"] = abs(log10(float(_range(held_y[:, None])[0] / (_range(y[:, None])[0] + TINY))))
     return found
+
+
+def _told(x: Array, y: Array, task: str) -> Numbers:
+    """Strength of the leading columns that are the target and noise of their own, and their lead over the others.
+
+    What columns measure of the world they share beyond the target; what was made from the target they do not.
+    """
+    strong = strengths(x, y, task)
+    rest, lead, told = _beyond(x, y, task), 0.0, 0.0
+    first = np.argsort(-strong)
+    for k in range(min(3, len(first) - 1)):
+        if _shared(rest, int(first[k])) > 0.03:
+            break
+        told = float(strong[first[0]])
+        lead = max(lead, float(strong[first[k]] - strong[first[k + 1]]))
+    return {"told_column": told, "told_lead": lead}
+
+
+def _beyond(x: Array, y: Array, task: str) -> Array:
+    """Columns less what the target explains of them."""
+    x = (x - x.mean(0)) / (x.std(0) + TINY)
+    if task == "regression":
+        unit = (y - y.mean()) / (y.std() + TINY)
+        powers = np.stack([np.ones_like(unit), unit, unit**2], 1)
+        return np.asarray(x - powers @ np.linalg.lstsq(powers, x, rcond=None)[0])
+    for code in np.unique(y):
+        x[y == code] -= x[y == code].mean(0)
+    return x
+
+
+def _shared(x: Array, at: int) -> float:
+    """Share of a column's spread that the others explain by a ridge regression, on rows that it was not fitted to."""
+    others, own = np.delete(x, at, 1), x[:, at]
+    wrong, half = 0.0, np.arange(len(x)) % 2 == 0
+    for part in (half, ~half):
+        a = others[part]
+        slope = np.linalg.solve(a.T @ a + 0.02 * len(a) * np.eye(a.shape[1]), a.T @ own[part])
+        wrong += float(((own[~part] - others[~part] @ slope) ** 2).sum())
+    return 1.0 - wrong / (float((own**2).sum()) + TINY)
 
 
 def _range(x: Array) -> Array:

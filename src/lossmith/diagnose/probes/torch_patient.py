@@ -309,7 +309,8 @@ class TorchPatient(Patient):
         rate = float(groups[0]["lr"])
         decay, covered = float(groups[0].get("weight_decay", 0.0)), float(np.mean([id(p) in moved for p in own]))
         peak = rate if self.learning_rate is None else self.learning_rate
-        return Settings(rate, decay, covered, frozen, dropout, peak)
+        momentum = groups[0].get("momentum", groups[0].get("betas", (0.0,))[0])
+        return Settings(rate, decay, covered, frozen, dropout, peak, float(momentum))
 
     def evaluates_in_training(self) -> bool:
         """Whether the user's evaluation leaves training mode on."""
