@@ -20,16 +20,25 @@ SOUND = {
     "loss_negative_share": 0.0, "loss_flat_share": 0.0, "wrong_and_still": 0.0, "outputs_within_unit": 0.2,
     "outputs_within_one": 0.5, "outputs_nonnegative": 0.5, "restart_gain": -0.3,
 }  # fmt: skip
+SLOW = {"restart_gain": 0.2, "onward_gain": 0.3}
 LOG = {"path": -0.2, "update_median": -2.8, "steps": 2.6, "size_first": 0.8, "loss_bad_share": 0.0}
+CLIPPED = {"gradient_ratio": -2.0, "gradient_cosine": 1.0, "penalty_pull": -0.8, "accumulates": 3.0}
 SHOWN = [
-    ("learning-rate-too-low", {"step_excess": -4.0, "moved": -5.0}, {"path": -2.5, "update_median": -5.0}),
+    ("learning-rate-too-low", {"step_excess": -4.0, "moved": -5.0, **SLOW}, {"path": -2.5, "update_median": -5.0}),
     ("learning-rate-too-high", {"restart_gain": 0.5}, {"path": 1.2, "update_median": -1.2}),
-    ("too-few-steps", {}, {"steps": 1.2, "path": -0.6}),
+    ("too-few-steps", SLOW, {"steps": 1.2, "path": -0.6}),
     ("learning-rate-decay", {"rate_left": -4.0, "moved": -7.0}, {"rate_last": -4.0}),
     ("optimizer-not-stepping", {"moved": -12.0}, {}),
     ("gradient-not-reset", {"accumulates": 1.0}, {}),
     ("frozen-layers", {"frozen": 0.5}, {}),
+    ("learning-rate-too-high", {"memory": 2.3}, {}),
+    ("learning-rate-too-low", {"step_excess": -4.0, "moved": -5.0, **CLIPPED, **SLOW}, {"path": -0.5}),
+    ("batch-too-small", {"batch_size": 1.0, **SLOW}, {}),
+    ("data-leak", {"told_column": 0.8, "told_lead": 0.2}, {}),
+    ("class-weights-inverted", {"class_weight_spread": 0.7, "class_weight_slope": 1.0, "class_ratio": 0.3}, {}),
+    ("wrong-loss-for-target", {"loss_asymmetry": 1.0}, {}),
     ("outliers", {"far_target": 2.0}, {}),
+    ("outliers", {"far_target": 1.1, "target_gap": 0.4}, {}),
     ("label-noise", {"neighbours_doubt": 0.6}, {}),
     ("zero-initialisation", {"twin_units": 1.0}, {}),
     ("nan-in-data", {"bad_inputs": -4.0}, {}),
@@ -50,11 +59,32 @@ def test_a_sound_training_bears_none():
     assert found({}, {}) == set()
 
 
+HARMLESS = [
+    ({"batch_size": 1.0}, {}),
+    ({}, {"steps": 1.2, "path": -0.6}),
+    ({"step_excess": -4.0, "moved": -5.0}, {"path": -2.5, "update_median": -5.0}),
+    ({"far_target": 1.3, "target_gap": 0.05}, {}),
+    ({"top_column": 0.95, "told_column": 0.0}, {}),
+    ({"parameters_per_row": 2.0}, {}),
+]
+
+
+@pytest.mark.parametrize(("probes", "log"), HARMLESS)
+def test_what_is_unusual_and_does_no_harm_bears_none(probes, log):
+    well = {"restart_gain": -0.6, "onward_gain": 0.01, "own_skill": 0.9, "own_skill_train": 0.91}
+    assert found({**probes, **well}, {**log, "pair.skill_gap": 0.01}) == set()
+
+
+def test_long_steps_after_which_smaller_ones_gain_nothing_are_sound():
+    probes = {"restart_gain": -0.6, "onward_gain": 0.05}
+    assert found(probes, {"path": 1.2, "update_median": -1.2}) == set()
+
+
 def test_nothing_known_shows_nothing():
     assert not any(marks({}).values())
 
 
-@pytest.mark.parametrize(("cause", "probes", "log"), SHOWN, ids=[case[0] for case in SHOWN])
+@pytest.mark.parametrize(("cause", "probes", "log"), SHOWN, ids=[f"{case[0]}-{k}" for k, case in enumerate(SHOWN)])
 def test_a_cause_bears_its_own_alone(cause, probes, log):
     assert found(probes, log) == {cause}
 
@@ -67,7 +97,8 @@ def test_what_cannot_be_tried_is_not_denied():
 
 
 def test_a_long_step_that_pays_is_not_judged():
-    ahead = {f"probe.{k}": v for k, v in {**SOUND, "restart_gain": -0.8}.items()} | LOG
+    gains = {"restart_gain": -0.8, "onward_gain": 0.3}
+    ahead = {f"probe.{k}": v for k, v in {**SOUND, **gains}.items()} | LOG
     assert "mark.learning-rate-too-high" not in marks(ahead | {"path": 1.2, "update_median": -1.2})
 
 

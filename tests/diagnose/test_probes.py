@@ -92,6 +92,7 @@ def test_parameters_of_nan_are_survived():
     found = examine(TorchPatient.of(plan, loop))
     assert found["finite_parameters"] == 0.0
     assert "neighbours_train" in found
+    assert found["accumulates"] == pytest.approx(0.0, abs=1e-5)  # asked of a new start
 
 
 def idle(loop, x, y):
@@ -106,6 +107,14 @@ def hoarding(loop, x, y):
     losses.mean().backward()
     loop.optimizer.step()
     return losses.detach()
+
+
+def one_sided(out, y):
+    return torch.where(out > y, 4.0, 1.0) * (out - y).abs()
+
+
+def heavy(parameters, lr, weight_decay):
+    return torch.optim.SGD(parameters, lr=lr * 0.01, momentum=0.99)
 
 
 def number(name, probe, **changes):
@@ -128,6 +137,8 @@ def zeros(model):
         ("step_excess", "line_search", {"learning_rate": 1e-9}, -12.0, -6.0),
         ("squashing_layers", "activity", {"build": lambda: network(nn.Sigmoid, 3)}, 3.0, 3.0),
         ("loss_cosine", "loss_shape", {"loss": lambda out, y: -((out - y) ** 2)}, -1.01, -0.99),
+        ("loss_asymmetry", "loss_shape", {"loss": one_sided}, 0.59, 0.61),
+        ("memory", "movement", {"optimizer": heavy}, 1.99, 2.01),
         ("batch_size", "order", {"batch_size": 4}, 2.0, 2.0),
     ],
 )
@@ -150,6 +161,39 @@ def test_data_probes():
     assert number("seen_before", "split") == 0.0
     noisy = number("neighbours_doubt", "neighbours", train=(x, np.random.default_rng(1).permutation(y)))
     assert noisy > number("neighbours_doubt", "neighbours") + 0.3
+
+
+@pytest.mark.parametrize("task", ["regression", "binary"])
+def test_columns_made_from_the_target_are_told_from_measured_ones(task):
+    rng = np.random.default_rng(4)
+    world = rng.normal(size=(300, 2))
+    # Measured columns say what the world is, and share more than the target; two are the target and noise.
+    x = world @ rng.normal(size=(2, 6)) + 0.2 * rng.normal(size=(300, 6))
+    y = world[:, 0] + 0.5 * rng.normal(size=300)
+    y = y if task == "regression" else (y > 0).astype(float)
+    told = (y - y.mean()) / y.std()
+    leaks = np.hstack([x, told[:, None] + 0.3 * rng.normal(size=(300, 2))])
+
+    def of(columns):
+        x = columns.astype(np.float32)
+        return number("told_column", "split", train=(x, y), valid=(x, y), steps=1, build=lambda: head(x.shape[1]))
+
+    assert of(leaks) > 0.8
+    assert of(x) == 0.0
+
+
+def head(columns):
+    return nn.Sequential(nn.Linear(columns, 1), nn.Flatten(0))
+
+
+def test_a_gap_is_told_from_a_heavy_tail():
+    plan = plan_of()
+    x, y = plan.train
+    apart = y.copy()
+    apart[::30] = 12.0 * y.std()
+    tail = np.random.default_rng(2).standard_t(3, len(y)).astype(np.float32)
+    assert number("target_gap", "scale", train=(x, apart)) > 0.4
+    assert number("target_gap", "scale", train=(x, tail)) < 0.2
 
 
 def trapped(width=2):

@@ -208,7 +208,12 @@ class KerasPatient(Patient):
             return Settings(np.nan, np.nan, np.nan, frozen, dropout, np.nan)
         rate = float(keras.ops.convert_to_tensor(self.optimizer.learning_rate))
         peak = rate if self.learning_rate is None else self.learning_rate
-        return Settings(rate, float(self.optimizer.weight_decay or 0.0), 1.0 - frozen, frozen, dropout, peak)
+        decay, momentum = float(self.optimizer.weight_decay or 0.0), np.nan
+        if isinstance(self.optimizer, keras.optimizers.SGD | keras.optimizers.RMSprop):
+            momentum = float(self.optimizer.momentum)
+        elif isinstance(self.optimizer, keras.optimizers.Adam):
+            momentum = float(self.optimizer.beta_1)
+        return Settings(rate, decay, 1.0 - frozen, frozen, dropout, peak, momentum)
 
     def evaluates_in_training(self) -> bool:
         """Never: ``evaluate`` and ``predict`` leave training mode."""

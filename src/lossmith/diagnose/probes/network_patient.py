@@ -25,7 +25,7 @@ from lossmith.diagnose.probes.patient import (
 )
 from lossmith.network.criterion import tier_of
 from lossmith.network.learner import add_penalty
-from lossmith.network.optimizers import Adam, Optimizer, Steps
+from lossmith.network.optimizers import SGD, Adam, Optimizer, Steps
 from lossmith.network.passes import Network, Passes
 from lossmith.network.start import starting_point
 from lossmith.optimize.penalties import Elastic
@@ -63,6 +63,12 @@ class Course:
     def rate(self) -> float:
         """The learning rate."""
         return self.optimizer.rate if self.learning_rate is None else self.learning_rate
+
+
+def _momentum(optimizer: Optimizer) -> float:
+    if isinstance(optimizer, SGD):
+        return optimizer.momentum
+    return optimizer.beta1 if isinstance(optimizer, Adam) else math.nan
 
 
 @final
@@ -286,7 +292,7 @@ class NetworkPatient(Patient):
             return Settings(math.nan, math.nan, math.nan, 0.0, dropout, math.nan)
         penalty, rate = self.training.penalty, self.training.rate
         decay = 0.0 if penalty is None else 2.0 * penalty.parts[1]
-        return Settings(rate, decay, 1.0, 0.0, dropout, rate)
+        return Settings(rate, decay, 1.0, 0.0, dropout, rate, _momentum(self.training.optimizer))
 
     def evaluates_in_training(self) -> bool:
         """Never: predictions leave nothing out."""
