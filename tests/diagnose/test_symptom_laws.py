@@ -180,3 +180,16 @@ def test_losses_that_pull_elsewhere(growth, told):
 def test_rows_learned_by_heart():
     assert probed("LM-OVERFIT", {"own_skill_train": 1.0, "own_skill": 0.6}) is not None
     assert probed("LM-OVERFIT", {"own_skill_train": 1.0, "own_skill": 0.8}) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_batch_losses_scatter_as_their_rows_let_them(seed):
+    rng = np.random.default_rng(seed)
+    errors = rng.normal(size=(N, 32)) ** 2
+    far = np.where(rng.random((N, 32)) < 0.03, 400.0, errors)
+    told = Facts(task="regression", batch_size=32)
+    assert "LM-OUTLIERS" in ids(run(facts=told, loss=far.mean(1)))
+    assert "LM-OUTLIERS" not in ids(run(facts=told, loss=errors.mean(1)))
+    assert "LM-OUTLIERS" not in ids(run(facts=Facts(task="multiclass", batch_size=32), loss=far.mean(1)))
+    ordered = np.sort(far.mean(1)).reshape(-1, 3).T.ravel()  # batches that rise three times: their order scatters them
+    assert "LM-OUTLIERS" not in ids(run(facts=told, loss=ordered))

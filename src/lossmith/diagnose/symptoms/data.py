@@ -18,6 +18,9 @@ RECALL_GAP = 0.3  # between the best and the worst known class
 HEAVY = 0.4  # of a regression loss on the worst 1 % of samples; 7 % under normal noise, below 20 % in healthy twins
 TOP_PULL = 0.10  # of the gradient carried by 1 % of the rows; 3.6 % for squared error under normal noise
 FAR_SAMPLE = 250.0  # times the median sample of a batch; 10 to 17 under normal noise, 106 seen in a good uneven fit
+SCATTER = 10.0  # variance of batch losses x batch size / level squared: 2 for normal errors, healthy runs below 5 ...
+SHUFFLED = 0.3  # correlation of neighbouring batches, at most
+STAYS = 0.6  # ... unless most is learned: of far rows nothing is
 BATCH_TAIL = 15.0  # highest 5 % of batch losses over the median one
 INPUT_SIZE = 10.0  # AutoTrainer: mean absolute input of a layer
 INPUT_SMALL = 0.05  # largest spread of an input column
@@ -97,8 +100,10 @@ def outliers(view: View) -> Verdict:
         return None
     shares = view.column("samples.reservoir_top1_share").finite
     if len(shares) >= 3:
-        return _few_samples(shares) or _far_samples(view)
+        return _few_samples(shares) or _far_samples(view) or _scattered(view)
     curve = view.loss.finite
+    if scattered := _scattered(view):
+        return scattered
     if len(curve) < 40:
         return Lacking("no per-sample losses, and fewer than 40 losses of batches")
     tail, level = _tail(curve), curve.level(0.25, 1.0)
@@ -142,6 +147,29 @@ def _far_samples(view: View) -> Verdict:
         return None
     text = f"the worst sample of a batch costs {far:.3g} times its median one (threshold {FAR_SAMPLE:g})"
     return Seen(text, {"worst_over_median": far, "worst_over_median_limit": FAR_SAMPLE}, int(steps[0]), "loss")
+
+
+def _scattered(view: View) -> Seen | None:
+    """Batch means of squared errors scatter more than rows with normal errors let them, and little is learned."""
+    v, size = view.loss.finite.values, view.facts.batch_size
+    if v.size < 60 or not size or v.min() < 0.0:
+        return None
+    late = v[v.size // 2 :]
+    level, first = float(late.mean()), float(v[: max(10, v.size // 10)].mean())
+    if not 0.0 < STAYS * first < level < first / STAYS:
+        return None
+    place, shares = np.arange(late.size), late / level
+    rest = shares - np.polyval(np.polyfit(place, shares, 1), place)
+    scatter = size * float(rest.var())
+    if scatter < SCATTER or correlation(rest[:-1], rest[1:]) > SHUFFLED:  # else batches differ by their order
+        return None
+    text = (
+        f"batch losses scatter {scatter:.3g} times as far, squared, as their level (by row; threshold "
+        f"{SCATTER:g}; 2 for normal errors), and {level / first:.0%} of the first loss stays (threshold {STAYS:.0%}): "
+        "few rows carry it"
+    )
+    numbers = {"scatter": scatter, "scatter_limit": SCATTER, "stays": level / first, "stays_limit": STAYS}
+    return Seen(text, numbers, int(view.loss.finite.steps[v.size // 2]), "loss")
 
 
 def _tail(curve: Curve) -> float:
