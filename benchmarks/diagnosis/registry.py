@@ -51,12 +51,21 @@ class Kinds(NamedTuple):
 
 KIND = Kinds()
 
+# What else such a run truly shows, whoever wrote the fault: naming it is right as well.
+ALSO: dict[str, tuple[str, ...]] = {
+    "local-minimum": ("LM-VANISH",),  # a redescending loss is flat where rows are wrong: they pull no more
+    "label-noise": ("LM-PLATEAU", "LM-OVERFIT"),  # contradictions hold the loss up, or are learned by heart
+    "batchnorm-eval-mode": ("LM-DISAGREE",),  # training improves, and the evaluation computes something else
+}
+UNSCALED = ("bn_eval_mode", "bn_never_back", "bn_frozen")  # their inputs are stretched and shifted, and stay so
+
 
 def fault(name: str, cause: str, *symptoms: str, **more: object) -> Callable[[Apply], Apply]:
     """Register a fault."""
 
     def keep(apply: Apply) -> Apply:
-        FAULTS[name] = Fault(name, cause, symptoms, apply, **more)  # type: ignore[arg-type]
+        also = ALSO.get(cause, ()) + (("LM-SCALE",) if name in UNSCALED else ())
+        FAULTS[name] = Fault(name, cause, (*symptoms, *also), apply, **more)  # type: ignore[arg-type]
         return apply
 
     return keep
