@@ -66,7 +66,7 @@ def _best_number(loss: Any, y: Array, w: Array) -> float:
         return float(piecewise_minimum(np.zeros(y.size, np.int16), kink, w, 1)[0])
     if traits.task == "regression":
         if traits.strong > 0 and traits.constant_hessian:
-            return float(w @ y / w.sum())
+            return float(np.einsum("i,i->", w, y) / w.sum())  # BLAS's threads cost more than they bring
         low, high = float(y.min()), float(y.max())
     else:
         # Half a sample of the other kind bounds what a constant can be.

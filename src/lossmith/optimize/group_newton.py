@@ -81,7 +81,7 @@ def _shortened(
     for _ in range(_HALVINGS):
         there, ahead = theta + t * direction, raw + t * change
         values = objective.loss.value_and_gradient(objective.y, ahead)[0]
-        reached = float(objective.share @ values) + penalty.value(there[:d])
+        reached = objective.mean(values) + penalty.value(there[:d])
         if reached <= value + 1e-4 * t * min(promised, 0.0) + slack:
             return there, ahead, reached
         t *= 0.5

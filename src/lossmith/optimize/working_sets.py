@@ -239,8 +239,8 @@ def _search(
         there = raw + t * change
         with np.errstate(over="ignore", invalid="ignore"):
             values, slopes = objective.loss.value_and_gradient(objective.y, there)
-        reached = float(objective.share @ values) + penalty.value(theta[:k] + t * direction[:k])
-        slack = few * max(abs(value), float(objective.share @ np.abs(values)))  # parts may cancel in the whole
+        reached = objective.mean(values) + penalty.value(theta[:k] + t * direction[:k])
+        slack = few * max(abs(value), objective.mean(np.abs(values)))  # parts may cancel in the whole
         if reached <= value + 1e-4 * t * min(promised, 0.0) + slack:
             return t, reached, there, slopes
         t *= 0.5
