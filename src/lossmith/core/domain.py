@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..engine.sums import squares
+
 Array = npt.NDArray[Any]
 
 
@@ -42,17 +44,6 @@ class Domain(ABC):
         return ""
 
 
-# Numbers up to which BLAS works in one thread; its threads wait for each other far longer than the sum takes.
-_ALONE = 8192
-
-
-def _squares(flat: Array) -> float:
-    """Return the sum of squares."""
-    if flat.size <= _ALONE:
-        return float(flat.dot(flat))
-    return float(sum(part.dot(part) for part in (flat[i : i + _ALONE] for i in range(0, flat.size, _ALONE))))
-
-
 @dataclass(frozen=True)
 class Interval(Domain):
     """The numbers between two ends.
@@ -81,7 +72,7 @@ class Interval(Domain):
             if values.dtype.char not in "fd":
                 return False
             flat = values.reshape(-1)
-            return math.isfinite(_squares(flat))  # one pass; a large finite number can overflow here
+            return math.isfinite(squares(flat))  # one pass; a large finite number can overflow here
         low, high, *_ = self.limits
         # argmin takes a quarter of min's time on a hundred numbers, and finds NaN, too
         return bool(low <= values.item(values.argmin()) and values.item(values.argmax()) <= high)

@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import ops
 from . import cache, words
+from .sums import squares
 
 Function = Callable[..., Any]
 # Multiplying by it cuts a float64 in two halves.
@@ -24,7 +25,7 @@ _HALVE = 2.0**27 + 1.0
 
 def _times(weight: Any, x: Any) -> Any:
     """Do what ``ops.times`` does; 0 times a finite number needs no care."""
-    if type(x) is np.ndarray and x.ndim == 1 and math.isfinite(x.dot(x)):  # a third of the time of ``where``
+    if type(x) is np.ndarray and x.ndim == 1 and math.isfinite(squares(x)):  # a third of the time of ``where``
         return weight * x
     return weight * np.where(weight == 0.0, 0.0, x)
 
