@@ -13,7 +13,7 @@ import lossmith as lm
 from lossmith.optimize import Objective
 from lossmith.optimize.bars import Bar
 from lossmith.optimize.smoothing import SmoothedRows
-from lossmith.optimize.solvers import SOLVERS, Needs, fitting_solvers
+from lossmith.optimize.solvers import Needs, fitting_solvers
 
 RNG = np.random.default_rng(0)
 N, D = 300, 5
@@ -328,48 +328,7 @@ def test_a_bar_is_drawn_late_and_only_on_terminals(monkeypatch) -> None:
     assert isinstance(Bar(1e-8), Bar)
 
 
-# --- names, settings, refusals -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", lm.solvers.names())
-def test_names_and_configurations_lead_back(name) -> None:
-    solver = lm.solvers.get(name)
-    assert lm.solvers.from_config(solver.to_config()) == solver
-    assert lm.solvers.get(str(solver)) == solver
-    assert all(lm.solvers.get(alias) == solver for alias in solver.aliases)
-    assert type(solver).__doc__
-    assert ">>>" in type(solver).__doc__
-
-
-def test_settings_lead_back() -> None:
-    text = "gd(search=armijo(shrink=0.3))"
-    solver = lm.solvers.GradientDescent(search=lm.solvers.Armijo(shrink=0.3))
-    assert lm.solvers.get(text) == solver == lm.solvers.GradientDescent(search="armijo(shrink=0.3)")
-    assert str(solver) == text
-    assert lm.solvers.from_config(solver.to_config()) == solver
-    assert solver.to_config()["params"]["search"]["search"] == "armijo"
-
-
-@pytest.mark.parametrize(
-    ("solver", "words"),
-    [
-        ("gdd", "did you mean 'gd'"),
-        ("zzz", "there are gd, momentum"),
-        ("gd(serch=armijo)", "no setting 'serch'; its settings: search"),
-        ("gd(search=armio)", "no search is called 'armio'; did you mean 'armijo'"),
-        ("gd(search=constant(step=-1))", "step=-1 is not accepted"),
-        ("gd(armijo)", "write name"),
-        ("gd(search=1+1)", "cannot read"),
-        ("lbfgs(memory=0)", "memory=0 is not accepted"),
-        ("newton(search=3)", "search=3 is not accepted; give a search"),
-    ],
-)
-def test_bad_names_are_refused_in_one_line(solver, words) -> None:
-    with pytest.raises(ValueError, match=words.replace("(", r"\(")) as caught:
-        solve(lm.Huber(), solver=solver)
-    assert "\n" not in str(caught.value)
-    with pytest.raises(TypeError, match="solver=3 is not accepted"):
-        solve(lm.Huber(), solver=3)
+# --- refusals ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -416,8 +375,3 @@ def test_a_solver_that_lies_about_its_needs_is_found_out() -> None:
     best = solve(lm.MeanAbsoluteError()).objective
     found = lm.solve(lm.MeanAbsoluteError(), X, targets(lm.MeanAbsoluteError()), solver=Careless())
     assert not (found.status == "converged" and found.objective <= best * (1.0 + 1e-5))
-
-
-def test_registered_names_are_unique() -> None:
-    names = [word for name in SOLVERS.names() for word in (name, *SOLVERS.build(name, {}).aliases)]
-    assert len(set(names)) == len(names)

@@ -58,7 +58,7 @@ def loss_class(name: str) -> type[Loss]:
     found = _classes.get(_aliases.get(key, key))
     if found is None:
         close = near(key, [*_classes, *_aliases])
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "see lossmith.find()"
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "see lossmith.find(), 'lossmith list'"
         raise ValueError(f"no loss is called {name!r}; {hint}")
     return found
 
