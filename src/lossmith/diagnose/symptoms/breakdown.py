@@ -22,6 +22,7 @@ SPIKES_AT_MOST = 0.05  # of the steps; more are not spikes but the run's noise
 ROUGH = 0.20  # held-out loss jumping by this share of its level from one check to the next; healthy below .1
 LITTLE = 0.05  # of what knowing nothing costs; below it jumps are large only beside what is left
 TURNED = 0.35  # of the whole fall, climbed and lost again in all; healthy runs below .12, one of 300 at .29
+CLEAR = 6.0  # errors of a part's median
 CLIMBED = 0.15  # ... and of the first loss
 CROSSINGS = 0.25  # of the block steps that go up by more than their error and by a share of the level
 
@@ -135,7 +136,7 @@ def oscillating(view: View) -> Verdict:
         return Seen(text, numbers, int(view.eval_loss.steps[0]), "eval_loss")
     swings = _swings(view.loss.finite, told)
     if swings is None or swings[0] < CROSSINGS:
-        return _turns(view, told)
+        return _turns(view.loss.finite, told)
     numbers = {"rising_share": swings[0], "rising_share_limit": CROSSINGS}
     text = (
         f"of 20 or fewer equal parts of the run, {swings[0]:.0%} have a training loss well above that of the part "
@@ -165,26 +166,24 @@ def _swings(curve: Curve, told: Story) -> tuple[float, int] | None:
     return float(clear.mean()), int(blocks.steps[1:][clear][0]) if clear.any() else 0
 
 
-def _turns(view: View, told: Story) -> Seen | None:
+def _turns(curve: Curve, told: Story) -> Seen | None:
     """Slow swings: parts of the run that climb and fall again, clear of the noise of single losses."""
-    for name, curve, least in (("loss", view.loss.finite, 20), ("eval_loss", view.eval_loss.finite, 1)):
-        blocks = curve.blocks(most=20, least=least)
-        if len(blocks) < 10:
-            continue
-        error = 1.2533 * curve.noise / math.sqrt(len(curve) / len(blocks))
-        fall = float(blocks.medians[0] - blocks.medians.min())
-        up, first = _climbed(blocks.medians, max(4.0 * error, 0.05 * fall))
-        if up <= TURNED * fall or up <= CLIMBED * abs(told.start):
-            continue
-        share = up / max(fall, 1e-300)
-        words = "training" if name == "loss" else "held-out"
-        text = (
-            f"the {words} loss climbs and falls again, part by part, in all by {min(share, 99):.0%} of its fall "
-            f"(threshold {TURNED:.0%}) and {up / abs(told.start):.0%} of its start (threshold {CLIMBED:.0%}): it swings"
-        )
-        numbers = {"turned": share, "turned_limit": TURNED, "climbed": up / abs(told.start), "climbed_limit": CLIMBED}
-        return Seen(text, numbers, int(blocks.steps[first]), name)
-    return None
+    blocks = curve.blocks(most=20, least=20)
+    if len(blocks) < 10:
+        return None
+    error = 1.2533 * curve.noise / math.sqrt(len(curve) / len(blocks))
+    error = max(error, float(np.quantile(blocks.errors, 0.75)))  # noise that grows with the level, or heavy tails
+    fall = float(blocks.medians[0] - blocks.medians.min())
+    up, first = _climbed(blocks.medians, max(CLEAR * error, 0.05 * fall))
+    if up <= TURNED * fall or up <= CLIMBED * abs(told.start):
+        return None
+    share, part = up / max(fall, 1e-300), up / max(abs(told.start), 1e-300)
+    text = (
+        f"the training loss climbs and falls again, part by part, in all by {min(share, 99):.0%} of its fall "
+        f"(threshold {TURNED:.0%}) and {min(part, 99):.0%} of its start (threshold {CLIMBED:.0%}): it swings"
+    )
+    numbers = {"turned": share, "turned_limit": TURNED, "climbed": part, "climbed_limit": CLIMBED}
+    return Seen(text, numbers, int(blocks.steps[first]), "loss")
 
 
 def _climbed(levels: Array, clear: float) -> tuple[float, int]:
