@@ -9,8 +9,8 @@ slope, the largest distance of minus the gradient from the penalty's subdifferen
 null model, is 1e-8 or less. Each solver stops by a rule of its own: its tolerance is made ten times smaller, from a
 loose one, until that slope is reached; ``--tolerances`` takes those that an earlier run found. Solvers live in a
 process each, compile on a small problem first, and are stopped after ``--limit`` seconds a fit, which is then the
-figure. Medians of rounds in turns; beside wall time, the least time of the process on all its threads, which other
-work disturbs less.
+figure. Medians of rounds in turns, more of them where fits are short; beside wall time, the least time of the process
+on all its threads, which other work disturbs less.
 """
 
 from __future__ import annotations
@@ -29,35 +29,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sparse_problems import Problem, dense, judged, problems, sparse, warming
 
-import lossmith as lm
-from lossmith.optimize import Objective, solve
+from lossmith.optimize import solve
 
 # The slope that counts as solved; tolerances below that are not tried.
 SOLVED = 1e-8
 _LEAST = 1e-15
-# solver(X, y, strength, share of L1, tolerance) -> model
-Make = Callable[[float, float, float, int], Any]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A design, targets and a penalty: strength times (share |w| + (1 - share) w^2 / 2), to half the mean square."""
-
-    name: str
-    design: str
-    kind: str
-    y: Any
-    strength: float
-    share: float = 1.0
-    intercept: bool = True
-
-    def objective(self, X: Any) -> Objective:
-        """What is minimised; twice theirs for squares."""
-        if self.kind == "logistic":
-            return Objective.build(lm.BinaryCrossEntropy(), X, self.y, None, lm.L1(self.strength), self.intercept)
-        penalty = lm.ElasticNet(self.strength * (1 + self.share), 2 * self.share / (1 + self.share))
-        return Objective.build(lm.MeanSquaredError(), X, self.y, None, penalty, self.intercept)
+# Rounds at most, however short.
+_MOST = 50
 
 
 @dataclass(frozen=True)
@@ -145,71 +125,6 @@ PEERS = (
     Peer("celer", celer),
 )
 ROWS: Any = None
-
-
-def dense() -> tuple[Any, Any]:
-    """Correlated normal features in columns, and a signal of 100 of them."""
-    rng = np.random.default_rng(3)
-    X = rng.standard_normal((10_000, 10_000))
-    X[:, 1:] += 0.5 * X[:, :-1]
-    truth = np.zeros(10_000)
-    truth[rng.choice(10_000, 100, replace=False)] = rng.standard_normal(100)
-    return X, X @ truth
-
-
-def texts(n: int, d: int, words: int) -> Any:
-    """Sparse features like those of rcv1: words of frequencies that fall as a power, rows of length 1."""
-    from scipy.sparse import coo_array, csc_matrix, diags_array
-
-    rng = np.random.default_rng(0)
-    often = np.cumsum(1.0 / (np.arange(d) + 30.0))
-    column = np.searchsorted(often / often[-1], rng.random(n * words))
-    row = np.repeat(np.arange(n), words)
-    counts = coo_array((rng.lognormal(0.0, 0.5, n * words), (row, rng.permutation(d)[column])), (n, d)).tocsr()
-    size = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).reshape(-1))
-    found = csc_matrix(diags_array(1.0 / size) @ counts)
-    found.indices, found.indptr = found.indices.astype(np.int32), found.indptr.astype(np.int32)  # as peers want them
-    return found
-
-
-def sparse() -> tuple[Any, Any]:
-    """Texts, and a signal of 300 frequent words."""
-    rng = np.random.default_rng(3)
-    X = texts(20_000, 47_000, 75)
-    truth = np.zeros(47_000)
-    frequent = np.argsort(-np.diff(X.indptr))[:5000]  # what decides is often there, as in texts
-    truth[rng.choice(frequent, 300, replace=False)] = 10 * rng.standard_normal(300)
-    return X, np.asarray(X @ truth)
-
-
-def problems(design: str, X: Any, signal: Any) -> Iterator[Problem]:
-    """Yield what is solved on a design."""
-    n, rng = X.shape[0], np.random.default_rng(4)
-    noise = 0.3 * signal.std()
-    y = signal + noise * rng.standard_normal(n)
-    most = float(np.abs(X.T @ (y - y.mean())).max() / n)
-    for share in (0.1, 0.02):
-        yield Problem(f"lasso, {share} of alpha_max", design, "squares", y, share * most)
-    yield Problem("elastic net, 0.1 of alpha_max", design, "squares", y, 0.1 * most, 0.5)
-    bits = (signal + noise * rng.logistic(size=n) > np.median(signal)).astype(float)
-    for share in (0.1, 0.02):
-        most = float(np.abs(X.T @ (bits - bits.mean())).max() / n)
-        yield Problem(f"logistic, {share} of alpha_max", design, "logistic", bits, share * most)
-        most = float(np.abs(X.T @ (bits - 0.5)).max() / n)
-        name = f"logistic without intercept, {share} of alpha_max"
-        yield Problem(name, design, "logistic", bits, share * most, intercept=False)
-
-
-def judged(problem: Problem, X: Any, found: tuple[Any, float]) -> tuple[float, float]:
-    """Objective and slope."""
-    objective = problem.objective(X)
-    d = X.shape[1]
-    theta = np.append(found[0], found[1]) if problem.intercept else np.asarray(found[0])
-    gradient = objective.bare().value_and_gradient(theta)[1]
-    wrong = objective.penalty.distance(theta[:d], gradient[:d]).max()  # type: ignore[union-attr]
-    center = problem.y.mean() if problem.intercept else (0.5 if problem.kind == "logistic" else 0.0)
-    start = np.abs(X.T @ (problem.y - center)).max() / X.shape[0] * (1 if problem.kind == "logistic" else 2)
-    return objective.value(theta), float(max(wrong, np.abs(gradient[d:]).max(initial=0.0)) / start)
 
 
 def served(fit: Any, X: Any, tasks: list[Problem], warm: list[tuple[Any, Problem]], pipe: Any) -> None:
@@ -305,7 +220,10 @@ def raced(X: Any, servers: list[Server], tasks: list[Problem], place: int, known
         row = calibrated(server, X, tasks, place, known.get(server.peer.name), given.limit)
         if row is not None:
             rows[server.peer.name] = row
-    for _ in range(given.repeats):
+    began = time.perf_counter()
+    for turn in range(_MOST):
+        if turn >= given.repeats and time.perf_counter() - began > given.seconds:
+            break
         for server in servers:
             row = rows.get(server.peer.name)
             if row is None or row.note or (row.wall and row.wall[0] > 0.5 * given.limit):
@@ -326,6 +244,7 @@ def summary(problem: Problem, rows: dict[str, Row]) -> dict[str, Any]:
             "tolerance": row.tolerance,
             "slope": row.slope if row.slope < np.inf else None,
             "gap": (row.value - lowest) / abs(lowest) if row.value < np.inf else None,
+            "rounds": len(row.wall),
             "note": row.note,
         }
         for name, row in rows.items()
@@ -352,20 +271,13 @@ def show(result: dict[str, Any]) -> None:
         print(f"    {name:16s}{wall}{slope}  tolerance {row['tolerance']:.0e}  {row['note']}", flush=True)
 
 
-def warming(X: Any) -> list[tuple[Any, Problem]]:
-    """Return a small piece of a design with a problem of each kind."""
-    table = X[:200, :300]
-    table = np.asfortranarray(table) if isinstance(table, np.ndarray) else table.tocsc()
-    signal = np.asarray(table @ np.linspace(-1, 1, 300)).reshape(-1) + np.linspace(0, 1, 200)
-    return [(table, problem) for problem in problems("", table, signal)]
-
-
 def main() -> None:
     """Run the problems."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="sparse,dense", help="of sparse, dense, with commas")
     parser.add_argument("--problems", default="", help="a part of the names of those to run")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="rounds at least")
+    parser.add_argument("--seconds", type=float, default=10.0, help="rounds of short fits go on for so long")
     parser.add_argument("--limit", type=float, default=60.0, help="seconds a fit may take")
     parser.add_argument("--tolerances", help="results of an earlier run, whose tolerances are tried first")
     parser.add_argument("--output", help="a JSON file to write")
