@@ -38,6 +38,13 @@ def as_array(value: Any, argument: str) -> Array:
     return array
 
 
+def settled(y: Any, f: Any) -> bool:
+    """Tell whether targets and predictions are NumPy's, of one shape and floating dtype: nothing need be converted."""
+    if type(y) is not np.ndarray or type(f) is not np.ndarray or y.dtype is not f.dtype:
+        return False
+    return f.dtype.char in "df" and f.size > 0 and y.shape == f.shape
+
+
 def predictions(value: Any, argument: str = "y_pred") -> Array:
     """Return predictions as a floating array.
 

@@ -61,21 +61,25 @@ class Interval(Domain):
     closed: str = "neither"
 
     def contains(self, values: Array) -> npt.NDArray[np.bool_]:
-        if self.low == -math.inf and self.high == math.inf and self.closed == "neither":
+        if self._all_finite:
             return np.asarray(np.isfinite(values))
         above = values >= self.low if self.closed in ("both", "low") else values > self.low
         below = values <= self.high if self.closed in ("both", "high") else values < self.high
         return np.asarray(above & below)
 
     def holds(self, values: Array) -> bool:
-        if self.low == -math.inf and self.high == math.inf and self.closed == "neither":
+        if self._all_finite:
             if values.dtype.char not in "fd":
                 return False
-            flat = values.reshape(-1)
+            flat = values if values.ndim == 1 else values.reshape(-1)
             return math.isfinite(squares(flat))  # one pass; a large finite number can overflow here
         low, high, *_ = self.limits
         # argmin takes a quarter of min's time on a hundred numbers, and finds NaN, too
         return bool(low <= values.item(values.argmin()) and values.item(values.argmax()) <= high)
+
+    @functools.cached_property
+    def _all_finite(self) -> bool:
+        return self.low == -math.inf and self.high == math.inf and self.closed == "neither"
 
     @functools.cached_property
     def limits(self) -> tuple[float, float, float, float]:
