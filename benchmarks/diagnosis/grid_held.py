@@ -13,7 +13,7 @@ from .registry import FAULTS
 from .setup import healthy
 
 SEEDS = (6, 7, 8, 9, 10)
-TWINS, LONG, RUNS, KNOWN = 200, 100, 9, 1  # candidates; long runs; runs of a new fault, of a known one
+TWINS, LONG, RUNS, KNOWN = 200, 120, 9, 1  # candidates; long runs; runs of a new fault, of a known one
 NETS = ("funnel", "tokens", "image", "shallow", "deep", "norm", "layered", "residual")
 OLD_SETS = ("abalone", "bikes", "diamonds", "digits", "wine", "iris")  # with a new network or loop
 

@@ -43,6 +43,10 @@ class Verdict:
     def right(self) -> set[str]:
         return set(FAULTS[self.row["fault"]].symptoms) if self.row["fault"] in FAULTS else set()
 
+    @property
+    def stated(self) -> set[str]:
+        return set(FAULTS[self.row["fault"]].stated) if self.row["fault"] in FAULTS else set()
+
 
 def verdicts(folder: Path, keep: Callable[[Row], bool] = lambda row: True, say: Any = print) -> list[Verdict]:
     """Judge all accepted runs that have probes, and long ones."""
@@ -136,6 +140,8 @@ def _figures(found: Sequence[Verdict]) -> dict[str, tuple[float, float, float, i
     rows: dict[str, tuple[Sequence[Verdict], Callable[[Verdict], float]]] = {
         "symptom, live": (sick, lambda v: bool(v.live & v.right)),
         "symptom, log": (sick, lambda v: bool(v.log & v.right)),
+        "symptom as first written, live": (sick, lambda v: bool(v.live & v.stated)),
+        "symptom as first written, log": (sick, lambda v: bool(v.log & v.stated)),
         "cause top-1, live": (sick, lambda v: v.ranks["live"] < 1),
         "cause top-3, live": (sick, lambda v: v.ranks["live"] < 3),
         "right cause told first, live": (sick, lambda v: v.ranks["live"] < 1 and (bool(v.live) or _told(v))),

@@ -57,6 +57,7 @@ def test_every_held_out_fault_applies_somewhere(bench):
 def test_held_out_by_one_rule(bench):
     assert bench.Case("iris", "shallow", 1, "no_step").held_out == ()
     assert bench.Case("votes", "residual", 5, "nan_target").held_out == ()
+    assert all(fault.symptoms == fault.stated for fault in bench.FAULTS.values() if fault.held_out)
     assert bench.Case("soil", "shallow", 1).held_out == ("data",)
     assert bench.Case("iris", "tokens", 1).held_out == ("architecture",)
     assert bench.Case("iris", "shallow", 6).held_out == ("loop",)
