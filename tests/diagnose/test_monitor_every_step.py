@@ -83,6 +83,32 @@ def test_a_number_that_is_not_finite_is_named_at_its_step_with_the_layer_before_
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
+class Leak(Trap):
+    """Puts out one infinity in the passes with gradients from one on."""
+
+    @staticmethod
+    def spot(x):
+        spot = torch.zeros_like(x)
+        spot[11, 3] = math.inf
+        return spot
+
+    def forward(self, x):
+        self.left -= torch.is_grad_enabled()
+        return x if self.left >= 0 else x + self.spot(x)
+
+
+@pytest.mark.parametrize("step", [1, 63])
+def test_a_number_that_is_lost_behind_tanh_is_named_at_its_step_when_the_update_shows_it(step):
+    torch.manual_seed(1)
+    linear = torch.nn.Linear
+    model = torch.nn.Sequential(linear(5, 8), torch.nn.ReLU(), Leak(step), linear(8, 8), torch.nn.Tanh(), linear(8, 1))
+    with pytest.raises(lm.NonFiniteError) as caught:
+        train(model, step + 20)
+    found = caught.value.found
+    assert (found.step, found.term, found.layer, found.sample) == (step, "activation", "2", 11)
+    assert ("after the update 3.weight holds" in found.detail) == (step == 63)  # all gradients are looked at early on
+
+
 def test_with_nothing_but_the_loss_watched_the_step_is_exact_too():
     model = network(Trap(101))
     with pytest.raises(lm.NonFiniteError) as caught:

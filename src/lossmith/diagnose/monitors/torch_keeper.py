@@ -120,7 +120,7 @@ class Entry:
         From `Exit`, of the same pass.
     """
 
-    __slots__ = ("_device", "_mixed", "args", "aside", "compiled", "kwargs", "output")
+    __slots__ = ("_before", "_device", "_latest", "_mixed", "args", "aside", "compiled", "kwargs", "output")
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -128,6 +128,8 @@ class Entry:
         self.args: tuple[Any, ...] | None = None
         self.kwargs: dict[str, Any] = {}
         self._mixed, self.compiled, self.output = False, False, None
+        self._before: tuple[Any, Any] | None = None
+        self._latest: tuple[Any, Any] | None = None
 
     def __call__(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Keep a batch; PyTorch calls this."""
@@ -159,8 +161,13 @@ class Entry:
         attached: Attached = model.register_forward_pre_hook(self, with_kwargs=True)
         return attached
 
+    def turn(self) -> None:
+        """Be told that an update begins."""
+        self._before, self._latest = self._latest, (self.args, self.kwargs)
+
     def clear(self) -> None:
-        """Let go of the batch."""
+        """Let go of the batches."""
+        self._before = self._latest = None
         self.args, self.kwargs, self.output = None, {}, None
 
     @property
@@ -168,8 +175,17 @@ class Entry:
         """The latest; None before the first."""
         if self.args is None:
             return None
-        mixed = (self._device, torch.get_autocast_dtype(self._device)) if self._mixed else None
-        return Batch(self.args, self.kwargs, mixed, None if self.output is None else self.output.grad)
+        return Batch(self.args, self.kwargs, self._precision(), None if self.output is None else self.output.grad)
+
+    @property
+    def before(self) -> Batch | None:
+        """The one that the last update but one was made of; None where there is none."""
+        if self._before is None or self._before[0] is None:
+            return None
+        return Batch(*self._before, self._precision())
+
+    def _precision(self) -> tuple[str, Any] | None:
+        return (self._device, torch.get_autocast_dtype(self._device)) if self._mixed else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return spared()

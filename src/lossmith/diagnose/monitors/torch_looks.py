@@ -111,6 +111,7 @@ class Looks:
         """
         if (kwargs or len(args) > 1) and (kwargs.get("closure") or args[1:] not in ((), (None,))):
             return  # it is about to run the batch itself: there is no gradient of it yet
+        self._probe.turn()
         few = self._few
         if few is None or self.norms:
             self.before_update(optimizer)

@@ -12,7 +12,7 @@ from torch import nn
 
 from .torch_gauge import Gauge, first, total
 from .torch_keeper import Entry, Exit
-from .torch_search import blame_gradient, finite, search
+from .torch_search import blame_gradient, finite, search, search_before
 from .trouble import NonFinite
 
 Tensor = Any
@@ -49,6 +49,8 @@ class Probe:
     ----------
     gauge : Gauge
         For measurements on request.
+    turn : callable
+        To be called as an update begins.
     """
 
     def __init__(self, model: Module, optimizers: Sequence[Any], before_update: Callable[..., None]) -> None:
@@ -60,6 +62,7 @@ class Probe:
         self._guard = _guard(self.gauge.parameters)
         self._entry = Entry("cuda" if self._guard is not None and self._guard.is_cuda else "cpu")
         self._exit: Any = None
+        self.turn = self._entry.turn
         self._hooks: list[Any] = []
         self._optimizers = tuple(optimizers)
 
@@ -126,13 +129,31 @@ class Probe:
         """Return the norm of the whole gradient."""
         return total(list(gradients.values()))
 
-    def search(self, step: int) -> NonFinite | None:
-        """Look for the first number on the way forward that is not finite."""
-        return search(self._model, self._entry.batch, step)
+    def search(self, step: int, *, updated: bool = True) -> NonFinite | None:
+        """Look for the first number on the way forward that is not finite.
+
+        Parameters
+        ----------
+        step : int
+            The step in question.
+        updated : bool
+            Whether its update has been made.
+
+        Returns
+        -------
+        NonFinite or None
+            None when all are finite.
+        """
+        found = search(self._model, self._entry.batch, step)
+        if found is None or found.term != "parameter" or len(self._optimizers) != 1:
+            return found
+        # An update made it so. A number may be lost on the way to the loss, as behind tanh, and come back only there.
+        earlier = search_before(self._model, self._entry.batch, found, 0) if updated else None
+        return earlier or search_before(self._model, self._entry.before, found, 1) or found
 
     def blame_gradient(self, step: int) -> NonFinite:
         """Say where a gradient that is not finite comes from."""
-        return self.search(step) or blame_gradient(self._model, self._entry.batch, step)
+        return self.search(step, updated=False) or blame_gradient(self._model, self._entry.batch, step)
 
     def modes(self) -> dict[str, float]:
         """Return shares of layers in the wrong mode, of the passes since the last call.

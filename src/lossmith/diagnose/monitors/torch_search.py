@@ -46,6 +46,32 @@ def search(model: Module, batch: Batch | None, step: int) -> NonFinite | None:
     return None if batch is None else _activation(model, batch, step)
 
 
+def search_before(model: Module, batch: Batch | None, found: NonFinite, back: int) -> NonFinite | None:
+    """Look for what an update has made a parameter of that is not finite.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        As it is after that update.
+    batch : Batch or None
+        That the update may be made of.
+    found : NonFinite
+        The parameter.
+    back : int
+        How many steps ago that was.
+
+    Returns
+    -------
+    NonFinite or None
+        What comes up on the way to that layer.
+    """
+    earlier = None if batch is None else _activation(model, batch, found.step - back, found.layer)
+    if earlier is None:
+        return None
+    detail = f"{earlier.detail}; after the update {found.detail}"
+    return NonFinite(earlier.step, earlier.term, earlier.layer, earlier.sample, detail)
+
+
 def blame_gradient(model: Module, batch: Batch | None, step: int) -> NonFinite:
     """Say where a gradient went wrong when everything on the way forward is finite.
 
@@ -74,8 +100,9 @@ def blame_gradient(model: Module, batch: Batch | None, step: int) -> NonFinite:
     return NonFinite(step, "gradient", None, None, "the gradient's norm is not finite")
 
 
-def _activation(model: Module, batch: Batch, step: int) -> NonFinite | None:
-    found: list[NonFinite] = []
+def _activation(model: Module, batch: Batch, step: int, last: str | None = None) -> NonFinite | None:
+    """Return the first activation that is not finite, not looking beyond the input of the layer ``last``."""
+    found: list[NonFinite | None] = []
 
     def before(name: str) -> Any:
         def look(module: Module, args: tuple[Any, ...]) -> None:
@@ -88,6 +115,8 @@ def _activation(model: Module, batch: Batch, step: int) -> NonFinite | None:
     def after(name: str) -> Any:
         def look(module: Module, args: tuple[Any, ...], output: Any) -> None:
             tensor = first(output)
+            if name == last:
+                found.append(None)
             if not found and tensor is not None and not finite(tensor):
                 found.append(NonFinite(step, "activation", name, row(tensor), f"the layer's output {kind(tensor)}"))
 
