@@ -179,32 +179,62 @@ def folds_of(rows: Sequence[Row], parts: int = 4) -> np.ndarray:
     )
 
 
+def sets_of(rows: Sequence[Row], parts: int = 6) -> np.ndarray:
+    """Data sets are left out in turn."""
+    known = sorted({row["dataset"] for row in rows})
+    return np.array([known.index(row["dataset"]) % parts for row in rows])
+
+
+def out_of_fold(table: Table, tier: str, strength: float, fold: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Log odds of each run, from a judge that was fitted without its fold."""
+    numbers, labels = table.of(tier), np.array([row["cause"] for row in table.rows])
+    known = sorted(set(labels))
+    z = np.full((len(labels), len(known)), -50.0)
+    for out in (fold == k for k in np.unique(fold)):
+        encoder = Encoder([n for n, o in zip(numbers, out, strict=True) if not o], labels[~out] == "healthy")
+        x, classes = encoder(numbers), sorted(set(labels[~out]))
+        given = given_by_marks(numbers, classes, tier)
+        model = logistic(x[~out], given[~out], labels[~out], strength)
+        z[np.ix_(out, [known.index(c) for c in classes])] = model.logits(x[out], given[out])
+    return known, z
+
+
 def choose(table: Table, tier: str, say: Any) -> tuple[float, float]:
     """Strength and temperature by leaving out faults in turn: what is to be judged are faults never seen."""
-    numbers, labels, fold = table.of(tier), np.array([row["cause"] for row in table.rows]), folds_of(table.rows)
-    known, scores = sorted(set(labels)), {}
-    truth = np.searchsorted(known, labels)
+    fold, scores = folds_of(table.rows), {}
     for strength in STRENGTHS:
-        z = np.full((len(labels), len(known)), -50.0)
-        for out in (fold == k for k in range(fold.max() + 1)):
-            encoder = Encoder([n for n, o in zip(numbers, out, strict=True) if not o], labels[~out] == "healthy")
-            x, classes = encoder(numbers), sorted(set(labels[~out]))
-            given = given_by_marks(numbers, classes, tier)
-            model = logistic(x[~out], given[~out], labels[~out], strength)
-            z[np.ix_(out, [known.index(c) for c in classes])] = model.logits(x[out], given[out])
+        known, z = out_of_fold(table, tier, strength, fold)
+        truth = np.searchsorted(known, [row["cause"] for row in table.rows])
         losses = {h: _log_loss(z / h, truth) for h in np.geomspace(1.0, 4.0, 12)}
         best = min(losses, key=losses.__getitem__)
         scores[strength] = losses[best], float(best)
-        place = (np.argsort(-z, 1) == truth[:, None]).argmax(1)
-        sick = labels != "healthy"
-        say(
-            f"{tier} C={strength}: faults left out, log loss {losses[best]:.3f} at temperature {best:.2f}, "
-            f"top-1 {np.mean(place[sick] < 1):.3f}, top-3 {np.mean(place[sick] < 3):.3f}, "
-            f"healthy {np.mean(place[~sick] < 1):.3f}",
-            flush=True,
-        )
+        say(f"{tier} C={strength}: faults left out, {_figures(z / best, truth, known)}", flush=True)
     chosen = min(scores, key=lambda s: scores[s][0])
     return chosen, scores[chosen][1]
+
+
+def honest(table: Table, tier: str, say: Any = print) -> None:
+    """Say how a judge does on data sets that it was not fitted to; `choose` says the same of faults."""
+    table = table.part(development)
+    for strength in STRENGTHS:
+        known, z = out_of_fold(table, tier, strength, sets_of(table.rows))
+        truth = np.searchsorted(known, [row["cause"] for row in table.rows])
+        say(f"{tier} C={strength}: data sets left out, {_figures(z, truth, known)}", flush=True)
+
+
+def _figures(z: np.ndarray, truth: np.ndarray, known: Sequence[str]) -> str:
+    p = np.exp(z - z.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    healthy = known.index("healthy")
+    place = (np.argsort(-z, 1) == truth[:, None]).argmax(1)
+    sick, sure, bins = truth != healthy, p.max(1), np.minimum((10.0 * p.max(1)).astype(int), 9)
+    off = sum(abs(float((sure[bins == b] - (place[bins == b] == 0)).sum())) for b in range(10)) / len(z)
+    accused = np.delete(p[~sick], healthy, 1).max(1)
+    return (
+        f"log loss {_log_loss(z, truth):.3f}, top-1 {np.mean(place[sick] < 1):.3f}, "
+        f"top-3 {np.mean(place[sick] < 3):.3f}, calibration error {off:.3f}; sound runs accused "
+        f"{np.mean(place[~sick] > 0):.3f}, of them at .9 {np.mean(accused >= 0.9):.3f}"
+    )
 
 
 def _log_loss(z: np.ndarray, truth: np.ndarray) -> float:
