@@ -119,10 +119,8 @@ def softmax(
     whole = np.empty((0, z.shape[1]), z.dtype) if slopes is None else slopes
     skip = (ignored is not None, ignored or 0)
     bits = z.view(np.int32 if z.dtype == np.float32 else np.int64)
-    weights = _NONE if class_weights is None else class_weights
-    scales = _NONE if scale is None else scale
-    if smoothing and class_weights is None:
-        weights = np.ones(z.shape[1])
+    unweighted = np.ones(z.shape[1]) if smoothing else _NONE
+    weights, scales = unweighted if class_weights is None else class_weights, _NONE if scale is None else scale
     bad: list[int] = []
 
     def work(start: int, stop: int) -> None:

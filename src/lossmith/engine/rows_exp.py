@@ -33,11 +33,9 @@ def falling_single(x: Number) -> Number:
     p = p * r + _F(0.16666576989698775)
     p = p * r + _F(0.5)
     risen = _F(1.0) + (r + r * r * p)
-    k = _I(_F(shifted).view(np.int32) - _I(0x4B400000))
-    half = _I(k >> _I(1))  # 2^k in two factors, so that subnormal results round once
-    first = _I((half + _I(127)) << _I(23)).view(np.float32)
-    second = _I((_I(k - half) + _I(127)) << _I(23)).view(np.float32)
-    return risen * first * second
+    # The low bits of ``shifted`` hold k. 2^k in two factors, one of them fixed, so that subnormal results round once.
+    scaled = _I((_F(shifted).view(np.int32) << _I(23)) + _I(0x5F800000)).view(np.float32)
+    return risen * scaled * _F(2.0**-64)
 
 
 @word

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..ops import log1p, times, where
 from ..ops.arrays import Softmax
-from .rows_tiles import LANES
+from .rows_tiles import LANES, room
 
 Array = Any
 Number = Any
@@ -66,13 +66,14 @@ def head_of_row(
     total = 1.0 + rest
     low = log1p(rest)
     level = top + low
-    p = e / total
-    q = where(gap == 0.0, rest / total, 1.0 - p)
+    inverse = 1.0 / total
+    p = e * inverse
+    q = where(gap == 0.0, rest * inverse, 1.0 - p)
     parts = Softmax(p, q, gap + low)
     a = pull(c, parts, *parameters)
     tilt = times(2.0 * ridge * c, level)
     value = term(c, parts, *parameters) + times(ridge * c, level * level)
-    return value, a * q + times(p, tilt), (tilt - a) / total
+    return value, a * q + times(p, tilt), (tilt - a) * inverse
 
 
 def first_stranger(labels: Array, classes: Number, some_ignored: bool, ignored: Number) -> Number:
@@ -183,7 +184,7 @@ def short_rows(
 ) -> None:
     """Do the same for rows that are too short to fill vectors."""
     n, k = z.shape
-    tile, spent = np.zeros((k, LANES), z.dtype), np.zeros((k, LANES), z.dtype)
+    tile, spent = room(k, z.dtype), room(k, z.dtype)
     lanes = np.zeros((4, LANES), z.dtype)  # top, rest, ties, factor
     heads = np.zeros((3, LANES))  # the label's logit, its e, its worth; then value and own gradient
     places = np.zeros(LANES, np.int64)
@@ -200,6 +201,7 @@ def short_rows(
             values[start + i] = heads[0, i]
         if slopes.size > 0:
             stretch(spent, lanes[3])
-            for i in range(LANES):
-                spent[places[i], i] = heads[1, i]
             turn_back(spent, slopes[rows])
+            # Not into the tile: vectors that load numbers which have just been stored one by one must wait for them.
+            for i in range(len(values[rows])):
+                slopes[start + i, places[i]] = heads[1, i]

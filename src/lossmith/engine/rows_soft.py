@@ -14,7 +14,7 @@ import numpy as np
 from ..ops import log1p, times, where
 from ..ops.arrays import Softmax
 from .rows_hard import BLOCK
-from .rows_tiles import LANES
+from .rows_tiles import LANES, room
 
 Array = Any
 Number = Any
@@ -294,7 +294,7 @@ def short_rows(
 ) -> Number:
     """Do the same for rows that are too short to fill vectors: a tile of rows is turned."""
     n, k = z.shape
-    tile, c, spent = np.zeros((k, LANES), Real), np.zeros((k, LANES), Real), np.zeros((k, LANES), Real)
+    tile, c, spent = room(k, Real), room(k, Real), room(k, Real)
     # top, 1 / total or share, rest / total or height, log(total) or lift, the leader's mark, value
     lanes = np.zeros((6, LANES), Real)
     # value, sum of derivatives, 1 / total, rest / total, log(total), the leader's mark, tilt

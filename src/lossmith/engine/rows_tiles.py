@@ -7,31 +7,71 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..ops import where
 
 Array = Any
+Number = Any
 
 LANES = 128
+# The most numbers a vector holds.
+WIDEST = 16
 
 # What the loops are completed with.
 Real: Any = None  # dtype of the arithmetic on single logits
 falling: Any = None  # e^x for x <= 0
 
 
+def room(k: Number, kind: Any) -> Array:
+    """Return a tile for rows of k, with memory for whole squares behind it."""
+    return np.zeros((-(-k // WIDEST) * WIDEST, LANES), kind)[:k]
+
+
+def turn_square(block: Array, i: Number, j: Number, tile: Array) -> None:
+    """Turn the square of a block at [i, j] into a tile (one instruction in a kernel: see :mod:`.turning`)."""
+    count = 64 // max(block.itemsize, tile.itemsize)
+    square = block[i : i + count, j : j + count]
+    tile[j : j + square.shape[1], i : i + count] = square.T
+
+
+def turn_square_back(tile: Array, i: Number, j: Number, block: Array) -> None:
+    """Do the reverse; it may leave anything in the first columns of the rows below the first of them."""
+    count = 64 // max(block.itemsize, tile.itemsize)
+    square = block[i : i + count, j : j + count]
+    square[...] = tile[j : j + square.shape[1], i : i + count].T
+
+
+def squares(block: Array, tile: Array) -> tuple[Number, Number]:
+    """Return the side of squares, and how many rows of a block are turned by them."""
+    count, k = block.shape
+    width = 64 // max(block.itemsize, tile.itemsize)
+    return width, count - count % width if 2 * k >= width else 0
+
+
 def turn(block: Array, tile: Array) -> None:
     """Fill the first lanes of a tile (k, LANES) with rows (count, k)."""
     count, k = block.shape
+    width, whole = squares(block, tile)
+    for i in range(0, whole, width):
+        for j in range(0, k, width):
+            turn_square(block, i, j, tile)
     for j in range(k):
-        for i in range(count):
+        for i in range(whole, count):
             tile[j, i] = block[i, j]
 
 
 def turn_back(tile: Array, block: Array) -> None:
     """Fill rows (count, k) from the first lanes of a tile."""
     count, k = block.shape
+    width, whole = squares(block, tile)
+    for i in range(0, whole, width):
+        # The last columns first: what their vectors store beyond a row is overwritten.
+        for j in range((k - 1) // width * width, -1, -width):
+            turn_square_back(tile, i, j, block)
     # In this order and not along the rows: short inner loops cost more than strides.
     for j in range(k):
-        for i in range(count):
+        for i in range(whole, count):
             block[i, j] = tile[j, i]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..ops import twofold
 from ..ops.elementwise import DERIVED, PRIMITIVES
-from . import native, simd, single
+from . import native, rows_tiles, simd, single, turning
 
 Function = Callable[..., Any]
 
@@ -149,4 +149,10 @@ def instructions() -> dict[Function, Any]:
         kind = common(x, y)
         return kind(kind, kind, kind), generate
 
-    return {twofold.select: select, twofold.product_error: product_error}
+    turn_square, turn_square_back = turning.generators()
+    return {
+        twofold.select: select,
+        twofold.product_error: product_error,
+        rows_tiles.turn_square: turn_square,
+        rows_tiles.turn_square_back: turn_square_back,
+    }

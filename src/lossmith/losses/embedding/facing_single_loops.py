@@ -12,6 +12,7 @@ import numpy as np
 
 from ...engine.compiled import compiled
 from ...engine.rows_exp import falling_single
+from ...ops import word
 from .geometry import Floats, Integers
 from .lanes import LANES
 
@@ -39,6 +40,8 @@ def exponentials_loop(
             p[j] = 0.0
 
 
+@compiled(grade="single", fastmath=LANES)
+@word
 def _exponentials(p: Singles, offset: Singles, price: Singles, ours: Number) -> Number:
     found = np.float32(0.0)
     for j in range(p.size):

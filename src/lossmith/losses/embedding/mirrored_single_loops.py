@@ -13,7 +13,7 @@ import numpy as np
 
 from ...engine.compiled import compiled
 from ...engine.rows_exp import falling_single
-from ...ops import sigmoid, softplus
+from ...ops import sigmoid, softplus, word
 from .geometry import Floats, Integers
 from .lanes import LANES
 
@@ -39,6 +39,8 @@ def sums_loop(
         columns[j] += across[j]
 
 
+@compiled(grade="single", fastmath=LANES)
+@word
 def _exponentials(p: Singles, own: Singles, price: Singles, across: Singles, offset: Number, weight: Number) -> Number:
     found = np.float32(0.0)
     for j in range(p.size):
@@ -91,6 +93,8 @@ def pulls_loop(
         columns[j] += across[j]
 
 
+@compiled(grade="single", fastmath=LANES)
+@word
 def _negatives(p: Singles, own: Singles, price: Singles, speed: Singles, across: Singles, ours: Any) -> Number:
     offset, weight, rate = ours
     found = np.float32(0.0)
