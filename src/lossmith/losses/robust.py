@@ -217,8 +217,7 @@ class Tukey(Elementwise):
 @word
 def _inner(a: Array, delta: Any) -> Array:
     """The smaller of u = a / delta and 1 / u, whose square cannot overflow; 0 at infinity."""
-    near = a <= delta
-    return where(near, a, full_like(a, delta)) / where(near, full_like(a, delta), a)
+    return smaller(a, delta) / larger(a, delta)
 
 
 @register("pseudo_huber", aliases=("pseudo_huber_loss", "charbonnier"))
@@ -269,7 +268,7 @@ class PseudoHuber(Elementwise):
         r = f - y
         a = absolute(r)
         limited = smaller(a, delta)
-        t = limited / larger(a, delta)
+        t = _inner(a, delta)
         root = sqrt(1.0 + t * t)
         lost = rounding(f, y) * clip(r, -delta, delta) / root
         return a * (limited / (where(a <= delta, full_like(a, 1.0), t) + root)) + lost
@@ -279,7 +278,7 @@ class PseudoHuber(Elementwise):
         r = f - y
         a = absolute(r)
         t = _inner(a, delta)
-        return sign(r) * where(a <= delta, a, full_like(a, delta)) / sqrt(1.0 + t * t)
+        return sign(r) * smaller(a, delta) / sqrt(1.0 + t * t)
 
     @staticmethod
     def curvature(y: Array, f: Array, delta: Any) -> Array:
