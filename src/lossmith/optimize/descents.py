@@ -23,6 +23,8 @@ Curvature = Callable[[Any, Array, Array], Array]
 Stepper = Callable[[Line], float | None]
 # Steps without a visible decrease after which rounding has the last word.
 _STILL = 4
+# Times that SciPy's search is begun: rounding can end it far from the minimum, with what it remembers of the way.
+_BEGUN = 4
 
 
 class _Stopped(Exception):
@@ -212,19 +214,16 @@ def _run_scipy(
         if progress.exhausted() is not None:
             raise _Stopped
 
-    options = {
-        "maxiter": max(progress.limit - progress.steps, 1),
-        "maxfun": 1_000_000,
-        "maxcor": memory,
-        "ftol": 0.0,
-        "gtol": progress.tolerance * progress.unit,
-    }
-    if progress.exhausted() is None:
-        with contextlib.suppress(_Stopped):
-            latest = minimize(
-                evaluate, start, jac=True, method="L-BFGS-B", bounds=Bounds(low), callback=callback, options=options
-            ).x
-    theta = join(latest)
-    reached = optimality(theta)
-    status: Status = "converged" if reached <= progress.accepted else progress.exhausted() or "stalled"
-    return Descent(theta, status, reached)
+    most, goal = max(progress.limit - progress.steps, 1), progress.tolerance * progress.unit
+    options = {"maxiter": most, "maxfun": 1_000_000, "maxcor": memory, "ftol": 0.0, "gtol": goal}
+    fixed = {"jac": True, "method": "L-BFGS-B", "bounds": Bounds(low), "callback": callback, "options": options}
+    for _ in range(_BEGUN):
+        before = progress.steps
+        if progress.exhausted() is None:
+            with contextlib.suppress(_Stopped):
+                latest = minimize(evaluate, latest, **fixed).x
+        reached, limit = optimality(join(latest)), progress.exhausted()
+        if reached <= progress.accepted or limit is not None or progress.steps == before:
+            break
+    status: Status = "converged" if reached <= progress.accepted else limit or "stalled"
+    return Descent(join(latest), status, reached)

@@ -55,11 +55,6 @@ class Story:
         return _share(self.start - self.end, self.start)
 
     @property
-    def gained_at_best(self) -> float:
-        """Share of the reference that was gone at the best part."""
-        return _share(self.reference - self.best, self.reference)
-
-    @property
     def span(self) -> float:
         """How far the loss ever fell."""
         return max(self.start - self.best, 0.0)
