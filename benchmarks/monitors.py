@@ -2,7 +2,7 @@
 
     python benchmarks/monitors.py [--seconds 60] [--json FILE]
 
-For each network, six trainings take turns of some 10 ms, in random order in each round: two plain ones and four that
+For each network, six trainings take turns of some 30 ms, in random order in each round: two plain ones and four that
 are watched. Trainings that only look alike are no fair rivals (two equal copies of one may differ by a third, by
 where their arrays lie), so here all are one: their networks and optimisers are objects of their own, for the
 hooks that a monitor puts there, but hold the *same* parameters, gradients and moments, read the same batch, and begin
@@ -38,7 +38,7 @@ import numpy as np
 import lossmith as lm
 
 WATCHED = ("null", "all", "all, file", "loss", "loss, file")
-TURN = 0.01
+TURN = 0.03
 WARM = 1.0
 CUT = 0.5
 
