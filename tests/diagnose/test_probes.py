@@ -95,6 +95,27 @@ def test_parameters_of_nan_are_survived():
     assert found["accumulates"] == pytest.approx(0.0, abs=1e-5)  # asked of a new start
 
 
+@pytest.mark.parametrize("where", ["outputs", "inputs", "targets"])
+def test_numbers_that_are_not_finite_do_not_reach_lapack(where, capfd):
+    plan = plan_of()
+    x, y = (a.copy() for a in plan.train)
+    if where != "outputs":
+        (x if where == "inputs" else y)[3] = np.inf
+    sizes = np.arange(100) % 3 // 2
+    for changes in ({}, {"task": "binary", "loss": entropy, "valid": (plan.valid[0], sizes[:60]), "train": (x, sizes)}):
+        own = plan_of(**({"train": (x, y)} | changes))
+        loop = own.start()
+        if where == "outputs":
+            with torch.no_grad():
+                loop.model[0].weight.fill_(float("nan"))
+        assert examine(TorchPatient.of(own, loop), only=("scale", "split", "loss_shape", "outputs_fit"))
+    assert "illegal value" not in "".join(capfd.readouterr())
+
+
+def entropy(out, y):
+    return nn.functional.binary_cross_entropy_with_logits(out, y.float(), reduction="none")
+
+
 def idle(loop, x, y):
     losses = loop.loss(loop.model(x), y)
     loop.optimizer.zero_grad()

@@ -97,6 +97,8 @@ def _class_weights(patient: Patient, ratio: Array, y: Array) -> Numbers:
         return {}
     codes, counts = np.unique(y, return_counts=True)
     pull = np.array([np.median(ratio[y == code]) for code in codes])
+    if not np.isfinite(pull).all():
+        return {}
     logs, sizes = np.log(pull + TINY), np.log(counts)
     spread = float(logs.max() - logs.min())
     slope = float(np.polyfit(sizes, logs, 1)[0]) if np.ptp(sizes) > 0.1 else 0.0

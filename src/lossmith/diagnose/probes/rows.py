@@ -138,6 +138,8 @@ def _told(x: Array, y: Array, task: str) -> Numbers:
 
     What columns measure of the world they share beyond the target; what was made from the target they do not.
     """
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return {}
     strong = strengths(x, y, task)
     rest, lead, told = _beyond(x, y, task), 0.0, 0.0
     first = np.argsort(-strong)
