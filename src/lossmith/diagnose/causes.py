@@ -100,15 +100,12 @@ class Judge:
         By the number's name.
     bias : ndarray, shape (causes,)
         Evidence of the prior.
-    marked : tuple of float
-        What a cause's mark adds to its log odds when it is there, and what its absence adds; see `marks`.
     """
 
     causes: tuple[str, ...]
     scales: Mapping[str, Scale]
     weights: Mapping[str, Array]
     bias: Array
-    marked: tuple[float, float] = (0.0, 0.0)
 
     def parts(self, numbers: Numbers) -> dict[str, Array]:
         """Tell what each number adds to each cause.
@@ -123,22 +120,11 @@ class Judge:
         dict of str to ndarray, shape (causes,)
             Log odds.
         """
-        found = {
+        return {
             name: scale.ramps(numbers[name]) @ self.weights[name]
             for name, scale in self.scales.items()
             if name in numbers
         }
-        return found | self._prior(numbers)
-
-    def _prior(self, numbers: Numbers) -> dict[str, Array]:
-        """What physics says, whatever was learned; it comes first among the evidence of its cause."""
-        here, missing = self.marked
-        found = {}
-        for k, cause in enumerate(self.causes):
-            value = numbers.get(f"mark.{cause}")
-            if value is not None and here:
-                found[f"mark.{cause}!"] = np.eye(len(self.causes))[k] * (here if value else missing)
-        return found
 
     def probabilities(self, numbers: Numbers) -> Array:
         """Weigh all numbers.
@@ -250,5 +236,4 @@ def _judge(made: Mapping[str, Any]) -> Judge:
             table[ramp, cause] = weight
         scales[name] = Scale(knots, np.array(number["middle"]), (number["healthy"][0], number["healthy"][1]))
         weights[name] = table
-    here, missing = made.get("marked", (0.0, 0.0))
-    return Judge(tuple(made["causes"]), scales, weights, np.array(made["bias"]), (here, missing))
+    return Judge(tuple(made["causes"]), scales, weights, np.array(made["bias"]))

@@ -124,7 +124,7 @@ def _noise(v: Array) -> Numbers:
 
 def _gap(record: Record) -> Numbers:
     train, held = record.column("loss")[1], record.column("eval_loss")[1]
-    if len(train) < 10 or len(held) < 2:
+    if len(train) < 10 or len(held) < 2 or np.isnan(train).all() or np.isnan(held).all():
         return {}
     tenth = max(1, len(train) // 10)
     last, first = float(np.median(train[-tenth:])), float(np.median(train[: max(1, tenth // 3)]))
