@@ -29,7 +29,7 @@ import torch
 
 from lossmith.diagnose import causes
 
-from . import fit, grid, grid_held, judge, repair, sound
+from . import fit, grid, grid_third, judge, repair, sound
 from .registry import FAULTS
 
 QUICK = 40
@@ -97,9 +97,9 @@ def record(chosen: argparse.Namespace) -> bool:
     """Record what is asked for; true if that is all."""
     part = tuple(chosen.part)
     if chosen.held_twins:
-        grid_held.record_twins(chosen.held_folder, part)
+        grid_third.record_twins(chosen.held_folder, part)
     elif chosen.held_faults:
-        grid_held.record(chosen.held_folder, part)
+        grid_third.record(chosen.held_folder, part)
     elif chosen.sound:
         sound.measure_all(chosen.folder, grid.manifest(chosen.folder), grid.case_of, part=part)
     else:

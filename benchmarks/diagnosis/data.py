@@ -1,5 +1,5 @@
 """Real data sets that need no network: five of scikit-learn, four of the examples, three of statsmodels, and what
-`data_held.py` adds."""
+`data_third.py` adds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import data_held, held
+from . import data_third, held
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "data"
 TRAIN, VALID, TEST = 480, 240, 700  # rows at most
@@ -111,7 +111,7 @@ SOURCES: dict[str, tuple[str, Callable[[], tuple[np.ndarray, np.ndarray]]]] = {
     "votes": ("binary", _votes),
     "travel": ("multiclass", _travel),
     "schools": ("regression", _schools),
-    **data_held.SOURCES,
+    **data_third.SOURCES,
 }
 
 

@@ -1,4 +1,4 @@
-"""Ten small networks, three of them in `nets_held.py`. Their layers are named so that a recorder can tell depth."""
+"""Ten small networks, three of them in `nets_third.py`. Their layers are named so that a recorder can tell depth."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from . import held, nets_held
+from . import held, nets_third
 
 HELD_OUT = frozenset(held.NETS)
 OLD = ("shallow", "deep", "norm", "conv")
 FORMER = (*OLD, "layered", "gru", "residual")
-ARCHITECTURES = (*FORMER, *held.NETS)
+THIRD = ("funnel", "tokens", "image")
+ARCHITECTURES = (*FORMER, *THIRD)
 FOLDS = 6  # steps of a sequence that a row is cut into
 
 
@@ -160,16 +161,16 @@ def _residual(spec: Spec) -> tuple[list[nn.Module], int]:
 
 
 def _funnel(spec: Spec) -> tuple[list[nn.Module], int]:
-    return nets_held.funnel(spec.inputs, spec.width, spec.depth, spec.activation, _drops(spec))
+    return nets_third.funnel(spec.inputs, spec.width, spec.depth, spec.activation, _drops(spec))
 
 
 def _tokens(spec: Spec) -> tuple[list[nn.Module], int]:
-    return nets_held.tokens(spec.inputs, spec.width, spec.depth, spec.activation, _drops(spec))
+    return nets_third.tokens(spec.inputs, spec.width, spec.depth, spec.activation, _drops(spec))
 
 
 def _image(spec: Spec) -> tuple[list[nn.Module], int]:
     momentum = spec.momentum if spec.norm else None
-    return nets_held.image(spec.inputs, spec.width, spec.depth, spec.activation, _drops(spec), momentum)
+    return nets_third.image(spec.inputs, spec.width, spec.depth, spec.activation, _drops(spec), momentum)
 
 
 BODIES = {

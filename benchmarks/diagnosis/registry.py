@@ -28,7 +28,7 @@ class Fault:
     @property
     def held_out(self) -> bool:
         """Whether it was never used for tuning."""
-        return "fault" in held.marks("", "", 0, self.apply.__module__)
+        return "fault" in held.marks("", "", 0, self.name, self.apply.__module__)
 
 
 FAULTS: dict[str, Fault] = {}
@@ -67,7 +67,7 @@ def fault(name: str, cause: str, *symptoms: str, **more: object) -> Callable[[Ap
 
     def keep(apply: Apply) -> Apply:
         also = ALSO.get(cause, ()) + (("LM-SCALE",) if name in UNSCALED else ())
-        known = not held.marks("", "", 0, apply.__module__)
+        known = not held.marks("", "", 0, name, apply.__module__)
         signs = (*symptoms, *(also if known else ()))
         FAULTS[name] = Fault(name, cause, signs, apply, stated=symptoms, **more)  # type: ignore[arg-type]
         return apply

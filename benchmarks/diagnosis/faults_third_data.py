@@ -1,4 +1,4 @@
-"""Held out: faults of the data, as they come from joins, encoders, sensors and samplers."""
+"""Faults of the data, once held out, as they come from joins, encoders, sensors and samplers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Held out: faults of optimisation as they are made in other people's loops. Nothing was tuned on any of them.
+"""Faults of optimisation as they are made in other people's loops: held out until they were judged, development since.
 
-`faults_held_data.py` and `faults_held_model.py` have the faults of data and of models: held out, too.
+`faults_third_data.py` and `faults_third_model.py` have the faults of data and of models.
 The symptoms are those that are true of such a training by the meaning of their names, written before any judging.
 """
 

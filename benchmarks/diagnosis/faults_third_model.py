@@ -1,4 +1,4 @@
-"""Held out: faults of the model and of its pairing with the loss, as beginners' forums know them."""
+"""Faults of the model, once held out, and of its pairing with the loss, as beginners' forums know them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three networks for the held-out part: a funnel, attention over the columns' tokens, a picture's convolutions."""
+"""Three networks for the third part: a funnel, attention over the columns' tokens, a picture's convolutions."""
 
 from __future__ import annotations
 

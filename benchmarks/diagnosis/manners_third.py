@@ -1,4 +1,4 @@
-"""How the held-out part trains: other optimisers, schedules, losses, batches and habits of logging."""
+"""How the third part trains: other optimisers, schedules, losses, batches and habits of logging."""
 
 from __future__ import annotations
 
