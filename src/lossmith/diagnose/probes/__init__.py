@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from lossmith.diagnose.probes.limits import asked, reach, straight
 from lossmith.diagnose.probes.modes import modes
 from lossmith.diagnose.probes.motion import line_search, movement
 from lossmith.diagnose.probes.network import activity, depth, sizes, symmetry
@@ -16,6 +17,7 @@ from lossmith.diagnose.probes.patient import Patient
 from lossmith.diagnose.probes.rows import neighbours, order, scale, split
 from lossmith.diagnose.probes.torch_patient import TorchPatient
 from lossmith.diagnose.probes.trials import memorise, restarts, starts
+from lossmith.diagnose.probes.yardstick import yardstick
 
 __all__ = ["PROBES", "Course", "NetworkPatient", "Patient", "TorchPatient", "examine"]
 
@@ -43,6 +45,10 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
             order,
             split,
             neighbours,
+            reach,
+            straight,
+            asked,
+            yardstick,
         )
     }
 )  # fmt: skip

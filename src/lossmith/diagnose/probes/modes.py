@@ -35,6 +35,8 @@ def modes(patient: Patient) -> Numbers:
     return {
         "mode_gap": _log_ratio(losses[1], losses[0]),
         "own_mode_gap": _log_ratio(losses[2], losses[0]),
+        "training_noise": log10(float(np.abs(loud - quiet).mean()) / size),
+        "own_apart": log10(float(np.abs(own - quiet).mean()) / size),
         "chance_in_own": log10(float(np.abs(own - again).mean()) / size),
         "chance_in_eval": log10(float(np.abs(still - quiet).mean()) / size),
         "evaluates_in_training": float(patient.evaluates_in_training()),

@@ -73,10 +73,12 @@ def order(patient: Patient) -> Numbers:
     Returns
     -------
     dict of str to float
-        1 minus the spread of targets within batches over that of all, and log2 of the batch size.
+        1 minus the spread of targets within batches over that of all, log2 of the batch size, and log2 of how many
+        different rows a batch holds.
     """
     sizes = [len(y) for _, y in patient.batches]
-    found = {"batch_size": float(np.log2(np.mean(sizes)))}
+    different = [len(np.unique(_flat(x), axis=0)) for x, _ in patient.batches]
+    found = {"batch_size": float(np.log2(np.mean(sizes))), "batch_different": float(np.log2(np.mean(different)))}
     whole = _spread(patient.train[1], patient.task)
     if len(sizes) < 4 or min(sizes) < 4 or whole <= 0:
         return found
@@ -113,11 +115,11 @@ def split(patient: Patient) -> Numbers:
     # Medians and interquartile ranges: a few extreme rows are not a shift.
     spread, other = _range(x), _range(held)
     usable = (spread > 1e-9) & (other > 1e-9)
-    found: Numbers = {}
+    found: Numbers = {"columns_gone": float(np.mean((x.std(0) > 1e-9) & (held.std(0) <= 1e-9)))}
     if usable.any():
         away = np.abs(np.median(held, 0) - np.median(x, 0))[usable] / spread[usable]
         ratio = np.abs(np.log10(other[usable] / spread[usable]))
-        found = {"shift_median": log10(float(np.median(away))), "shift_max": log10(float(away.max()))}
+        found |= {"shift_median": log10(float(np.median(away))), "shift_max": log10(float(away.max()))}
         found |= {"ratio_median": float(np.median(ratio)), "ratio_max": float(ratio.max())}
     known = {row.tobytes() for row in np.round(x, 5)}
     found["seen_before"] = float(np.mean([row.tobytes() in known for row in np.round(held, 5)]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..telling import doubling, exponential, percent, power, power_percent
 from .clue import Clue, Limit
+from .clues_output import OUTPUT_CLUES
 
 
 def _clue(symptom: str, text: str, *limits: Limit) -> Clue:
@@ -125,66 +126,6 @@ CLUES = (
         "(threshold {t0}), and their last losses lie {1} of that way apart (threshold {t1})",
         (Limit("starts_trapped", above=0.15, tell=percent), Limit("starts_spread", above=0.5, tell=percent)),
         "info",  # not yet held against enough healthy runs to warn
-    ),
-    _clue(
-        "LM-OUTPUT",
-        "the outputs are probabilities already (they sum to 1 in {0} of the rows; threshold {t0}), and the loss takes "
-        "raw scores",
-        Limit("outputs_sum_to_one", above=0.99, tell=percent),
-        Limit("loss_cosine", above=0.99),
-    ),
-    _clue(
-        "LM-OUTPUT",
-        "{0} of the outputs lie between 0 and 1 (threshold {t0}), and the loss takes any number",
-        Limit("outputs_within_unit", above=0.999, tell=percent),
-        Limit("loss_cosine", above=0.99),
-        Limit("output_spread", above=-1.6),  # outputs that hardly vary lie between 0 and 1 by chance
-        Limit("fresh_memorised_right", below=0.7),  # and a new start, too, cannot reach the targets
-    ),
-    _clue(
-        "LM-OUTPUT",
-        "no output is below zero ({0} are not; threshold {t0}), though the targets' mean is within a third of their "
-        "spread from zero, and 16 rows cannot be learned by heart from a new start either: the model ends in a "
-        "function that is never negative",
-        Limit("outputs_nonnegative", above=0.999, tell=percent),
-        Limit("target_offset", below=-0.5),
-        Limit("outputs_outside", above=-1.2),
-        Limit("output_spread", above=-2.0),
-        Limit("fresh_memorised_right", below=0.7),
-    ),
-    _clue(
-        "LM-OUTPUT",
-        "the loss pulls elsewhere than squared error does, or not at all, for {0} of made-up outputs (threshold {t0}), "
-        "and pulls outputs that lie twenty times as far off by only {1} as hard (threshold {t1}): it is another task's",
-        Limit("loss_apart", above=0.1, tell=percent),
-        Limit("loss_growth", below=-0.3, tell=power_percent),
-        Limit("loss_growth_known", above=-3.0),  # redescending losses pull no more at all: they show as LM-VANISH
-    ),
-    _clue(
-        "LM-OUTPUT",
-        "{0} of the outputs are exactly zero (threshold {t0}), and the loss takes any number: the model ends in a ReLU",
-        Limit("outputs_zero", above=0.05, tell=percent),
-        Limit("output_spread", above=-6.0),
-    ),
-    _clue(
-        "LM-OUTPUT",
-        "on made-up outputs the loss pulls in another direction than log loss does (cosine {0}; threshold {t0})",
-        Limit("loss_cosine", below=0.9),
-        Limit("class_ratio", above=-1.0),
-    ),
-    _clue(
-        "LM-OUTPUT",
-        "for some made-up outputs the loss pulls away from the target (lowest cosine {0}; threshold {t0})",
-        Limit("loss_cosine_low", below=-0.5),
-    ),
-    _clue(
-        "LM-OUTPUT",
-        "the outputs lie {0} standard deviations of the target beside it on average (threshold {t0}), and 16 rows "
-        "cannot be learned by heart from a new start either (R2 {1}; threshold {t1}): the loss asks for something else",
-        Limit("outputs_outside", above=-0.7, tell=power),
-        Limit("fresh_memorised_right", below=-0.2),
-        Limit("target_offset", below=0.3),  # targets far from zero, or of another unit, are LM-SCALE
-        Limit("target_size", below=0.7),
     ),
     _clue(
         "LM-VANISH",
@@ -317,4 +258,52 @@ CLUES = (
         "the learning rate is {0} of its peak (threshold {t0})",
         Limit("rate_left", below=-3.0, tell=power_percent),
     ),
+    _clue(
+        "LM-MODE",
+        "as the user evaluates, outputs differ from those in evaluation mode by {0} of their spread (threshold {t0}), "
+        "on the same rows with the same parameters: buffers or modes are others there",
+        Limit("own_apart", above=-2.0, tell=power_percent),
+    ),
+    _clue(
+        "LM-PLATEAU",
+        "the model is a straight line through its inputs (outputs half-way between rows lie {0} of the spread beside "
+        "the middle; threshold {t0}), though it has {1} layers of weights (threshold: more than {t1}): nothing bends "
+        "between them",
+        Limit("bend", below=-4.0, tell=power_percent),
+        Limit("depth", above=1.5),
+    ),
+    _clue(
+        "LM-PLATEAU",
+        "in training mode outputs differ from those in evaluation by {0} of their spread (threshold {t0}): what "
+        "dropout lets through is mostly noise, and holds the loss up",
+        Limit("training_noise", above=-0.3, tell=power_percent),
+        Limit("dropout", above=0.0),
+    ),
+    _clue(
+        "LM-PLATEAU",
+        "least squares on random features of the same rows is right on {0} more of the held-out rows (or of their "
+        "variance) than this training at its end (threshold {t0}), and {1} more than chance explains with so few rows",
+        Limit("yardstick_lead", above=0.1, tell=percent),
+        Limit("yardstick_lead_excess", above=0.0, tell=percent),
+    ),
+    _clue(
+        "LM-DISAGREE",
+        "{0} of the columns that vary in training are constant in held-out rows (threshold {t0})",
+        Limit("columns_gone", above=0.2, tell=percent),
+    ),
+    _clue(
+        "LM-OSCILLATE",
+        "a batch holds {0} different rows (threshold: 3 or fewer), and moves the parameters by {1} of their size a "
+        "step (threshold {t1}): chance decides where the loss goes",
+        Limit("batch_different", below=1.9, tell=doubling),
+        Limit("own_step", above=-2.6, tell=power_percent),
+    ),
+    _clue(
+        "LM-OSCILLATE",
+        "a batch holds {0} different rows (threshold: 6 or fewer), each several times: chance decides where the loss "
+        "goes",
+        Limit("batch_different", below=2.7, tell=doubling),
+        Limit("batch_copies", above=1.0),
+    ),
+    *OUTPUT_CLUES,
 )

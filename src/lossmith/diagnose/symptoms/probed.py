@@ -13,6 +13,7 @@ NEW = -0.24  # log10 of the spread of new weights times the root of their fan-in
 BATCHES = 12  # that the probe of the order looks at
 DOUBT = 3.2  # over the root of the number of rows: what chance alone lets neighbours contradict a label
 LEAD = 1.8  # likewise for the lead of a new start on held-out rows
+YARD = 2.2  # likewise for the lead of another learner
 
 
 def derived(numbers: Numbers) -> dict[str, float]:
@@ -39,6 +40,10 @@ def derived(numbers: Numbers) -> dict[str, float]:
     add("restart_lead", lambda new, own: new - max(own, -1.0), "restart_skill", "own_skill")
     add("restart_lead_excess", lambda new, own, rows: new - max(own, -1.0) - _chance(LEAD, rows),
         "restart_skill", "own_skill", "rows")  # fmt: skip
+    add("yardstick_lead", lambda other, own: other - max(own, -1.0), "yardstick", "own_skill")
+    add("yardstick_lead_excess", lambda other, own, rows: other - max(own, -1.0) - _chance(YARD, rows),
+        "yardstick", "own_skill", "rows")  # fmt: skip
+    add("batch_copies", lambda size, different: size - different, "batch_size", "batch_different")
     add("skill_lost", lambda train, own: train - max(own, -1.0), "own_skill_train", "own_skill")
     add("target_offset", lambda mean, std: mean - std, "target_mean", "target_std")
     add("target_size", abs, "target_std")
