@@ -209,9 +209,20 @@ def _recalls(patient: Patient, out: Array, y: Array, pull: Array) -> Numbers:
         "recall_low": float(recalls.min()),
         "recall_gap": float(recalls[int(counts.argmax())] - recalls[rare]),
         "held_recall_low": min(held_recalls, default=float("nan")),
+        "rare_missed": _rare_missed(codes, counts, held, held_y),
         "favourite": float((share - counts / counts.sum()).max()),
         "rare_gradient": float(pull[y == codes[rare]].sum() / (pull.sum() + TINY)) / (counts[rare] / counts.sum()),
     }
+
+
+def _rare_missed(codes: Array, counts: Array, held: Array, held_y: Array) -> float:
+    """What the rarest classes lack of the recall of the commonest ones, as a share of it, on held-out rows."""
+    rare, common = codes[counts <= 1.5 * counts.min()], codes[counts >= 0.5 * counts.max()]
+    of_rare, of_common = (
+        float(np.mean([np.mean(held[held_y == code] == code) for code in group if (held_y == code).any()] or [np.nan]))
+        for group in (rare, common)
+    )
+    return 1.0 - of_rare / of_common if of_common > 0.0 else float("nan")
 
 
 def _decide(out: Array) -> Array:

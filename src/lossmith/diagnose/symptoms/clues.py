@@ -145,10 +145,17 @@ CLUES = (
     ),
     _clue(
         "LM-IMBALANCE",
-        "only {0} of a class's held-out rows are found (threshold {t0}), and the largest class has {1} times as many "
-        "rows as the smallest (threshold {t1})",
-        Limit("held_recall_low", below=0.5, tell=percent),
+        "the rarest classes lack {0} of the held-out recall of the commonest ones (threshold {t0}), and classes differ "
+        "in size {1} times (threshold {t1})",
+        Limit("rare_missed", above=0.67, tell=percent),
         Limit("class_ratio", above=0.477, tell=power),
+    ),
+    _clue(
+        "LM-IMBALANCE",
+        "the rarest classes lack {0} of the held-out recall of the commonest ones (threshold {t0}), and classes differ "
+        "in size {1} times (threshold {t1})",
+        Limit("rare_missed", above=0.3, tell=percent),
+        Limit("class_ratio", above=1.0, tell=power),
     ),
     _clue(
         "LM-IMBALANCE",

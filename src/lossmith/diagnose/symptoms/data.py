@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from .story import story
 from .view import View
 
 RATIO = 3.0  # largest class over smallest
-RECALL_GAP = 0.3  # between the best and the worst known class
+FAR_RATIO = 10.0  # ... from which on classes need not be missed as badly
+MISSED = 1.0 / 3.0  # recall of the rarest classes over that of the commonest
+RECALL_GAP = 0.3  # between them; between the best and the worst class where their sizes are not known
 HEAVY = 0.4  # of a regression loss on the worst 1 % of samples; 7 % under normal noise, below 20 % in healthy twins
 TOP_PULL = 0.10  # of the gradient carried by 1 % of the rows; 3.6 % for squared error under normal noise
 FAR_SAMPLE = 250.0  # times the median sample of a batch; 10 to 17 under normal noise, 106 seen in a good uneven fit
@@ -48,22 +50,46 @@ def imbalance(view: View) -> Verdict:
     if ratio < RATIO:
         return None
     last = {name: curve.level(0.8, 1.0) for name, curve in held.items()}
+    if not counts:
+        return _some_missed(last, held)
+    if len(counts) != len(last):
+        return Lacking("recalls of some classes were not recorded")
+    found, common = _groups(last, counts)
+    if found >= MISSED * common and (ratio < FAR_RATIO or common - found < RECALL_GAP):
+        return None
+    limit = MISSED * common if found < MISSED * common else common - RECALL_GAP
+    rarest = list(last)[int(np.argmin(counts))]
+    where = "held-out" if rarest.startswith("eval_") else "training"
+    numbers = {"rare_recall": found, "rare_recall_limit": limit, "common_recall": common}
+    numbers |= {"ratio": ratio, "ratio_limit": RATIO}
+    text = (
+        f"{found:.0%} of the {where} rows of the rarest classes are found, and {common:.0%} of the commonest ones "
+        f"(threshold: {limit:.0%}); classes differ in size {ratio:.1f} times (threshold {RATIO:g}): the rare are missed"
+    )
+    return Seen(text, numbers, int(held[rarest].steps[0]), rarest)
+
+
+def _groups(recalls: Mapping[str, float], counts: Sequence[float]) -> tuple[float, float]:
+    """Mean recall of the rarest classes and of the commonest: which class is hard by itself says nothing."""
+    sizes = np.asarray(counts, float)
+    order = sorted(recalls, key=lambda name: int(name.rpartition("_")[2]))
+    each = np.array([recalls[name] for name in order])
+    return float(each[sizes <= 1.5 * sizes.min()].mean()), float(each[sizes >= 0.5 * sizes.max()].mean())
+
+
+def _some_missed(last: Mapping[str, float], held: Mapping[str, Curve]) -> Seen | None:
+    """Some class is missed; whether it is a rare one is not known."""
     low, high = min(last, key=last.__getitem__), max(last, key=last.__getitem__)
     gap = last[high] - last[low]
     if gap < RECALL_GAP:
         return None
-    numbers = {"recall_gap": gap, "recall_gap_limit": RECALL_GAP}
-    numbers |= {"ratio": ratio, "ratio_limit": RATIO} if counts else {}
-    where = "held-out" if low.startswith("eval_") else "training"
     best, worst = (name.removeprefix("eval_").removeprefix("recall_") for name in (high, low))
-    known = "whether the missed one is rare is not known"
-    if counts:
-        known = f"classes differ in size {ratio:.1f} times (threshold {RATIO:g}): the rare one is missed"
     text = (
-        f"{last[low]:.0%} of the {where} rows of class {worst} are found, and {last[high]:.0%} of class {best} "
-        f"(threshold: {RECALL_GAP:.0%} apart); {known}"
+        f"{last[low]:.0%} of the rows of class {worst} are found, and {last[high]:.0%} of class {best} (threshold: "
+        f"{RECALL_GAP:.0%} apart); whether the missed one is rare is not known"
     )
-    return Seen(text, numbers, int(held[low].steps[0]), low, None if counts else "info")
+    numbers = {"recall_gap": gap, "recall_gap_limit": RECALL_GAP}
+    return Seen(text, numbers, int(held[low].steps[0]), low, "info")
 
 
 def _shares(view: View, recalls: dict[str, Curve]) -> tuple[float, ...]:
