@@ -1,5 +1,5 @@
 """Real data sets that need no network: five of scikit-learn, four of the examples, three of statsmodels, and what
-`data_third.py` adds."""
+`data_third.py` and `data_fourth.py` add."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import data_third, held
+from . import data_fourth, data_third, held
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "data"
 TRAIN, VALID, TEST = 480, 240, 700  # rows at most
@@ -26,6 +26,8 @@ CALM = {
     "schools": 0.4,
     "mail": 0.4,
     "jobs": 0.6,
+    "juice": 0.6,
+    "bodies": 0.4,
 }
 # Rates that do not overfit.
 DECAY = {
@@ -40,6 +42,10 @@ DECAY = {
     "mail": 5.0,
     "jobs": 5.0,
     "houses": 3.0,
+    "juice": 10.0,
+    "bodies": 5.0,
+    "cars": 3.0,
+    "ames": 3.0,
 }
 HELD_OUT = frozenset(held.DATA)
 BALANCED = {"credit": 1, "phoneme": 1}  # rare class: as many of each, since the judge counts classes alike
@@ -112,6 +118,7 @@ SOURCES: dict[str, tuple[str, Callable[[], tuple[np.ndarray, np.ndarray]]]] = {
     "travel": ("multiclass", _travel),
     "schools": ("regression", _schools),
     **data_third.SOURCES,
+    **data_fourth.SOURCES,
 }
 
 

@@ -22,6 +22,9 @@ from . import (
     data,
     faults,
     faults_data,
+    faults_fourth,
+    faults_fourth_data,
+    faults_fourth_model,
     faults_model,
     faults_more,
     faults_new,
@@ -39,7 +42,9 @@ from .watch import Recorder
 OLD_SETS, DRAWN_SETS = tuple(data.SOURCES)[:9], tuple(data.SOURCES)[:12]  # later: `grid_third.py`
 OLD_MODULES = tuple(module.__name__ for module in (faults, faults_data, faults_model))
 THIRD_MODULES = (faults_third, faults_third_data, faults_third_model)
-MODULES = (faults, faults_data, faults_model, faults_more, faults_new, *THIRD_MODULES)  # importing fills the registry
+FOURTH_MODULES = (faults_fourth, faults_fourth_data, faults_fourth_model)
+LATER_MODULES = (*THIRD_MODULES, *FOURTH_MODULES)
+MODULES = (faults, faults_data, faults_model, faults_more, faults_new, *LATER_MODULES)  # importing fills the registry
 DRAWN_MODULES = (*OLD_MODULES, faults_more.__name__, faults_new.__name__)
 WORSE = 0.05
 OLD_SEEDS, SEEDS = (0, 1), (2, 3, 4, 5)
@@ -264,6 +269,44 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def _worse(row: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> bool:
     twin = known[Case(row["dataset"], row["arch"], row["seed"]).name]
     return sound.good(twin) and bool(row["final"] > (1 + WORSE) * twin["final"])
+
+
+def record_twins(folder: Path, twins: Iterable[Case], part: tuple[int, int] = (0, 1), say: Any = print) -> None:
+    """Record twins, try the good ones longer and at other rates, and probe the sound ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = {row["name"] for row in lines(folder / "manifest.jsonl")}
+    for number, case in enumerate(twins):
+        if number % part[1] != part[0] or case.name in known:
+            continue
+        made, plan, loop, row = run(case)
+        tried = sound.measure(case, row) if sound.good(row) else None
+        if tried is not None:
+            sound.keep(folder, case.name, tried)
+            if sound.passes(row, tried):
+                probe(folder, case, plan, loop)
+        write(folder, case, made, loop, row)
+        if number % 20 == part[0]:
+            say(f"twin {number} {case.name} {row['final']:.3f}", flush=True)
+
+
+def record_on_twins(
+    folder: Path,
+    wanted: Iterable[Case],
+    known: Mapping[str, Mapping[str, Any]],
+    part: tuple[int, int] = (0, 1),
+    say: Any = print,
+) -> None:
+    """Record faults and long runs on recorded twins, and probe what counts."""
+    for number, case in enumerate(wanted):
+        if number % part[1] != part[0] or case.name in known:
+            continue
+        made, plan, loop, row = run(case)
+        write(folder, case, made, loop, row)
+        twin = known[Case(case.dataset, case.arch, case.seed).name]
+        if sound.good(row) if case.fault == "long" else row["final"] > (1 + WORSE) * twin["final"]:
+            probe(folder, case, plan, loop)
+        if number % 40 == part[0]:
+            say(f"{number} {case.name} {row['final']:.3f} {row['cpu_seconds']}s", flush=True)
 
 
 def probe(folder: Path, case: Case, plan: Plan, loop: Loop) -> None:

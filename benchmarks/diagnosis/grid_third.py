@@ -42,20 +42,7 @@ def candidates() -> list[Case]:
 
 def record_twins(folder: Path, part: tuple[int, int] = (0, 1), say: Any = print) -> None:
     """Record the candidates, try the good ones longer and at other rates, and probe the sound ones."""
-    folder.mkdir(parents=True, exist_ok=True)
-    known = {row["name"] for row in grid.lines(folder / "manifest.jsonl")}
-    for number, case in enumerate(candidates()):
-        if number % part[1] != part[0] or case.name in known:
-            continue
-        record, plan, loop, row = grid.run(case)
-        tried = sound.measure(case, row) if sound.good(row) else None
-        if tried is not None:
-            sound.keep(folder, case.name, tried)
-            if sound.passes(row, tried):
-                grid.probe(folder, case, plan, loop)
-        grid.write(folder, case, record, loop, row)
-        if number % 20 == part[0]:
-            say(f"twin {number} {case.name} {row['final']:.3f}", flush=True)
+    grid.record_twins(folder, candidates(), part, say)
 
 
 def planned(twins: list[Case]) -> Iterator[Case]:
@@ -82,13 +69,4 @@ def record(folder: Path, part: tuple[int, int] = (0, 1), say: Any = print) -> No
     tried = sound.read(folder)
     twins = [c for c in candidates() if c.name in tried and sound.passes(known[c.name], tried[c.name])]
     say(f"{len(twins)} sound twins", flush=True)
-    for number, case in enumerate(planned(twins)):
-        if number % part[1] != part[0] or case.name in known:
-            continue
-        made, plan, loop, row = grid.run(case)
-        grid.write(folder, case, made, loop, row)
-        twin = known[Case(case.dataset, case.arch, case.seed).name]
-        if sound.good(row) if case.fault == "long" else row["final"] > (1 + grid.WORSE) * twin["final"]:
-            grid.probe(folder, case, plan, loop)
-        if number % 40 == part[0]:
-            say(f"{number} {case.name} {row['final']:.3f} {row['cpu_seconds']}s", flush=True)
+    grid.record_on_twins(folder, planned(twins), known, part, say)

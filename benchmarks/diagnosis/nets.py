@@ -1,4 +1,7 @@
-"""Ten small networks, three of them in `nets_third.py`. Their layers are named so that a recorder can tell depth."""
+"""Twelve small networks, five of them in `nets_third.py` and `nets_fourth.py`.
+
+Their layers are named so that a recorder can tell depth.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from . import held, nets_third
+from . import held, nets_fourth, nets_third
 
 HELD_OUT = frozenset(held.NETS)
 OLD = ("shallow", "deep", "norm", "conv")
 FORMER = (*OLD, "layered", "gru", "residual")
 THIRD = ("funnel", "tokens", "image")
-ARCHITECTURES = (*FORMER, *THIRD)
+FOURTH = ("gated", "dense")
+ARCHITECTURES = (*FORMER, *THIRD, *FOURTH)
 FOLDS = 6  # steps of a sequence that a row is cut into
 
 
@@ -48,6 +52,8 @@ def spec_of(kind: str, inputs: int, outputs: int) -> Spec:
         "funnel": replace(base, width=48, depth=3, activation=nn.GELU, dropout=0.05),
         "tokens": replace(base, width=16, depth=1, dropout=0.1),
         "image": replace(base, width=6, depth=2, norm=True, dropout=0.1),
+        "gated": replace(base, width=24, depth=2, activation=nn.Sigmoid, dropout=0.1),
+        "dense": replace(base, width=16, depth=2, dropout=0.1),
     }[kind]
 
 
@@ -173,9 +179,18 @@ def _image(spec: Spec) -> tuple[list[nn.Module], int]:
     return nets_third.image(spec.inputs, spec.width, spec.depth, spec.activation, _drops(spec), momentum)
 
 
+def _gated(spec: Spec) -> tuple[list[nn.Module], int]:
+    return nets_fourth.gated(spec.inputs, spec.width, spec.depth, _drops(spec))
+
+
+def _beside(spec: Spec) -> tuple[list[nn.Module], int]:
+    return nets_fourth.dense(spec.inputs, spec.width, spec.depth, spec.activation, _drops(spec))
+
+
 BODIES = {
     "layered": _layered, "gru": _gru, "residual": _residual,
     "funnel": _funnel, "tokens": _tokens, "image": _image,
+    "gated": _gated, "dense": _beside,
 }  # fmt: skip
 
 

@@ -14,11 +14,12 @@ from torch.nn import functional as F
 
 from lossmith.diagnose.plan import Plan, evaluating, reference_step, shuffled
 
-from . import data, manners, manners_third, nets
+from . import data, manners, manners_fourth, manners_third, nets
 from .manners import Manner
 
 STEPS = 300
-LOTS, THIRD = 2, 6  # seeds from here on are trained in a manner of their own; in one of `manners_third.py`
+LOTS = 2  # seeds from here on are trained in a manner of their own
+THIRD, FOURTH = 6, 11  # ... of `manners_third.py`, of `manners_fourth.py`
 
 
 def squared(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -120,7 +121,7 @@ class Setup:
 
 def healthy(name: str, arch: str, seed: int) -> Setup:
     """Seeds 0 and 1 train with AdamW and with momentum, their rates fall to a tenth; others as their manner says."""
-    draw = manners.draw if seed < THIRD else manners_third.draw
+    draw = manners.draw if seed < THIRD else manners_third.draw if seed < FOURTH else manners_fourth.draw
     split = data.load(name, seed)
     outputs = split.classes if split.task == "multiclass" else 1
     manner = draw(name, arch, seed) if seed >= LOTS else None

@@ -1,0 +1,71 @@
+"""The fourth part: twins by lot, then its faults and long runs on twins that are sound; two halves that share nothing.
+
+The development half takes the faults, data sets, network and loops that `held.py` leaves to it, the held-out half the
+others; networks of the earlier parts are in both.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import data_fourth, grid, held, nets, sound
+from .grid import Case
+from .registry import FAULTS
+from .setup import healthy
+
+MODULES = tuple(module.__name__ for module in grid.FOURTH_MODULES)
+SEEDS = {False: (11, 12, 13), True: (14, 15, 16)}
+NETS = ("shallow", "deep", "norm", "conv", "layered", "funnel", "image", "gru")
+TWINS, LONG, RUNS = 72, 30, 9  # candidates; long runs; runs of a fault
+
+
+def _lot(word: str) -> int:
+    return zlib.crc32(f"fourth/{word}".encode())
+
+
+def faults(part: bool) -> list[str]:
+    return [fault.name for fault in FAULTS.values() if fault.apply.__module__ in MODULES and fault.held_out == part]
+
+
+def candidates(part: bool) -> list[Case]:
+    """Twins by lot; ``part``: of the held-out half."""
+    sets = [name for name in data_fourth.SOURCES if (name in held.DATA) == part]
+    archs = [*NETS, *(name for name in nets.FOURTH if (name in held.NETS) == part)]
+    everything = [Case(d, a, s) for d in sets for a in archs for s in SEEDS[part]]
+    return sorted(everything, key=lambda case: _lot(case.name))[:TWINS]
+
+
+def record_twins(folder: Path, part: bool, share: tuple[int, int] = (0, 1), say: Any = print) -> None:
+    """Record the candidates, try the good ones longer and at other rates, and probe the sound ones."""
+    grid.record_twins(folder, candidates(part), share, say)
+
+
+def planned(twins: list[Case], part: bool) -> Iterator[Case]:
+    """What to do to the sound twins, in rounds, so that a part of it is a fair sample of all faults."""
+    twins = sorted(twins, key=lambda case: _lot(case.name))
+    fitting = [(twin, healthy(twin.dataset, twin.arch, twin.seed)) for twin in twins]
+    rounds: list[list[Case]] = [[] for _ in range(RUNS)]
+    for name in faults(part):
+        for turn, case in zip(rounds, _runs(name, fitting), strict=False):
+            turn.append(case)
+    for number, turn in enumerate(rounds):
+        long = [Case(t.dataset, t.arch, t.seed, "long") for t in twins[:LONG][number::RUNS]] if part else []
+        yield from sorted([*turn, *long], key=lambda case: _lot(f"order/{case.name}"))
+
+
+def _runs(fault: str, fitting: list[tuple[Case, Any]]) -> Iterator[Case]:
+    fits = [twin for twin, setup in fitting if FAULTS[fault].fits(setup)]
+    for twin in sorted(fits, key=lambda t: _lot(f"{t.name}/{fault}")):
+        place = twin.dataset, twin.arch, twin.seed
+        yield Case(*place, fault, grid.level_of(*place, fault))
+
+
+def record(folder: Path, part: bool, share: tuple[int, int] = (0, 1), say: Any = print) -> None:
+    """Record what is planned for the sound twins and probe what counts; the twins must be there."""
+    known, tried = {row["name"]: row for row in grid.lines(folder / "manifest.jsonl")}, sound.read(folder)
+    twins = [c for c in candidates(part) if c.name in tried and sound.passes(known[c.name], tried[c.name])]
+    say(f"{len(twins)} sound twins", flush=True)
+    grid.record_on_twins(folder, planned(twins, part), known, share, say)
