@@ -34,7 +34,7 @@ def in_keras(patient, rate=0.05, dropout=0.0, optimizer=None):
 
 
 def compared(patient, other, only=()):
-    only = only or tuple(name for name in PROBES if name not in ("initial_loss", "restarts", "starts"))
+    only = only or tuple(name for name in PROBES if name not in ("initial_loss", "restarts", "starts", "reach"))
     found = [{k: v for k, v in examine(p, only).items() if not k.startswith("fresh_")} for p in (patient, other)]
     assert found[0].keys() == found[1].keys()
     return found

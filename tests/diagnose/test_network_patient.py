@@ -66,7 +66,7 @@ def in_torch(patient, rate=0.05, step=None):
 
 def compared(first, second, only=()):
     """Numbers of both, without what depends on each library's own random initial weights."""
-    only = only or tuple(name for name in PROBES if name not in ("initial_loss", "restarts", "starts"))
+    only = only or tuple(name for name in PROBES if name not in ("initial_loss", "restarts", "starts", "reach"))
     found = [{k: v for k, v in examine(p, only).items() if not k.startswith("fresh_")} for p in (first, second)]
     assert found[0].keys() == found[1].keys()
     return found
