@@ -19,7 +19,7 @@ from .setup import healthy
 MODULES = tuple(module.__name__ for module in grid.FOURTH_MODULES)
 SEEDS = {False: (11, 12, 13), True: (14, 15, 16)}
 NETS = ("shallow", "deep", "norm", "conv", "layered", "funnel", "image", "gru")
-TWINS, LONG, RUNS = 72, 30, 9  # candidates; long runs; runs of a fault
+TWINS, LONG, RUNS = 72, 60, 9  # candidates; long runs; runs of a fault
 
 
 def _lot(word: str) -> int:
