@@ -72,7 +72,7 @@ def two_halves(loop: Loop, x: Any, y: Any) -> Any:
     loop.model.train()
     loop.optimizer.zero_grad()
     losses = []
-    for rows in torch.arange(len(y)).tensor_split(2):
+    for rows in torch.arange(len(y)).tensor_split(min(2, len(y))):
         losses.append(loop.loss(loop.model(x[rows]), y[rows]))
         (losses[-1].sum() / len(y)).backward()
     loop.optimizer.step()

@@ -177,6 +177,30 @@ def test_the_halves_of_the_fourth_part_share_no_manner(bench):
     assert len(everything) > sum(m.evaluates for m in everything) > 0.75 * len(everything)
 
 
+@pytest.mark.parametrize("rows", [1, 5, 8])
+def test_two_halves_are_one_batch(bench, rows):
+    fourth = importlib.import_module("benchmarks.diagnosis.manners_fourth")
+    plan = importlib.import_module("lossmith.diagnose.plan")
+    torch.manual_seed(0)
+    x, y = torch.randn(rows, 3), torch.randn(rows)
+    ends = []
+    for step in (plan.reference_step, fourth.two_halves):
+        model = torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Flatten(0))
+        torch.nn.init.constant_(model[0].weight, 0.3)
+        torch.nn.init.zeros_(model[0].bias)
+        loop = plan.Loop(model, torch.optim.SGD(model.parameters(), lr=0.1), lambda out, y: (out - y) ** 2)
+        ends.append((step(loop, x, y), model[0].weight.detach()))
+    torch.testing.assert_close(ends[0], ends[1])
+
+
+def test_no_row_is_lost_in_a_stream(bench):
+    fourth = importlib.import_module("benchmarks.diagnosis.manners_fourth")
+    numpy = importlib.import_module("numpy")
+    batches = fourth.stream(numpy.random.default_rng(0), numpy.zeros(10), 4)
+    seen = numpy.concatenate([next(batches) for _ in range(10)])
+    assert numpy.bincount(seen).tolist() == [4] * 10
+
+
 def test_from_fault_to_cause(bench, tmp_path):
     twin, sick = bench.Case("iris", "shallow", 1), bench.Case("iris", "shallow", 1, "no_step", 0)
     for case in (twin, sick):
