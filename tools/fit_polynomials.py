@@ -179,6 +179,7 @@ def polynomials() -> dict[str, tuple[list[Real], Real]]:
         ranges: dict[str, tuple[Function, Function, Real, Real, int]] = {
             "simd.tail": (exp_tail, exp_weight, -step, step, 10),
             "simd.log_tail": (log_tail, log_weight, zero, widest, 6),
+            "simd.log_bend": (log_tail, log_weight, zero, mp.mpf("1.0001") / 9, 9),
             "simd.erf_bend": (erf_bend, erf_weight, near_zero, mp.mpf(6), 23),
             "simd.lgamma_bend": (lgamma_bend, gamma_weight(3), -half, half, 16),
             "simd.stirling_tail": (stirling_tail, stirling_weight, mp.mpf("1e-10"), 1 / mp.mpf("5.5") ** 2, 6),

@@ -19,15 +19,15 @@ ways = pytest.mark.parametrize("way", ["NumPy", "compiled"])
 
 
 @compiled_loop()
-def _logistic_parts(x, q, q_low, p, p_low, bent):
+def _logistic_parts(x, q, q_low, p, p_low, bent, bent_low):
     for i in range(x.size):
-        q[i], q_low[i], p[i], p_low[i], bent[i] = ops.logistic_parts(x[i])
+        q[i], q_low[i], p[i], p_low[i], bent[i], bent_low[i] = ops.logistic_parts(x[i])
 
 
 def _in_logistic_parts(x: np.ndarray, way: str) -> tuple[np.ndarray, ...]:
     if way == "NumPy":
         return ops.logistic_parts(x)
-    parts = tuple(np.empty_like(x) for _ in range(5))
+    parts = tuple(np.empty_like(x) for _ in range(6))
     _logistic_parts(x, *parts)
     return parts
 
@@ -41,15 +41,15 @@ def worst_sum_ulp(high: np.ndarray, low: np.ndarray, exact: list[mp.mpf]) -> flo
 @ways
 def test_logistic_in_two_parts(way: str) -> None:
     x = np.r_[RNG.uniform(-670, 670, N), NORMAL, SMALL, 3.0 * NORMAL, 0.0, 1e308]
-    q, q_low, p, p_low, bent = _in_logistic_parts(x, way)
+    q, q_low, p, p_low, bent, bent_low = _in_logistic_parts(x, way)
     with mp.workprec(250):
         falls = [mp.exp(-abs(mp.mpf(v))) for v in x]
         assert worst_sum_ulp(q[:-1], q_low[:-1], falls[:-1]) <= 0.2
         assert worst_sum_ulp(q[:-1], 0.0 * q_low[:-1], falls[:-1]) > 0.4  # one part alone is not that good
         assert worst_sum_ulp(p, p_low, [1 / (1 + v) for v in falls]) <= 0.2
         assert worst_sum_ulp(p, 0.0 * p_low, [1 / (1 + v) for v in falls]) > 0.4
-        logs = [mp.log1p(mp.mpf(v)) if v > 1e-30 else mp.mpf(v) for v in q[:-1]]
-        assert worst_sum_ulp(bent[:-1], 0.0 * bent[:-1], logs) <= 1.5
+        logs = [mp.log1p(v) if v > 1e-30 else v for v in falls[:-1]]
+        assert worst_sum_ulp(bent[:-1], bent_low[:-1], logs) <= 1.5
     assert (q[-1], q_low[-1], p[-1], p_low[-1], bent[-1]) == (0.0, 0.0, 1.0, 0.0, 0.0)
 
 
@@ -57,7 +57,7 @@ def test_logistic_in_two_parts(way: str) -> None:
 def test_logistic_in_two_parts_at_its_ends(way: str) -> None:
     x = np.array([np.inf, -np.inf, np.nan, 740.0, 746.0])
     with np.errstate(all="ignore"):
-        q, q_low, p, p_low, bent = _in_logistic_parts(x, way)
+        q, q_low, p, p_low, bent, _ = _in_logistic_parts(x, way)
     np.testing.assert_allclose(q, [0.0, 0.0, np.nan, np.exp(-740.0), 0.0], rtol=0, atol=5e-324)
     np.testing.assert_array_equal(p, [1.0, 1.0, np.nan, 1.0, 1.0])
     np.testing.assert_allclose(bent, q)
@@ -90,7 +90,7 @@ def test_products_and_roots_in_two_parts(way: str) -> None:
         products = [a * b for a, b in zip(left, right, strict=True)]
         assert worst_sum_ulp(found[0], found[1], products) <= 1e-10
         assert worst_sum_ulp(found[2], found[3], [mp.sqrt(a) for a in left]) <= 1e-10
-        assert worst_sum_ulp(found[4], 0.0 * found[4], products) <= (1.01 if way == "NumPy" else 0.51)
+        assert worst_sum_ulp(found[4], 0.0 * found[4], products) <= 1.02
         assert worst_sum_ulp(found[0], 0.0 * found[1], products) > 0.5
 
 
@@ -104,7 +104,7 @@ def _sums(a, x, x_low, y, y_low, scale, raised, raised_low, total, total_low):
 @ways
 @pytest.mark.parametrize("scale", [0.0, 0.5, 2.5, 3.5, 4.0])
 def test_sums_in_two_parts(way: str, scale: float) -> None:
-    """NumPy carries all of them; a kernel's fused sum of a product rounds once or twice (scale y, then the sum)."""
+    """NumPy carries all of them; a kernel's fused sum of a product rounds once or twice, and it leaves the rest."""
     a, x, y = RNG.uniform(-3.0, 3.0, N), RNG.uniform(0.0, 1.0, N), RNG.uniform(-2.0, 9.0, N)
     a[::4] = -scale * x[::4] * y[::4]  # they cancel
     x_low, y_low = (v * RNG.uniform(-1, 1, N) * 2.0**-54 for v in (x, y))
@@ -121,7 +121,7 @@ def test_sums_in_two_parts(way: str, scale: float) -> None:
             mp.mpf(2) ** -52 * max(abs(mp.mpf(p)), abs(q), mp.mpf(2) ** -60) for p, q in zip(a, products, strict=True)
         ]
         errors = [abs(mp.mpf(p) + mp.mpf(q) - s) / u for p, q, s, u in zip(*found[:2], sums, units, strict=True)]
-        assert max(errors) <= (1e-6 if way == "NumPy" else 1.51)
+        assert max(errors) <= (1e-6 if way == "NumPy" else 2.01)
         errors = [
             abs(mp.mpf(p) + mp.mpf(q) - (u + v)) for p, q, u, v in zip(*found[2:], left, map(mp.mpf, y), strict=True)
         ]

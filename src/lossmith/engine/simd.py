@@ -20,8 +20,11 @@ from typing import Any
 import numpy as np
 
 from ..ops.twofold import (
+    LN2,
     LN2_HIGH,
     LN2_LOW,
+    LN2_REST,
+    LOG2_E,
     ROUND,
     log_parts,
     log_tail,
@@ -38,7 +41,6 @@ Number = Any  # a float64 (or int64) scalar, of numba in kernels and of NumPy el
 _SQRT_HALF = np.int64(0x3FE6A09E667F3BCD)
 _SMALLEST_NORMAL = 2.2250738585072014e-308
 _INF = float("inf")
-LN2 = LN2_HIGH + LN2_LOW
 # 2 / sqrt(pi), 1 - Euler's gamma and (zeta(2) - 1) / 2 as float64 has them, each with the rest; (log(2 pi) - 1) / 2
 TWO_BY_ROOT_PI, TWO_BY_ROOT_PI_REST = 1.1283791670955126, 1.533545961316588e-17
 LESS_EULER, LESS_EULER_REST = 0.42278433509846713, 4.942915152430645e-18
@@ -165,13 +167,17 @@ def inverse_rest(p: Number, d: Number, d_low: Number) -> Number:
 def fall(x: Number) -> tuple[Number, Number, Number, Number]:
     """Return exp(-|x|) as (risen + rest) one two, with two powers of 2: results may be subnormal."""
     # exp(-780) is 0 even if a billion multiplies it before the powers of 2 do.
-    k, r, low = reduced(max(-abs(x), -780.0))
+    a = max(-abs(x), -780.0)
+    shifted = a * LOG2_E + ROUND
+    whole = shifted - ROUND
+    # The first is exact, by a fused sum.
+    r, further = product_error(-whole, LN2, -a), whole * LN2_REST
     bent = r * r * tail(r)
     head = 1.0 + r
-    rest = ((1.0 - head) + r) + (bent + low * head)
+    rest = ((1.0 - head) + r) + (bent - further * (head + bent))
     risen = head + rest
-    half = k >> 1
-    return risen, (head - risen) + rest, power_of_two(half), power_of_two(k - half)
+    one = power_of_two(np.float64(shifted).view(np.int64) - np.int64(0x4338000000000000 - 128))
+    return risen, (head - risen) + rest, one, 2.938735877055719e-39  # 2^-128
 
 
 def exp_neg_factors(x: Number) -> tuple[Number, Number]:
@@ -180,23 +186,27 @@ def exp_neg_factors(x: Number) -> tuple[Number, Number]:
     return risen * one, two
 
 
-def logistic_parts(x: Number) -> tuple[Number, Number, Number, Number, Number]:
-    """Return q = exp(-|x|) and 1 / (1 + q), each with what it lacks to 0.2 ulp, and log(1 + q) of q alone to 1.5."""
+def log_bend(z: Number) -> Number:
+    """Return (2 atanh(s) / s - 2) / z with z = s^2, for 1 + q in [1, 2]; error 0.05 ulp of log(1 + q)."""
+    z2 = z * z
+    z4 = z2 * z2
+    low = (0.6666666666666666 + 0.40000000000014596 * z) + (0.2857142856710506 + 0.22222222717801782 * z) * z2
+    middle = (0.18181789417326447 + 0.15385570592912243 * z) + (0.13314135550881162 + 0.12001155182857778 * z) * z2
+    high = 0.08800317650868773 + 0.16164938169471338 * z
+    return low + (middle + high * z4) * z4
+
+
+def logistic_parts(x: Number) -> tuple[Number, Number, Number, Number, Number, Number]:
+    """Return q = exp(-|x|) and 1 / (1 + q), each with what it lacks to 0.2 ulp, and log(1 + q) to 1.5, and 0."""
     risen, rest, one, two = fall(x)
     scale = one * two  # exact, for a subnormal result too
     q, q_low = risen * scale, rest * scale
-    near = q < 0.41421356237309503
-    f = select(near, q, 0.5 * (q - 1.0))
-    e = select(near, 0.0, 1.0)
-    d, under = 1.0 + q, 2.0 + f
-    # One division serves both quotients: 1 / d gets back the digits it costs, and the logarithm does not need them.
-    both = 1.0 / (d * under)
-    p = both * under
-    s = f * (both * d)
-    z = s * s
-    half_square = 0.5 * f * f
-    small = s * (half_square + z * log_tail(z)) + e * LN2_LOW
-    return q, q_low, p, inverse_rest(p, d, (q - (d - 1.0)) + q_low), e * LN2_HIGH - ((half_square - small) - f)
+    d, under = 1.0 + q, 2.0 + q
+    p, s = 1.0 / d, q / under
+    z, half = s * s, 0.5 * q
+    small = s * (half * q + z * log_bend(z))
+    bent = q + (q_low * p - product_error(half, q, small))
+    return q, q_low, p, inverse_rest(p, d, (q - (d - 1.0)) + q_low), bent, 0.0
 
 
 def log_cosh_bend(z: Number) -> Number:
@@ -248,11 +258,9 @@ def product_parts(x: Number, x_low: Number, y: Number, y_low: Number) -> tuple[N
     return product, product_error(x, y, product) + crossed(x, x_low, y, y_low)
 
 
-def raised_parts(a: Number, x: Number, x_low: Number, y: Number, y_low: Number, scale: Number) -> tuple[Number, Number]:
-    """Return a + scale (x + x_low) (y + y_low) and what it lacks."""
-    # The product is rounded with the sum, in one instruction; what that takes is little beside the rest's 4 ulp.
-    grown = scale * y
-    return a + grown * x, grown * x_low + scale * y_low * x
+def product_of_sums(x: Number, x_low: Number, y: Number, y_low: Number) -> Number:
+    """Return x (y + y_low), since what sums lack is little beside 4 ulp; x may be infinite where y_low is 0."""
+    return x * y + min(x, 1e300) * y_low
 
 
 def crossed(x: Number, x_low: Number, y: Number, y_low: Number) -> Number:
@@ -264,11 +272,6 @@ def root_parts(x: Number, x_low: Number) -> tuple[Number, Number]:
     """Return the square root of x + x_low and what it lacks."""
     root = math.sqrt(x)
     return root, select(x == 0.0, 0.0, 0.5 * (x_low - product_error(root, root, x)) / root)
-
-
-def product_of_sums(x: Number, x_low: Number, y: Number, y_low: Number) -> Number:
-    """Return (x + x_low) (y + y_low); x may be infinity where y_low is 0."""
-    return x * y + (min(x, 1e300) * y_low + x_low * y)
 
 
 def log_in_parts(x: Number) -> tuple[Number, Number]:

@@ -162,39 +162,44 @@ def by_products(gamma: float) -> tuple[Formula, Formula, Formula]:
     """Return :func:`class_value` and its derivatives for 2 gamma = 0, 1, 2, ...
 
     With a = q and b = 1 where t >= 0, and a = 1 and b = q below, p = b / (1 + q) and 1 - p = a / (1 + q). All that
-    is rounded on the way is carried along, but for the logarithm; q_low r is what that lacks for q's sake.
+    is rounded on the way is carried along, but for the logarithm; kernels, which have fused sums, leave more.
     """
     power = power_parts(round(2.0 * gamma))
 
     @word
     def value(t: Array, gamma: Any) -> Array:
-        q, q_low, r, r_low, bent = logistic_parts(t)
+        q, q_low, r, r_low, bent, bent_low = logistic_parts(t)
         other, other_low = product_parts(q, q_low, r, r_low)
         high, low = power(where(t >= 0.0, other, r), where(t >= 0.0, other_low, r_low))
-        return product_of_sums(positive_part(-t) + bent, q_low * r, high, low)
+        return product_of_sums(positive_part(-t) + bent, bent_low, high, low)
 
     @word
     def slope(t: Array, gamma: Any) -> Array:
-        q, q_low, r, r_low, bent = logistic_parts(t)
+        q, q_low, r, r_low, bent, bent_low = logistic_parts(t)
         likely, nothing = t >= 0.0, full_like(q, 0.0)
         other, other_low = product_parts(q, q_low, r, r_low)
         high, low = power(where(likely, other, r), where(likely, other_low, r_low))
         high, low = product_parts(high, low, r, r_low)
-        surprise, lost = sum_parts(where(likely, nothing, shorter(t)), bent, q_low * r)
+        surprise, lost = sum_parts(where(likely, nothing, shorter(t)), bent, bent_low)
         turn, turn_low = where(likely, full_like(q, 1.0), q), where(likely, nothing, q_low)
         steep, rest = raised_parts(where(likely, q, 1.0), turn, turn_low, surprise, lost, gamma)
         return -product_of_sums(steep, rest + where(likely, q_low, nothing), high, low)
 
+    return value, slope, curvature_by_products(power)
+
+
+def curvature_by_products(power: Callable[[Array, Array], Pair]) -> Formula:
+    """Return :func:`class_curvature` likewise; its steps are those of the slope, so that a kernel takes them once."""
+
     @word
     def curvature(t: Array, gamma: Any) -> Array:
-        # The steps are those of the slope, so that a kernel for both takes them once.
-        q, q_low, r, r_low, bent = logistic_parts(t)
+        q, q_low, r, r_low, bent, bent_low = logistic_parts(t)
         likely, nothing, plain = t >= 0.0, full_like(q, 0.0), 2.0 * gamma + 1.0
         other, other_low = product_parts(q, q_low, r, r_low)
         high, low = power(where(likely, other, r), where(likely, other_low, r_low))
         high, low = product_parts(high, low, r, r_low)
         high, low = product_parts(high, low, where(likely, r, other), where(likely, r_low, other_low))
-        surprise, lost = sum_parts(where(likely, nothing, shorter(t)), bent, q_low * r)
+        surprise, lost = sum_parts(where(likely, nothing, shorter(t)), bent, bent_low)
         # gamma - q, and gamma q - 1 below
         way = where(likely, full_like(q, -1.0), gamma)
         grown, grown_low = raised_parts(where(likely, full_like(q, gamma), -1.0), q, q_low, way, nothing, 1.0)
@@ -205,7 +210,7 @@ def by_products(gamma: float) -> tuple[Formula, Formula, Formula]:
         one, two = exp_neg_factors(t)
         return where(t < -690.0, inner * one * two, product_of_sums(inner, rest, high, low))
 
-    return value, slope, curvature
+    return curvature
 
 
 # --- both classes ---------------------------------------------------------------------------------------

@@ -39,8 +39,8 @@ def _normal(x: Array, x_low: Array) -> tuple[Array, Array]:
     return total, (x - total) + x_low
 
 
-def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """Return q = exp(-|x|) and 1 / (1 + q), each with what it lacks to 0.2 ulp, and log(1 + q) of q alone."""
+def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """Return q = exp(-|x|), 1 / (1 + q) and log(1 + q), each with what it lacks, the last for q's sake only."""
     a = np.absolute(x)
     k = np.rint(np.fmin(a, _LAST) * _STEPS)
     entry = k.astype(np.intp)
@@ -58,7 +58,7 @@ def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array]:
     rest = product_error(p, d, 1.0)
     rest += p * ((q - (d - 1.0)) + high)
     rest *= p
-    return q, high, p, np.negative(rest, out=rest), np.log1p(q)
+    return q, high, p, np.negative(rest, out=rest), np.log1p(q), high * p
 
 
 def product_parts(x: Array, x_low: Array, y: Array, y_low: Array) -> tuple[Array, Array]:

@@ -18,8 +18,8 @@ LOG2_E = 1.4426950408889634
 LN2_HIGH = 0.6931471804855391
 LN2_LOW = 7.440617110012397e-11
 # log 2 as float64 has it, and the rest.
-_LN2 = 0.6931471805599453
-_LN2_REST = 2.3190468138462996e-17
+LN2 = 0.6931471805599453
+LN2_REST = 2.3190468138462996e-17
 # Adding 1.5 * 2^52 rounds to the nearest integer and leaves it in the low bits.
 ROUND = 6755399441055744.0
 # log 1.5 and the root of 2, likewise.
@@ -106,8 +106,8 @@ def softplus_parts(x: Number) -> tuple[Number, Number, Number]:
     # 1 + q = c (1 + s) / (1 - s) with c one of 1, 1.5 and 2, so that s is small
     lower, upper = q < 0.22, q > 0.72
     c = select(lower, 1.0, select(upper, 2.0, 1.5))
-    base = select(lower, 0.0, select(upper, _LN2, _LN1_5))
-    base_rest = select(lower, 0.0, select(upper, _LN2_REST, _LN1_5_REST))
+    base = select(lower, 0.0, select(upper, LN2, _LN1_5))
+    base_rest = select(lower, 0.0, select(upper, LN2_REST, _LN1_5_REST))
     over = q - (c - 1.0)
     under = (1.0 + c) + q
     over_lost, under_lost = q - (over + (c - 1.0)), ((1.0 + c) - under) + q
