@@ -105,3 +105,40 @@ def test_columns_that_are_gone_and_rows_that_are_copies_are_counted():
     assert probed("LM-DISAGREE", after) is not None
     assert probed("LM-OSCILLATE", after) is not None
     assert probed("LM-OSCILLATE", before) is None
+
+
+class Listed(nn.Module):
+    """Hidden layers in a plain list."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 16), nn.Linear(16, 1)
+        self.hidden = kind([nn.Linear(16, 16), nn.Linear(16, 16)])
+
+    def forward(self, x):
+        x = torch.tanh(self.first(x))
+        for layer in self.hidden:
+            x = torch.tanh(layer(x))
+        return self.last(x).flatten()
+
+
+@pytest.mark.parametrize(("kind", "seen"), [(nn.ModuleList, False), (list, True), (tuple, True)])
+def test_layers_in_a_plain_list_are_seen_by_no_optimiser(kind, seen):
+    model, sound = Listed(kind), patient()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    made = TorchPatient(model, sound.loss, "regression", sound.train, sound.valid, optimizer=optimizer)
+    numbers = examine(made, ("movement",))
+    assert (numbers["covered"] < 1.0) == seen
+    assert (probed("LM-FROZEN", numbers) is not None) == seen
+
+
+@pytest.mark.parametrize(("share", "seen"), [(1.0, False), (0.3, False), (1e-4, True)])
+def test_layers_with_a_rate_of_their_own_are_left_behind(share, seen):
+    sound = patient()
+    *body, a, b = list(sound.model.parameters())
+    groups = [{"params": [a, b]}, {"params": body, "lr": 1e-2 * share}]
+    optimizer = torch.optim.Adam(groups, lr=1e-2)
+    made = TorchPatient(sound.model, sound.loss, "regression", sound.train, sound.valid, optimizer=optimizer)
+    numbers = examine(made, ("movement",))
+    assert (numbers["left_behind"] > 0.2) == seen
+    assert (probed("LM-FROZEN", numbers) is not None) == seen

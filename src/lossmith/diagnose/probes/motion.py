@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lossmith.diagnose.probes.patient import Array, Patient, Stride
 
 Numbers = dict[str, float]
 TINY = 1e-12
+ENTRIES = 16  # of a tensor; single numbers move by any share of their size
 
 
 def log10(value: float) -> float:
@@ -43,13 +46,14 @@ def movement(patient: Patient) -> Numbers:
             return found
         second = patient.stride(*patient.batches[1 % len(patient.batches)])
     assert second is not None
-    found |= _moved(first, [place for _, place in patient.pieces()])
+    found |= _moved(first, patient.pieces())
     found |= _fidelity(first) | _accumulation(first, second)
     found["step_in_training"] = float("nan") if first.training is None else float(first.training)
     return found
 
 
-def _moved(stride: Stride, places: list[slice]) -> Numbers:
+def _moved(stride: Stride, pieces: Sequence[tuple[str, slice]]) -> Numbers:
+    places = [place for _, place in pieces]
     change, size = stride.after - stride.before, float(np.linalg.norm(stride.before))
     still = [not np.any(change[place]) for place in places]
     silent = [not np.any(stride.reference[place]) for place in places]
@@ -59,7 +63,23 @@ def _moved(stride: Stride, places: list[slice]) -> Numbers:
         "no_gradient_share": float(np.mean(silent)),
         "unmoved_although_pulled": float(np.mean([s and not z for s, z in zip(still, silent, strict=True)])),
         "gradient_size": log10(float(np.linalg.norm(stride.reference))),
+        "left_behind": _left_behind(stride.before, change, [place for name, place in pieces if not _offset(name)]),
     }
+
+
+def _offset(name: str) -> bool:
+    """Biases start at or near zero, so that they move by any multiple of their size."""
+    return "bias" in name or "beta" in name
+
+
+def _left_behind(before: Array, change: Array, places: list[slice]) -> float:
+    """Share of the parameters whose tensors move by less than a hundredth of what the fastest tensor moves."""
+    large = [place for place in places if place.stop - place.start >= ENTRIES and np.any(before[place])]
+    if len(large) < 2:
+        return 0.0
+    ways = np.array([np.linalg.norm(change[place]) / np.linalg.norm(before[place]) for place in large])
+    counts = np.array([place.stop - place.start for place in large])
+    return float(counts[ways < 0.01 * ways.max()].sum() / counts.sum())
 
 
 def _fidelity(stride: Stride) -> Numbers:

@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from lossmith.diagnose.plan import Loop, Plan, evaluating
+from lossmith.diagnose.probes.hidden import hidden_parameters
 from lossmith.diagnose.probes.patient import (
     RANGES,
     Activation,
@@ -307,7 +308,8 @@ class TorchPatient(Patient):
         groups = self.optimizer.param_groups
         moved = {id(p) for group in groups for p in group["params"]}
         rate = float(groups[0]["lr"])
-        decay, covered = float(groups[0].get("weight_decay", 0.0)), float(np.mean([id(p) in moved for p in own]))
+        everything = own + hidden_parameters(self.model)
+        decay, covered = float(groups[0].get("weight_decay", 0.0)), float(np.mean([id(p) in moved for p in everything]))
         peak = rate if self.learning_rate is None else self.learning_rate
         momentum = groups[0].get("momentum", groups[0].get("betas", (0.0,))[0])
         return Settings(rate, decay, covered, frozen, dropout, peak, float(momentum))

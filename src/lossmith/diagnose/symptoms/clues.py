@@ -221,6 +221,13 @@ CLUES = (
     ),
     _clue(
         "LM-FROZEN",
+        "{0} of the parameters lie in tensors that a step moves by less than a hundredth of what it moves the fastest "
+        "one (threshold {t0}; each as a share of its size): they are left as they began",
+        Limit("left_behind", above=0.2, tell=percent),
+        Limit("rate_left", above=-3.0, tell=power_percent),
+    ),
+    _clue(
+        "LM-FROZEN",
         "the optimiser holds only {0} of the parameters (threshold {t0})",
         Limit("covered", below=0.99, tell=percent),
     ),

@@ -14,6 +14,8 @@ from .units import dead_units
 from .view import View
 
 STILL = 1e-7  # relative change of parameters a step that float32 rounding alone explains
+AT_HOME = 0.015  # of a layer's size, all steps together; healthy layers go .06 and more ...
+APART = 0.02  # ... and at least .04 of the way of the fastest layer
 SAME = 1e-6  # relative change of the held-out loss over all checks
 VANISHED = 1e-2  # first over last layer's gradient; AutoTrainer takes 1e-3, healthy nets of five layers stay above .1
 TINY_GRADIENT = 1e-7  # SageMaker Debugger: mean absolute gradient
@@ -50,20 +52,26 @@ def frozen(view: View) -> Verdict:
 
 
 def _frozen_layers(view: View) -> Verdict:
+    """Layers that do not move at all, or whose steps together are nothing beside their size while others go far."""
     updates, sizes = view.layers("update_norm"), view.layers("parameter_norm")
-    moved = {
-        name: float(np.median(update.finite.values)) / float(sizes[name].finite.values.max())
-        for name, update in updates.items()
-        if len(update.finite) and name in sizes and sizes[name].finite.values.max(initial=0.0) > 0.0
-    }
+    moved, gone = {}, {}
+    for name, curve in updates.items():
+        update, size = curve.finite, sizes[name].finite.values.max(initial=0.0) if name in sizes else 0.0
+        if len(update) and size > 0.0:
+            moved[name] = float(np.median(update.values)) / float(size)
+            apart = float(update.steps[-1] - update.steps[0]) / max(1, len(update) - 1)
+            gone[name] = float(update.values[1:].sum()) * max(1.0, apart) / float(size)
     still = [name for name, share in moved.items() if share < STILL]
+    far = max(gone.values(), default=0.0)
+    behind = [name for name, way in gone.items() if way < min(AT_HOME, APART * far)] if view.length >= 20 else []
+    still = still or behind
     if not still or len(still) == len(moved):
         return None
-    numbers = {"frozen_layers": float(len(still)), "layers": float(len(moved)), "relative_update_limit": STILL}
-    text = (
-        f"{len(still)} of {len(moved)} layers do not move (threshold: {STILL:g} of their size a step): "
-        f"{', '.join(still[:4])}"
+    limit = (
+        f"threshold: {STILL:g} of their size a step, or {AT_HOME:.1%} in all and {APART:.0%} of the farthest layer's"
     )
+    numbers = {"frozen_layers": float(len(still)), "layers": float(len(moved)), "relative_update_limit": STILL}
+    text = f"{len(still)} of {len(moved)} layers do not move ({limit} way): {', '.join(still[:4])}"
     return Seen(text, numbers, int(updates[still[0]].steps[0]), "update_norm")
 
 
