@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import itertools
 import os
@@ -42,6 +43,47 @@ def share(count: int, work: Callable[[int, int], object], least: int = 1) -> Non
             job.result()
 
 
+def take_turns(count: int, work: Callable[[int, int], object], piece: int) -> None:
+    """Run ``work(start, stop)`` over pieces of 0 ... count, of which other threads take what they come to.
+
+    For work between two calls of a library with threads of its own: those spin for milliseconds after a call, and a
+    range given to a thread that finds no free core would be waited for. Here nobody waits for a thread that has
+    not begun.
+
+    Parameters
+    ----------
+    count : int
+        How many items there are.
+    work : callable
+        As ``share`` takes it.
+    piece : int
+        Items that a piece has at least, and less than twice as many; the same pieces for any number of threads.
+
+    Examples
+    --------
+    >>> done = []
+    >>> take_turns(5, lambda start, stop: done.extend(range(start, stop)), 2)
+    >>> sorted(done)
+    [0, 1, 2, 3, 4]
+    """
+    pieces = max(1, count // piece)
+    waiting = collections.deque((count * i // pieces, count * (i + 1) // pieces) for i in range(pieces))
+    helpers = min(threads(), pieces) - 1
+
+    def take() -> None:
+        for edges in iter(functools.partial(_next, waiting), None):
+            work(*edges)
+
+    others = [_pool(helpers).submit(take) for _ in range(helpers)]
+    try:
+        take()
+    finally:
+        waiting.clear()
+        for other in others:
+            if not other.cancel():
+                other.result()
+
+
 def threads() -> int:
     """How many threads work is shared among: numba's setting (NUMBA_NUM_THREADS, ``set_num_threads``)."""
     try:
@@ -54,6 +96,14 @@ def threads() -> int:
         # Asking get_num_threads() first would start numba's own threads, and with them reset how many torch uses.
         return int(numba.config.NUMBA_NUM_THREADS)
     return int(numba.get_num_threads())
+
+
+def _next(waiting: collections.deque[tuple[int, int]]) -> tuple[int, int] | None:
+    """Take the first; None if there is none left (a deque's methods are safe among threads)."""
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None
 
 
 @functools.cache

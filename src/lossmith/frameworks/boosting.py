@@ -20,6 +20,7 @@ from ..core.domain import SIGNS, check
 from ..core.elementwise import ElementwiseLoss
 from ..core.loss import Loss
 from ..engine import fused
+from ..engine.pool import take_turns
 from ..optimize import best_constant
 from ..optimize.curvature import WorkingCurvature, working_curvature
 from .links import Link, output_link
@@ -28,6 +29,8 @@ Array = np.ndarray[Any, Any]
 
 # A leaf whose samples all have no curvature must not divide by 0; exact curvatures are handed over as they are.
 _FLOOR = 1e-6
+# Rows of a piece of work that threads take turns at: the engine computes so many on the thread that asks.
+_PIECE = 65_536
 # A start whose loss is this much higher than that of the best constant is worth a warning.
 _FAR = 1.1
 
@@ -233,8 +236,14 @@ class Derivatives:
         """One pass of the engine straight into the buffers."""
         slope, formula = self._loss.form.slope, self._working.formula
         functions = (slope,) if formula is None else (slope, formula)
-        buffers = (self.gradient, self.curvature)[: len(functions)]
-        fused.evaluate(functions, self._sample.target, raw, self._loss.parameters, buffers)
+        buffers, target = (self.gradient, self.curvature)[: len(functions)], self._sample.target
+
+        def work(start: int, stop: int) -> None:
+            rows = slice(start, stop)
+            out = tuple(buffer[rows] for buffer in buffers)
+            fused.evaluate(functions, target[rows], raw[rows], self._loss.parameters, out)
+
+        take_turns(len(target), work, _PIECE)
 
     def _compute(self, raw: Array) -> None:
         slope = self._loss.gradient(self._sample.target, raw)

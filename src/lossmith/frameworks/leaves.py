@@ -8,16 +8,18 @@ import numpy as np
 
 from ..engine import jit
 from ..engine.compiled import compiled
-from ..engine.pool import share
+from ..engine.pool import take_turns
+from ..ops import where
 from ..optimize.piecewise import NARROW_FROM, minimise
 from ..optimize.quantiles import group_quantiles
 from ..optimize.smoothing import kinks
 
 Array = np.ndarray[Any, Any]
 
-_PER_THREAD = 65_536
-# Samples whose leaves are searched at a time.
+_PIECE = 65_536
+# Samples whose leaves are searched at a time, and cells of the table where a search begins.
 _BLOCK = 1024
+_CELLS = 4096
 
 
 class LeafRefit:
@@ -130,12 +132,24 @@ def leaves_of(after: Array, before: Array, values: Array) -> Array:
         before[...] = after
         return leaf
     leaf = np.empty(after.shape, np.int32)
-    # Filled up to 2^k - 1 ends, which k halvings search.
-    ends = np.full(2 ** int(middle.size).bit_length() - 1, np.inf)
-    ends[: middle.size] = middle
-    arguments = (after, before, ends, order.astype(np.int32), leaf)
-    share(after.size, lambda start, stop: _look_up(*arguments, start, stop), _PER_THREAD)
+    arguments = (after, before, *_table(middle), order.astype(np.int32), leaf)
+    take_turns(after.size, lambda start, stop: _look_up(*arguments, start, stop), _PIECE)
     return leaf
+
+
+def _table(middle: Array) -> tuple[Array, Array, float, float, int]:
+    """Return the ends of leaves, how many lie before each of many cells, the cells' origin and scale, and a step.
+
+    The step is half of what a search by halving has to cover in the cell with most ends. An end and a sample's step
+    find their cell by the same arithmetic, so that rounding cannot put them in a wrong order.
+    """
+    width = float(middle[-1] - middle[0]) if middle.size else 0.0
+    origin, scale = (float(middle[0]), (_CELLS - 1) / width) if width > 0.0 else (0.0, 0.0)
+    cell = np.clip((middle - origin) * scale, 0, _CELLS - 1).astype(np.intp)
+    inside = np.bincount(cell, minlength=_CELLS)
+    most = int(inside.max())
+    ends = np.concatenate([middle, np.full(2 * most + 1, np.inf)])
+    return ends, (np.cumsum(inside) - inside).astype(np.uint64), origin, scale, 2 ** most.bit_length() // 2
 
 
 def add_leaves(score: Array, leaf: Array, values: Array) -> None:
@@ -160,7 +174,7 @@ def add_leaves(score: Array, leaf: Array, values: Array) -> None:
     if score.size < NARROW_FROM or not jit.available():
         score += values[leaf]
         return
-    share(score.size, lambda start, stop: _add(score, leaf, values, start, stop), _PER_THREAD)
+    take_turns(score.size, lambda start, stop: _add(score, leaf, values, start, stop), _PIECE)
 
 
 @compiled()
@@ -171,19 +185,22 @@ def _add(score, leaf, values, start, stop):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _look_up(after, before, ends, names, leaf, start, stop):  # type: ignore[no-untyped-def]
+def _look_up(after, before, ends, base, origin, scale, half, names, leaf, start, stop):  # type: ignore[no-untyped-def]
     """Search each sample's step among the ends of leaves: a block at a time, so that each halving is vector code."""
     steps, places = np.empty(_BLOCK), np.empty(_BLOCK, np.uint64)  # an index that may be negative is checked
     for begin in range(start, stop, _BLOCK):
         count = min(_BLOCK, stop - begin)
         for i in range(count):
-            steps[i] = after[begin + i] - before[begin + i]
+            step = after[begin + i] - before[begin + i]
             before[begin + i] = after[begin + i]
-            places[i] = 0
-        half = (ends.size + 1) // 2
-        while half > 0 and ends.size > 0:
+            steps[i] = step
+            cell = (step - origin) * scale
+            cell = where(cell > 0.0, cell, 0.0)  # also what is no number
+            places[i] = base[np.uint64(where(cell < _CELLS - 1.0, cell, _CELLS - 1.0))]
+        covered = half
+        while covered > 0:
             for i in range(count):
-                places[i] += np.uint64(half) * np.uint64(ends[places[i] + np.uint64(half - 1)] < steps[i])
-            half //= 2
+                places[i] += np.uint64(covered) * np.uint64(ends[places[i] + np.uint64(covered - 1)] < steps[i])
+            covered //= 2
         for i in range(count):
             leaf[begin + i] = names[places[i]]

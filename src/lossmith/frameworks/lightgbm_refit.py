@@ -9,7 +9,7 @@ import numpy as np
 
 from ..engine import jit
 from ..engine.compiled import compiled
-from ..engine.pool import share
+from ..engine.pool import take_turns
 from ..optimize.piecewise import NARROW_FROM
 from .boosting import Derivatives, Sample
 from .leaves import LeafRefit, add_leaves, leaves_of, told_apart
@@ -26,6 +26,8 @@ _TELLTALE = 2.0**-13
 # on 2,157 diamonds: 0 to 8 % below that objective's at eight quantiles and tables (10 splits each); equal on 20,000
 # rows of smooth data. Without it: up to 11 % above.
 _TIE_BREAK = 2.0**-13
+# Samples of a piece of work that threads take turns at.
+_PIECE = 65_536
 # What rounding may do to a step of a score, relative to the score.
 _ROUNDING = 2.0**-49
 
@@ -81,7 +83,8 @@ class Refitting:
         """Let the size of residuals decide where their signs do not."""
         flat, target, weight = gradient.reshape(-1), self._sample.target, self._sample.weight
         if weight is None and jit.available() and score.size >= NARROW_FROM:
-            share(score.size, lambda *part: _lean(flat, score, target, self._unit, _TIE_BREAK, *part), NARROW_FROM)
+            numbers = np.float32(self._unit), np.float32(_TIE_BREAK)
+            take_turns(score.size, lambda *part: _lean(flat, score, target, *numbers, *part), _PIECE)
             return
         residual = score - target
         tie = _TIE_BREAK * residual / (np.abs(residual) + self._unit)
@@ -147,14 +150,16 @@ class Refitting:
         return seen[0]
 
     def _leaf_values(self, number: int) -> Array:
-        (tree,) = self._booster.dump_model(num_iteration=1, start_iteration=number)["tree_info"]
-        return np.array([self._booster.get_leaf_output(number, i) for i in range(tree["num_leaves"])])
+        # The text has all 17 digits; it is made in a third of the time of dump_model.
+        text = self._booster.model_to_string(num_iteration=1, start_iteration=number)
+        line = text.partition("\nleaf_value=")[2].partition("\n")[0]
+        return np.array(line.split(), np.float64)
 
 
 @compiled()
 def _lean(gradient, score, target, unit, size, start, stop):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
-        residual = score[i] - target[i]
+        residual = np.float32(score[i] - target[i])
         gradient[i] += size * residual / (abs(residual) + unit)
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ..engine import jit
 from ..engine.compiled import compiled
-from ..engine.pool import share
+from ..engine.pool import take_turns
 from .piecewise import NARROW_FROM
 
 Array = npt.NDArray[np.float64]
@@ -85,17 +85,18 @@ def _sift_and_pick(
     """Fill what was missed before, and tell what is missed still."""
     n, count = place.size, low.size
     edges = np.array([n * i // _PIECES for i in range(_PIECES + 1)])
-    below, sizes = np.zeros((_PIECES, count), np.int64), np.zeros((_PIECES, count), np.int64)
+    counts = np.zeros((_PIECES, count, 2), np.int64)  # of numbers that are not below the bracket, and that are
     # Fresh memory, of which only what lies inside a bracket is ever touched.
     inside, owner, gathered = np.empty(n), np.empty(n, np.int32), np.zeros(_PIECES, np.int64)
 
     def work(start: int, stop: int) -> None:
         for i in range(start, stop):
-            tables = (below[i], sizes[i], inside, owner)
+            tables = (counts[i], inside, owner)
             gathered[i] = _sift(groups, place, score, low, high, edges[i], edges[i + 1], *tables)
 
-    share(_PIECES, work)
-    _pick(inside, owner, edges, gathered, below.sum(axis=0), sizes.sum(axis=0), level, found, missed)
+    take_turns(_PIECES, work, 1)
+    below = counts[..., 1].sum(axis=0)
+    _pick(inside, owner, edges, gathered, below, counts.sum(axis=(0, 2)), level, found, missed)
 
 
 @compiled()
@@ -119,13 +120,12 @@ def _bracket(groups, place, score, every, level, low, high):  # type: ignore[no-
 
 
 @compiled()
-def _sift(groups, place, score, low, high, start, stop, below, sizes, inside, owner):  # type: ignore[no-untyped-def]
+def _sift(groups, place, score, low, high, start, stop, counts, inside, owner):  # type: ignore[no-untyped-def]
     """Count numbers and those below the brackets, and gather those inside; return how many these are."""
     position = start
     for i in range(start, stop):
         g, x = groups[i], place[i] - score[i]
-        sizes[g] += 1
-        below[g] += x < low[g]
+        counts[g, np.int64(x < low[g])] += 1
         inside[position], owner[position] = x, g
         position += (x >= low[g]) & (x <= high[g])
     return position - start
@@ -154,7 +154,8 @@ def _pick(inside, owner, edges, gathered, below, sizes, level, found, missed):  
             missed[g] = sizes[g] > 0 and (near < 0 or further >= own.size)
             if sizes[g] > 0 and not missed[g]:
                 one = _nth(own, near)
-                found[g] = one + (rank - whole) * (_nth(own, further) - one)
+                other = one if further == near else own[further:].min()  # what is larger has moved behind
+                found[g] = one + (rank - whole) * (other - one)
 
 
 def _nth(x: Any, n: Any) -> Any:
