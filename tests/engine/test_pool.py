@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from lossmith.engine import pool
 
 pytest.importorskip("numba")
 
@@ -58,3 +61,41 @@ def test_asking_numba_would_not_have() -> None:
     if before == after:
         pytest.skip("numba's threads here are not torch's")
     assert (before, after) == ("3", "4")
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "threads", lambda: 2)
+
+
+@pytest.mark.usefixtures("two")
+def test_turns_cover_everything_once_in_the_same_pieces() -> None:
+    for count, pieces in ((0, [(0, 0)]), (5, [(0, 5)]), (25, [(0, 12), (12, 25)]), (30, [(0, 10), (10, 20), (20, 30)])):
+        done: list[tuple[int, int]] = []
+        pool.take_turns(count, lambda *edges, done=done: done.append(edges), 10)
+        assert sorted(done) == pieces
+
+
+@pytest.mark.usefixtures("two")
+def test_nobody_waits_for_a_thread_that_has_not_begun() -> None:
+    """The only other thread is busy until all is done; ``share`` would wait for it."""
+    free, done = threading.Event(), []
+    busy = pool._pool(1).submit(free.wait, 60.0)
+    pool.take_turns(100, lambda start, stop: done.append(start), 1)
+    assert len(done) == 100
+    assert not busy.done()
+    free.set()
+    assert busy.result()
+
+
+@pytest.mark.usefixtures("two")
+def test_a_fault_ends_the_turns() -> None:
+    done: list[int] = []
+
+    def work(start: int, stop: int) -> None:
+        done.append(start)
+        raise IndexError(f"row {start}")
+
+    with pytest.raises(IndexError, match="row"):
+        pool.take_turns(100, work, 1)
+    assert len(done) <= 2

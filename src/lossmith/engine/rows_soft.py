@@ -114,7 +114,8 @@ def mix_tile_of_rows(
         if lanes[2, i] > 0.0 or not abs(lanes[1, i] - 1.0) <= 1e-3:
             return i
     if weights.size == 0:
-        lanes[0] = lanes[1]
+        for i in range(LANES):  # not in one assignment: numba compiles its error message, for longer than the tile
+            lanes[0, i] = lanes[1, i]
         return -1
     for j in range(len(c)):
         for i in range(LANES):

@@ -42,17 +42,19 @@ def turn_square_back(tile: Array, i: Number, j: Number, block: Array) -> None:
     square[...] = tile[j : j + square.shape[1], i : i + count].T
 
 
-def squares(block: Array, tile: Array) -> tuple[Number, Number]:
-    """Return the side of squares, and how many rows of a block are turned by them."""
-    count, k = block.shape
-    width = 64 // max(block.itemsize, tile.itemsize)
+def squares(count: Number, k: Number, size: Number) -> tuple[Number, Number]:
+    """Return the side of squares, and how many rows of a block (count, k) are turned by them.
+
+    Of numbers, not arrays: it is compiled once for both directions.
+    """
+    width = 64 // size
     return width, count - count % width if 2 * k >= width else 0
 
 
 def turn(block: Array, tile: Array) -> None:
     """Fill the first lanes of a tile (k, LANES) with rows (count, k)."""
     count, k = block.shape
-    width, whole = squares(block, tile)
+    width, whole = squares(count, k, max(block.itemsize, tile.itemsize))
     for i in range(0, whole, width):
         for j in range(0, k, width):
             turn_square(block, i, j, tile)
@@ -64,7 +66,7 @@ def turn(block: Array, tile: Array) -> None:
 def turn_back(tile: Array, block: Array) -> None:
     """Fill rows (count, k) from the first lanes of a tile."""
     count, k = block.shape
-    width, whole = squares(block, tile)
+    width, whole = squares(count, k, max(block.itemsize, tile.itemsize))
     for i in range(0, whole, width):
         # The last columns first: what their vectors store beyond a row is overwritten.
         for j in range((k - 1) // width * width, -1, -width):

@@ -2,7 +2,8 @@
 
 As in :mod:`.mirrored_single`, points are rounded to float32 less their mean, which keeps the digits of a collapsed
 batch. A band of queries meets all keys twice while its exponentials lie in the cache: for the sums, and for the
-gradient. A block of pairs belongs to one thread, and what blocks give to a query is added up in their order.
+gradient. A block of pairs belongs to one thread, and what blocks give to a query is added up in their order. For
+values alone a thread takes whole bands, one block at a time, so that threads do not wait for each other in between.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from ...ops import sigmoid, softplus
 from ..linear_blas import one_thread, product
 from .classes import Classes
 from .facing_single_loops import exponentials_loop, pulls_loop
-from .geometry import Floats, Points
+from .geometry import Floats, Points, work_on
 from .tiles import Swept
 
 Singles = npt.NDArray[np.float32]
 _ROWS, _COLUMNS = 256, 512
+# Rows of a band for values alone: BLAS gains 5 % by taller blocks, which need not stay for a second meeting.
+_TALL = 512
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,42 @@ def info_nce(one: Points, other: Points, classes: Classes, wanted: bool, tempera
     """
     batch = _batch(one, other, classes, temperature)
     n = len(batch.queries)
-    rows, columns = (np.zeros(batch.queries.shape if wanted else (0, 0), np.float32) for _ in range(2))
+    if not wanted:
+        return Swept(_values(batch), np.ones(n), np.zeros_like(one.u), np.zeros_like(one.u))
+    rows, columns = (np.zeros(batch.queries.shape, np.float32) for _ in range(2))
     values, pulled = np.zeros(n), np.zeros(n)
     room = np.empty((-(-n // _COLUMNS), min(_ROWS, n) * _COLUMNS), np.float32)
     with one_thread():
         for row in range(0, n, _ROWS):
             band = slice(row, min(row + _ROWS, n))
-            _sum(band, batch, room)
-            with np.errstate(divide="ignore"):
-                gap = np.log(batch.sums[band]) - batch.own[band]
+            gap = _gap(band, batch, room)
             values[band] = softplus(gap)
-            if wanted:
-                _pull(band, batch, room, sigmoid(gap), (rows, columns, pulled))
-    if not wanted:
-        return Swept(values, np.ones(n), np.zeros_like(one.u), np.zeros_like(one.u))
+            _pull(band, batch, room, sigmoid(gap), (rows, columns, pulled))
     # The mean, left out of the points, is a key less what its own point is: along a key nothing has effect.
     return Swept(values, np.ones(n), rows.astype(np.float64), columns - pulled[:, None] * batch.keys)
+
+
+def _values(batch: Facing) -> Floats:
+    """Return the values alone."""
+    n = len(batch.queries)
+    height, values = (_TALL if n >= 4 * _TALL else _ROWS), np.zeros(n)
+
+    def some(start: int, stop: int) -> None:
+        room = np.empty((1, min(height, n) * _COLUMNS), np.float32)
+        for row in range(start * height, min(stop * height, n), height):
+            band = slice(row, min(row + height, n))
+            values[band] = softplus(_gap(band, batch, room))
+
+    with one_thread():
+        share(-(-n // height), some)
+    return values
+
+
+def _gap(band: slice, batch: Facing, room: Singles) -> Floats:
+    """Return by how much the logarithm of a query's sum exceeds what its own key has."""
+    _sum(band, batch, room)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(batch.sums[band]) - batch.own[band])
 
 
 def _batch(one: Points, other: Points, classes: Classes, temperature: float) -> Facing:
@@ -105,21 +128,21 @@ def _offset(v: Singles, points: Points, temperature: float) -> Singles:
 
 
 def _each(band: slice, n: int, room: Singles, work: Callable[[int, slice, Singles], None]) -> None:
-    """Call ``work(number, columns, block)`` for the blocks of a band."""
+    """Call ``work(number, columns, block)`` for the blocks of a band: on this thread if there is room for one."""
     height = band.stop - band.start
 
     def some(start: int, stop: int) -> None:
         for k in range(start, stop):
             columns = slice(k * _COLUMNS, min((k + 1) * _COLUMNS, n))
             width = columns.stop - columns.start
-            work(k, columns, room[k, : height * width].reshape(height, width))
+            work(k, columns, room[k % len(room), : height * width].reshape(height, width))
 
-    share(len(room), some)
+    work_on(-(-n // _COLUMNS), some, len(room) > 1)
 
 
 def _sum(band: slice, batch: Facing, room: Singles) -> None:
     """Fill the room with the weighted exponentials of negatives, and sum them up."""
-    parts = np.zeros((len(room), band.stop - band.start))
+    parts = np.zeros((-(-len(batch.keys) // _COLUMNS), band.stop - band.start))
     classes = batch.classes
 
     def work(k: int, columns: slice, x: Singles) -> None:

@@ -14,7 +14,7 @@ from ...core.structured import Evaluation, Targets
 from ...core.traits import NOT_STATED, About, Traits
 from . import facing_single, formulas, labelled, mirrored, mirrored_single
 from .classes import Classes, by_class
-from .geometry import Floats, Integers
+from .geometry import Floats, Integers, Points, work_on
 from .inputs import Array, EmbeddingLoss, check_embeddings, check_rows, stack
 from .pair_judges import against_negatives, against_negatives_loop
 from .similarity import COSINE
@@ -220,8 +220,8 @@ class InfoNCE(EmbeddingLoss):
         """Add values and gradient of one direction."""
         classes = by_class(pairs[:, 1], weight)
         query, key = pairs[classes.order].T
-        one, other = (COSINE.points(np.ascontiguousarray(f[place])) for place in (query, key))
-        fast, wanted = compiles(*one.u.shape), gradient is not None
+        fast, wanted = compiles(len(query), f.shape[1]), gradient is not None
+        one, other = _points(f, (query, key), fast)
         if fast and single and mirrored_single.serves(self.temperature, weight):
             found = facing_single.info_nce(one, other, classes, wanted, self.temperature)
         else:
@@ -231,6 +231,18 @@ class InfoNCE(EmbeddingLoss):
         if gradient is not None:
             np.add.at(gradient, query, COSINE.back(one, found.row_gradient))
             np.add.at(gradient, key, COSINE.back(other, found.column_gradient))
+
+
+def _points(f: Floats, places: tuple[Integers, ...], fast: bool) -> list[Points]:
+    """Return the points of queries and of keys, each on a thread of its own."""
+    found: dict[int, Points] = {}
+
+    def some(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            found[i] = COSINE.points(np.ascontiguousarray(f[places[i]]))
+
+    work_on(len(places), some, fast)
+    return [found[i] for i in range(len(places))]
 
 
 def _judge(temperature: float, single: bool, classes: Classes, fast: bool) -> Judge:
