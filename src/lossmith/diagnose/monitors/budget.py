@@ -55,7 +55,7 @@ class Budget:
         self._done = dict.fromkeys(parts, 0)
         self._clock, self._toll = clock, toll
         self._started = clock()
-        self._asked, self._latest = 0, 0.0
+        self._asked, self._latest, self._levied = 0, 0.0, 0.0
         self.spent = 0.0
 
     def allows(self, kind: str) -> bool:
@@ -96,7 +96,8 @@ class Budget:
         if self._done[kind] < _FREE or math.isinf(self._parts[kind]):
             return 0
         self._look()
-        room = self._parts[kind] * max(_FLOOR * self._latest, self._latest - steps * self._toll)
+        left = self._latest - steps * self._toll - self._levied
+        room = self._parts[kind] * max(_FLOOR * self._latest, left)
         missing = self._used[kind] + self._cost[kind] - room
         if missing <= 0:
             return 0
@@ -119,6 +120,16 @@ class Budget:
             return
         self._used[kind] += seconds
         self._cost[kind] = 0.5 * (self._cost[kind] + seconds)
+
+    def levy(self, seconds: float) -> None:
+        """Use up some of the run's own time, as each step's toll does.
+
+        Parameters
+        ----------
+        seconds : float
+            As of ``toll``: what watching took, over the share of time that it may take in all.
+        """
+        self._levied += seconds
 
     def overhead(self, aside: float = 0.0) -> float:
         """Tell what watching took so far.

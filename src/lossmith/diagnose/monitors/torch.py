@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack, final
 
-import numpy as np
+from ..record import Record
+from .run import Run, RunOptions
+from .torch_losses import as_list, known, share_of
+from .torch_steps import Steps
 
-from ..record import Record, Row, Step
-from .run import Run, RunOptions, is_plain
-from .samples import Reservoir
-from .schedule import NEVER, Schedule
-from .torch_losses import LateLosses, as_list, known, rate, share_of, values
-from .trouble import NonFinite
-
-_SAMPLES = 0.2
-_NONE: dict[str, float] = {}
-# Plain steps wait for each other: this many, or those of this many seconds.
-_WINDOW = 64
-_SECONDS, _now = 0.2, time.perf_counter
+_UNKNOWN = object()
 
 
 @final
@@ -96,33 +87,22 @@ class TorchMonitor:
         if importlib.util.find_spec("torch") is None:
             raise ImportError("TorchMonitor needs PyTorch; pip install 'lossmith[torch]'")
         share = share_of(watch, budget)
-        self._run = Run(**options)
-        self._optimizers = as_list(optimizer)
-        self._sole: Any = self._optimizers[0] if len(self._optimizers) == 1 else None
-        self._sampling = Schedule({"samples": 1}, {"samples": _SAMPLES * share}, every=every)
-        self._reservoir, self._late = Reservoir(), LateLosses()
-        # What waits: the plain steps from `_number` on; and how many more may come so.
-        self._waiting: list[Row] = []
-        self._number = self._near = self._left = 0
-        self._direct = self._one_rate = False
-        self._due = 0.0
-        self._looks: Any = None
-        if watch == "all":
-            from .torch_looks import Looks
-
-            guarded = self._run.nan != "ignore"
-            self._looks = Looks(
-                model, self._optimizers, share=share, every=every, guarded=guarded, blame=self._blame_gradient
-            )
-        self._run.learn(source="TorchMonitor", **known(model, self._optimizers))
-        self._prepare()
+        run = Run(**options)
+        optimizers = as_list(optimizer)
+        run.learn(source="TorchMonitor", **known(model, optimizers))
+        self._steps = Steps(run, model, optimizers, closely=watch == "all", share=share, every=every)
+        self._looks = self._steps.looks
+        self._rateless = not optimizers
+        self._sole: Any = optimizers[0] if len(optimizers) == 1 else None
+        # What waits: losses of the latest steps, at one learning rate; and how many more may come so.
+        self._waiting = self._steps.waiting
+        self._rate: Any = _UNKNOWN
+        self._left, self._direct = 0, False
 
     @property
     def record(self) -> Record:
         """The run so far."""
-        self._settle()
-        self._read_late()
-        return self._run.record
+        return self._steps.record
 
     def overhead(self) -> float:
         """Return the time spent watching as a share of the run's own, so far.
@@ -132,11 +112,7 @@ class TorchMonitor:
         float
             As far as it can be seen from inside.
         """
-        self._settle()
-        if self._looks is None:
-            return self._sampling.budget.overhead()
-        booked: float = self._looks.plan.budget.overhead(self._number * self._looks.toll + self._sampling.budget.spent)
-        return booked
+        return self._steps.overhead()
 
     def __enter__(self) -> Self:
         return self
@@ -181,31 +157,23 @@ class TorchMonitor:
             If the loss is not finite and ``nan="stop"``.
         """
         left = self._left
-        if left and samples is None and eval_loss is None and terms is None and not metrics:
-            # Nearly every step comes this way: it is to cost a microsecond or two, with caches that know nothing of it.
+        if left and samples is None and eval_loss is None and terms is None and epoch is None and not metrics:
+            # Nearly every step comes this way, with caches that know nothing of it: what can wait is left for later.
             try:
                 value = loss.item()
             except (AttributeError, RuntimeError):  # a number already; one loss for each sample
                 value = math.nan
             if value - value == 0.0:
-                if self._looks is not None:
-                    rate = self._looks.rate  # as it was at the update: a schedule may have gone on since
-                else:
-                    rate = self._sole.param_groups[0]["lr"] if self._one_rate else None
-                if type(rate) is not float:
-                    rate = self._rate()
-                now, waiting = _now(), self._waiting
-                place = self._number + len(waiting)
-                waiting.append((place, value, None, rate, None, None, None, epoch, now - self._run.started))
-                self._left = left - 1
-                if left == 1 or now >= self._due:
-                    self._settle()
-                    self._arm()
-                return
-        self._settle()
-        told = {k: float(v) for k, v in {**(terms or {}), **metrics}.items()}
-        if not self._plainly(loss, samples, eval_loss, epoch, told):
-            self._closely(loss, samples, terms or _NONE, eval_loss, epoch, told)
+                looks = self._looks  # the rate as it was at the update: a schedule may have gone on since
+                rate = self._sole.param_groups[0]["lr"] if looks is None else looks.rate
+                if rate is self._rate or self._changed(rate):
+                    self._waiting.append(value)
+                    self._left = left - 1
+                    if left == 1:
+                        self._steps.settle()
+                        self._arm()
+                    return
+        self._steps.add(loss, samples, terms, eval_loss, epoch, metrics)
         self._direct = not isinstance(loss, (float, int)) and loss.numel() == 1 and bool(loss.is_cpu)
         self._arm()
 
@@ -221,9 +189,7 @@ class TorchMonitor:
         """
         named = {name if name.startswith("eval_") else f"eval_{name}": float(v) for name, v in metrics.items()}
         value = None if loss is None else float(loss)
-        self._settle()
-        self._read_late()
-        self._run.add(Step(max(0, self._number - 1), eval_loss=value, seconds=self._run.seconds(), metrics=named))
+        self._steps.evaluate(value, named)
 
     def learn(self, **facts: Any) -> None:
         """Fill in facts that are not known yet; what the user gave stays.
@@ -233,7 +199,7 @@ class TorchMonitor:
         **facts : object
             Fields of `Facts`.
         """
-        self._run.learn(**facts)
+        self._steps.run.learn(**facts)
 
     def at(self, step: int) -> TorchMonitor:
         """Say the number of the next step, where not every step is recorded.
@@ -248,9 +214,7 @@ class TorchMonitor:
         TorchMonitor
             Itself.
         """
-        self._settle()
-        self._number = step
-        self._prepare()
+        self._steps.at(step)
         self._arm()
         return self
 
@@ -272,129 +236,21 @@ class TorchMonitor:
 
     def close(self) -> None:
         """Take the hooks off, and write what is left; a second call does nothing."""
-        if self._looks is not None:
-            self._looks.close()
-        self._settle()
-        self._read_late()
-        self._run.close()
+        self._steps.close()
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _settle(self) -> None:
-        """Hand on the plain steps that wait."""
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            self._run.take(waiting)
-            self._number += len(waiting)
-
     def _arm(self) -> None:
         """Decide how many steps may come plainly, before something has to be done."""
-        if self._number >= self._near:
-            self._prepare()
-        self._left = min(_WINDOW, self._near - self._number) if self._direct else 0
-        self._due = _now() + _SECONDS
-        groups = [] if self._looks is not None or self._sole is None else self._sole.param_groups
-        self._one_rate = len(groups) == 1 and isinstance(groups[0].get("lr"), float)
+        room, sole = self._steps.room(), self._sole
+        plain = self._looks is not None or (sole is not None and len(sole.param_groups) == 1)
+        self._left = room if plain and self._direct else 0
+        self._rate = _UNKNOWN
 
-    def _prepare(self) -> None:
-        """Decide how closely to look at the step that comes."""
-        if self._looks is None:
-            self._near = NEVER if self._number else 0
-            return
-        self._looks.prepare(self._number)
-        self._near = self._number if self._looks.norms else self._looks.plan.next
-
-    def _plainly(self, loss: Any, samples: Any, eval_loss: Any, epoch: Any, told: dict[str, float]) -> bool:
-        """Record a step that is not looked at closely; return False where that does not do."""
-        number = self._number
-        if number >= self._near or eval_loss is not None or not all(map(is_plain, told, told.values())):
+    def _changed(self, rate: Any) -> bool:
+        """Take in another learning rate; return False if it has to be asked for."""
+        if type(rate) is not float and (rate is not None or not self._rateless):
             return False
-        if samples is not None and not self._sampling.holds_off("samples", number):
-            return False
-        seconds = time.perf_counter() - self._run.started
-        row = (number, 0.0, None, self._rate(), None, None, None, epoch, seconds, told)
-        if not isinstance(loss, (float, int)) and loss.numel() == 1 and not loss.is_cpu:
-            self._number = number + 1
-            self._late.add(loss, row)
-            if self._late.ready(seconds):
-                self._read_late(blame=True)
-            return True
-        value, _ = values(loss, None, False)
-        if not math.isfinite(value):
-            return False
-        self._number = number + 1
-        self._run.quick((number, value, *row[2:]))
+        self._rate = rate
+        self._steps.rates.append((len(self._waiting), rate))
         return True
-
-    def _read_late(self, *, blame: bool = False) -> None:
-        """Read the losses that still lie on an accelerator, and take in their steps."""
-        for row in self._late.take():
-            if math.isfinite(row[1]):
-                self._run.quick(row)
-                continue
-            self._run.add(Step(*row))
-            if blame:
-                self._blame_loss(row[0], None, {})
-
-    def _closely(self, loss: Any, samples: Any, terms: Any, eval_loss: Any, epoch: Any, told: dict[str, float]) -> None:
-        """Record a step with whatever is due."""
-        begun = time.thread_time()
-        self._read_late(blame=True)
-        number, self._number = self._number, self._number + 1
-        sampled = self._sampling.due("samples", number)
-        value, losses = values(loss, samples, sampled)
-        measured: dict[str, Any] = {} if self._looks is None else self._looks.measure()
-        if losses is not None and sampled:
-            measured["samples"] = self._reservoir.watch(losses)
-        measured["metrics"] = measured.get("metrics", {}) | told
-        if number == 0:
-            self._introduce_batch(loss)
-        held_out = None if eval_loss is None else float(eval_loss)
-        self._run.add(Step(number, value, held_out, self._rate(), epoch=epoch, seconds=self._run.seconds(), **measured))
-        if self._looks is not None and self._looks.norms:
-            self._looks.book(time.thread_time() - begun)
-        elif losses is not None:
-            self._sampling.budget.charge("samples", time.thread_time() - begun)
-        if not math.isfinite(value):
-            self._blame_loss(number, losses, {name: told[name] for name in terms})
-
-    def _rate(self) -> float | None:
-        looks = self._looks
-        if looks is not None:
-            seen: float | None = looks.rate
-            if seen is not None:
-                looks.rate = None
-                return float(seen)
-        if self._sole is not None:
-            groups = self._sole.param_groups
-            if len(groups) == 1 and "lr" in groups[0]:
-                return float(groups[0]["lr"])
-        return rate(self._optimizers)
-
-    def _blame_gradient(self) -> None:
-        if self._run.found is not None or self._run.nan == "ignore":
-            return
-        self._settle()
-        found = self._looks.blame_gradient(self._number)
-        if self._run.nan == "stop":
-            norm, seconds = self._looks.gradient_norm(), self._run.seconds()
-            bad = math.nan if norm is None else norm
-            self._read_late()
-            self._run.add(Step(self._number, learning_rate=self._rate(), grad_norm=bad, seconds=seconds))
-        self._run.trouble(found)
-
-    def _blame_loss(self, number: int, losses: Any, parts: Mapping[str, float]) -> None:
-        if self._run.found is not None or self._run.nan == "ignore":
-            return
-        inside = None if self._looks is None else self._looks.search(number)
-        term = next((name for name, value in parts.items() if not math.isfinite(value)), "loss")
-        bad = None if losses is None else np.flatnonzero(~np.isfinite(losses))
-        sample = int(bad[0]) if bad is not None and len(bad) else None
-        self._run.trouble(inside or NonFinite(number, term, None, sample))
-
-    def _introduce_batch(self, loss: Any) -> None:
-        from .torch_probe import loss_name
-
-        self._run.learn(loss=loss_name(loss), framework="torch")
-        if self._looks is not None:
-            self._run.learn(**self._looks.inputs())

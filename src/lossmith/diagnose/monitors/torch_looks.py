@@ -66,7 +66,7 @@ class Looks:
         self.plan = Schedule({"norms": 1, "layers": 10}, parts, every=every, toll=self.toll / share)
         self.norms = self._full = False
         self.rate: Any = None
-        self._guarded, self._blame = guarded, blame
+        self._guarded, self._blame, self._share = guarded, blame, share
         # Number and time of the step last prepared, and the shortest mean of a step since then: first steps are slow.
         self._latest, self._shortest = (0, CLOCK()), math.inf
         self._aside = 0.0
@@ -172,6 +172,20 @@ class Looks:
             self.plan.budget.charge("layers" if self._full else "norms", seconds + self._aside)
         self.norms = self._full = False
         self._gradients, self._aside = None, 0.0
+
+    def levy(self, seconds: float) -> None:
+        """Let looks be rarer for what handing on plain steps took.
+
+        Parameters
+        ----------
+        seconds : float
+            Writing them down too.
+        """
+        self.plan.budget.levy(seconds / self._share)
+
+    def rows(self) -> int | None:
+        """Return how many rows the batch has that went in last."""
+        return self._probe.rows()
 
     def search(self, step: int) -> NonFinite | None:
         """Look for the first number on the way forward that is not finite."""

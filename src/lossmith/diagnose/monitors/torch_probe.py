@@ -168,10 +168,19 @@ class Probe:
         self._noisy = None
         return {name: value for name, value in found.items() if value is not None}
 
+    def rows(self) -> int | None:
+        """Return how many rows the batch has that went in last."""
+        tensor = self._input()
+        return None if tensor is None or not tensor.ndim else int(tensor.shape[0])
+
+    def _input(self) -> Tensor | None:
+        batch = self._entry.batch
+        held = () if batch is None else (*batch.args, *batch.kwargs.values())
+        return next((t for t in map(first, held) if t is not None), None)
+
     def inputs(self) -> dict[str, Any]:
         """Return facts about the batch that went in last."""
-        batch = self._entry.batch
-        tensor = None if batch is None else next((t for t in map(first, batch.args) if t is not None), None)
+        tensor = self._input()
         if tensor is None or tensor.ndim < 2 or tensor.shape[0] < 2 or tensor.numel() == 0:
             return {}
         spread, mean = torch.std_mean(tensor.detach().double().reshape(tensor.shape[0], -1), 0, correction=0)
