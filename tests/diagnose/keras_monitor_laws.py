@@ -21,9 +21,9 @@ def data(n=96, seed=0):
     return x.astype("float32"), y.astype("float32")[:, None]
 
 
-def keras_model(rate=0.05):
+def keras_model(rate=0.05, activation="relu"):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(6, "relu"), keras.layers.Dense(1)])
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(6, activation), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(rate), "mse")
     return model
 
@@ -69,14 +69,57 @@ def test_norms_losses_and_rates_are_those_computed_by_hand(tmp_path):
         np.testing.assert_allclose(again.column("eval_loss")[1], history["val_loss"], rtol=1e-6)
 
 
-def test_keras_stops_where_the_loss_is_not_finite():
-    model = keras_model()
+def spoil(where, model, x, y):
+    """Make something not finite from the second batch of 32 on; return what stands in for training."""
+    if where == "input":
+        x[40, 1] = np.nan
+    elif where == "target":
+        y[40] = np.inf
+    elif where == "layer":  # finite itself, too large for what goes in at row 40 only
+        x[:, 0] = np.abs(x[:, 0]) * 1e-6
+        x[40, 0] = 3e38
+        weights = [np.array(w) for w in model.get_weights()]
+        weights[0][0, :] = 10.0
+        model.set_weights(weights)
+
+
+@pytest.mark.parametrize(
+    ("where", "term", "layer", "sample"),
+    [("input", "input", None, 8), ("target", "target", None, 8), ("layer", "activation", "dense", 8)],
+)
+def test_where_a_number_that_is_not_finite_comes_from_is_named(where, term, layer, sample):
+    model = keras_model(1e-3, "softplus")
     x, y = data()
-    y[40] = np.nan
+    spoil(where, model, x, y)
     monitor = lm.keras_monitor(live=False)
-    with pytest.raises(lm.NonFiniteError, match=r"step 1: loss of layer '.*dense.*': is nan"):
+    with pytest.raises(lm.NonFiniteError) as caught:
         model.fit(x, y, batch_size=32, shuffle=False, verbose=0, callbacks=[monitor])
+    found = caught.value.found
+    assert (found.step, found.term, found.sample) == (1, term, sample), found
+    assert (found.layer is None) == (layer is None)
     assert monitor.record.steps[-1].step == 1
+    # The model is as it was, and trains without a monitor.
+    assert np.isfinite(keras_model().fit(*data(), verbose=0).history["loss"][0])
+    model.set_weights(keras_model().get_weights())
+    assert np.isfinite(model.fit(*data(), verbose=0).history["loss"][0])
+
+
+def test_parameters_that_are_not_finite_are_named_where_the_loss_does_not_show_them():
+    x, y = data()
+    x[40, 1] = np.nan
+    model = keras_model()  # the ReLU of a NaN is 0 on TensorFlow
+    with pytest.raises(lm.NonFiniteError) as caught:
+        model.fit(x, y, batch_size=32, shuffle=False, verbose=0, callbacks=[lm.keras_monitor(live=False, every=1)])
+    found = caught.value.found
+    assert found.step == 1
+    assert (found.term, found.sample) == ("input", 8) if found.layer is None else found.term == "parameter"
+
+
+def test_a_fault_of_the_loss_alone_is_told_as_one():
+    model = keras_model()
+    model.compile("sgd", lambda y, p: keras.ops.log(-keras.ops.abs(p)) + 0 * y)
+    with pytest.raises(lm.NonFiniteError, match=r"step 0: loss: is nan"):
+        model.fit(*data(), batch_size=32, verbose=0, callbacks=[lm.keras_monitor(live=False)])
 
 
 def test_at_its_default_every_loss_is_there_and_training_is_the_same():

@@ -252,15 +252,12 @@ def _row_lines(rows: Iterable[Row]) -> str:
         if rate is not latest:  # it is the same for long
             latest, told = rate, "" if rate is None else f', "learning_rate": {float(rate)!r}'
         loss, seconds = row[1], row[8] if len(row) == _PLAIN else None
-        if (
-            row[2] is row[4] is row[5] is row[6] is row[7] is None
-            and type(loss) is type(seconds) is type(rate) is float
-        ):
+        usual = row[2] is row[4] is row[5] is row[6] is row[7] is None
+        if usual and type(loss) is type(seconds) is type(rate) is float and math.isfinite(loss + rate + seconds):
             # Loss, rate and seconds: what a step of a monitor has nearly always.
-            if (loss + rate + seconds) * 0.0 == 0.0:
-                lines.append(f'{{"step": {row[0]}, "loss": {loss!r}{told}, "seconds": {seconds!r}}}\n')
-                continue
-        lines.append(_row_line(row))
+            lines.append(f'{{"step": {row[0]}, "loss": {loss!r}{told}, "seconds": {seconds!r}}}\n')
+        else:
+            lines.append(_row_line(row))
     return "".join(lines)
 
 

@@ -51,6 +51,11 @@ class ArrayGauge:
     def __init__(self) -> None:
         self._before: dict[str, list[Array]] = {}
 
+    @property
+    def held(self) -> Mapping[str, Sequence[Array]]:
+        """The parameters as last remembered."""
+        return self._before
+
     def remember(self, named: Named) -> None:
         """Keep a copy of the parameters as they are.
 

@@ -12,7 +12,8 @@ from .run import RunOptions
 class LightGBMMonitor(RoundMonitor):
     """A callback for ``lightgbm.train`` and the ``fit`` of its estimators.
 
-    Give the training rows among ``valid_sets`` too: LightGBM tells no loss of its own.
+    Give the training rows among ``valid_sets`` too: LightGBM tells no loss of its own. A gradient or Hessian of a
+    custom objective that is not finite is named with its row, from the second round on; LightGBM itself says nothing.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ class LightGBMMonitor(RoundMonitor):
         self._rounds.add(env.iteration, found, None if rate is None else float(rate))
         if env.iteration == env.end_iteration - 1:
             self.close()
+        else:
+            self._rounds.watch(env.model, env.iteration + 1)
 
 
 @final
@@ -57,7 +60,8 @@ class CatBoostMonitor(RoundMonitor):
     ----------
     **options
         ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`. With ``nan="stop"`` training ends
-        and ``monitor.found`` says why; CatBoost lets no error out of a callback.
+        and ``monitor.found`` says why; CatBoost lets no error out of a callback. It shows a callback no gradients either:
+        of a custom objective that fails, only measures that are not finite are seen.
 
     Examples
     --------

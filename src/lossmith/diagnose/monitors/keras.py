@@ -13,6 +13,10 @@ def keras_monitor(**options: Any) -> Any:
     as 4 % of the time allow; and what an epoch gives on held-out rows. The gradient's norm is recorded on PyTorch
     only: the other backends keep gradients inside a compiled step.
 
+    A loss that is not finite is found when its step is over, and the update has spoiled the parameters then. Named are
+    the row of the batch (input, target or weight; on TensorFlow not where XLA compiles the step), else the layer, by
+    running the batch with the parameters of the latest look (on TensorFlow and others alike), else the output's loss.
+
     Parameters
     ----------
     **options

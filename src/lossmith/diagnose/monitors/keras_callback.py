@@ -14,6 +14,7 @@ import numpy as np
 from ..record import Record, Step
 from .arrays import ArrayGauge, first_bad, norm
 from .budget import Budget
+from .keras_batch import Keeper, search
 from .run import Run
 from .trouble import NonFinite
 
@@ -42,14 +43,28 @@ class KerasMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         self._number = self._next = self._batches = 0
         self._remembered = False
         self._mean: float | None = None
+        self._keeper: Keeper | None = None
+        self._since = 0  # the step before which parameters were last remembered
 
     @property
     def record(self) -> Record:
         """The run so far."""
         return self._run.record
 
+    def set_model(self, model: Any) -> None:
+        """Stand by; Keras calls this before it compiles the step."""
+        super().set_model(model)
+        if keras.backend.backend() == "tensorflow":
+            self._keep()
+
+    def _keep(self) -> None:
+        if self._run.nan != "ignore" and self._keeper is None:
+            self._keeper = Keeper(self.model)
+            self._keeper.attach()
+
     def on_train_begin(self, logs: Any = None) -> None:
         """Begin; Keras calls this."""
+        self._keep()
         told = self.params or {}
         epochs, steps = told.get("epochs"), told.get("steps")
         self._run.learn(
@@ -70,6 +85,7 @@ class KerasMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         """Record a step; Keras calls this."""
         logs = logs or {}
         loss = self._unmeaned(batch, logs)
+        before = self._gauge.held, self._since
         measured = self._measure()
         steps, seconds = self.params.get("steps"), self._run.seconds()
         epoch = self._epoch + (batch + 1) / steps if steps else None
@@ -77,9 +93,13 @@ class KerasMonitor(keras.callbacks.Callback):  # type: ignore[misc]
             self._run.add(Step(self._number, loss, None, self._rate(), epoch=epoch, seconds=seconds, **measured))
         else:
             self._run.quick((self._number, loss, None, self._rate(), None, None, None, epoch, seconds))
-        if loss is not None and not math.isfinite(loss) and self._run.nan != "ignore":
-            bad = first_bad(self._parameters())
-            self._run.trouble(NonFinite(self._number, "loss", bad, detail=f"is {loss}" + _already(bad)))
+        if self._run.nan != "ignore" and self._run.found is None:
+            if loss is not None and not math.isfinite(loss):
+                self._stop(self._blame(loss, logs, *before))
+            elif not math.isfinite(measured.get("parameter_norm", 0.0)):
+                bad = first_bad(self._parameters())
+                detail = f"is not finite, at this step or one since step {before[1]}; the loss does not show it"
+                self._stop(NonFinite(self._number, "parameter", bad, detail=detail))
         self._number += 1
         self._prepare()
 
@@ -96,7 +116,37 @@ class KerasMonitor(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_end(self, logs: Any = None) -> None:
         """Write what is left; Keras calls this."""
+        self._release()
         self._run.close()
+
+    def _release(self) -> None:
+        if self._keeper is not None:
+            self._keeper.detach()
+            self._keeper = None
+
+    def _stop(self, found: NonFinite) -> None:
+        if self._run.nan == "stop":
+            self._release()
+        self._run.trouble(found)
+
+    def _blame(self, loss: float, logs: Mapping[str, Any], before: Mapping[str, Any], since: int) -> NonFinite:
+        """Say where a loss that is not finite comes from: the batch, a layer, or a term of the loss."""
+        parts = [name for name in logs if name.endswith("_loss") and not math.isfinite(float(logs[name]))]
+        term = parts[0] if parts else "loss"
+        if self._keeper is not None and self._keeper.known:
+            inputs = self._keeper.inputs()
+            found = self._keeper.blame(self._number)
+            if found is None and inputs is not None:
+                found = search(self.model, before, inputs, self._number, since)
+            if found is not None:
+                return found
+        bad = first_bad(self._parameters())
+        why = (
+            ""
+            if bad is None
+            else "; the update has spread it to the parameters, so Keras shows no layer where it began"
+        )
+        return NonFinite(self._number, term, None, detail=f"is {loss}{why}")
 
     def _unmeaned(self, batch: int, logs: Mapping[str, Any]) -> float | None:
         """Return the loss of the batches since the last call: Keras tells the mean over the epoch so far."""
@@ -137,6 +187,7 @@ class KerasMonitor(keras.callbacks.Callback):  # type: ignore[misc]
         if self._remembered:
             begun = _CLOCK()
             self._gauge.remember(self._parameters())
+            self._since = self._number
             self._spent = _CLOCK() - begun
             self._next = self._number + max(10, self._number // 200)
 
@@ -145,6 +196,7 @@ class KerasMonitor(keras.callbacks.Callback):  # type: ignore[misc]
             return {}
         begun = _CLOCK()
         layers, size, moved = self._gauge.look(self._parameters())
+        self._since = self._number + 1
         found: dict[str, Any] = {"layers": layers, "parameter_norm": size, "update_norm": moved}
         if keras.backend.backend() == "torch":
             held = [v.value.grad for v in self.model.trainable_variables if v.value.grad is not None]
@@ -158,7 +210,3 @@ def _array(value: Any) -> Any:
         # TensorFlow's tensors do not know NumPy 2's way of asking for a copy.
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         return np.asarray(keras.ops.convert_to_numpy(value))
-
-
-def _already(layer: str | None) -> str:
-    return "" if layer is None else "; the layer's parameters are not finite after this step"

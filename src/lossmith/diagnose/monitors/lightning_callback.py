@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -40,6 +41,14 @@ class LightningMonitor(Callback):  # type: ignore[misc]
         steps = int(planned) if planned != float("inf") and planned > 0 else None
         self._monitor.learn(optimizer=names or None, framework="lightning", planned_steps=steps)
 
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Keep hold of the batch; Lightning calls this."""
+        if self._monitor is None:
+            return
+        parts = batch if isinstance(batch, Mapping) else batch if isinstance(batch, (list, tuple)) else [batch]
+        held = dict(parts) if isinstance(parts, Mapping) else dict(enumerate(parts))
+        self._monitor.before_batch(held, lambda: _again(trainer, pl_module, batch, batch_idx))
+
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         """Look at the gradient; Lightning calls this after the backward pass."""
         if self._monitor is not None:
@@ -74,3 +83,25 @@ class LightningMonitor(Callback):  # type: ignore[misc]
     def _end(self) -> None:
         if self._monitor is not None:
             self._monitor.close()
+
+
+def _again(trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+    """Run a batch once more, up to its loss, with nothing logged."""
+    if not module.automatic_optimization:
+        return  # its training step makes updates
+    silent = {"log": _nothing, "log_dict": _nothing}
+    held = {name: vars(module)[name] for name in silent if name in vars(module)}
+    vars(module).update(silent)
+    try:
+        with trainer.strategy.precision_plugin.train_step_context():
+            # Steps that ask for no index do not get one.
+            takes = len(inspect.signature(module.training_step).parameters)
+            module.training_step(*(batch, batch_idx)[:takes])
+    finally:
+        for name in silent:
+            del vars(module)[name]
+        vars(module).update(held)
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """Log nothing."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self, Unpack, final
+from typing import Any, Self, Unpack, final
 
 from ..readers.boosters import booster_roles
 from ..record import Record, Step
+from .derivatives import Watched
 from .run import Run, RunOptions
 from .trouble import NonFinite
 
@@ -73,6 +74,30 @@ class Rounds:
         bad = next((key for key, value in measures.items() if not math.isfinite(value)), None)
         if bad is not None and self.run.nan != "ignore":
             self.run.trouble(NonFinite(number, f"{bad[1]} of '{bad[0]}'", detail=f"is {measures[bad]}"))
+
+    def trouble(self, found: NonFinite) -> None:
+        """Be told of a number that is not finite.
+
+        Parameters
+        ----------
+        found : NonFinite
+            Where it came up.
+        """
+        if self.run.nan != "ignore":
+            self.run.trouble(found)
+
+    def watch(self, booster: Any, number: int) -> None:
+        """Look at the derivatives of a custom objective in the round that comes.
+
+        Parameters
+        ----------
+        booster : object
+            What is trained.
+        number : int
+            That round.
+        """
+        if self.run.nan != "ignore":
+            Watched(booster, self.trouble, number)
 
 
 class RoundMonitor:

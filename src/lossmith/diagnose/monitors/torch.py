@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack, final
 
@@ -233,6 +233,19 @@ class TorchMonitor:
         """
         if self._looks is not None:
             self._looks.before_update(optimizer)
+
+    def before_batch(self, parts: Mapping[str | int, Any], run: Callable[[], Any]) -> None:
+        """Keep hold of a batch, so that a row of it can be named; for loops that do not call the model itself.
+
+        Parameters
+        ----------
+        parts : mapping of str or int to object
+            What the batch holds, targets too, by name or place.
+        run : callable
+            Runs the batch through the model once more, without side effects.
+        """
+        if self._looks is not None:
+            self._looks.told(parts, run)
 
     def close(self) -> None:
         """Take the hooks off, and write what is left; a second call does nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, final
 
 import torch
@@ -30,12 +30,15 @@ class Batch:
         Mixed precision in force then.
     output_gradient : Tensor or None
         Gradient of the loss with respect to the model's output, where it was kept.
+    run : callable or None
+        Runs the batch again where it is not the model that is called; ``args`` are the batch's parts then.
     """
 
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     autocast: tuple[str, Any] | None = None
     output_gradient: Tensor | None = None
+    run: Callable[[], Any] | None = None
 
 
 class Attached(Protocol):
@@ -118,9 +121,11 @@ class Entry:
         Whether a compiler has read the model with this in it.
     output : Tensor or None
         From `Exit`, of the same pass.
+    whole : Batch or None
+        Told by a loop that does not call the model itself; it stands before what went into the model.
     """
 
-    __slots__ = ("_before", "_device", "_latest", "_mixed", "args", "aside", "compiled", "kwargs", "output")
+    __slots__ = ("_before", "_device", "_latest", "_mixed", "args", "aside", "compiled", "kwargs", "output", "whole")
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -128,8 +133,9 @@ class Entry:
         self.args: tuple[Any, ...] | None = None
         self.kwargs: dict[str, Any] = {}
         self._mixed, self.compiled, self.output = False, False, None
-        self._before: tuple[Any, Any] | None = None
-        self._latest: tuple[Any, Any] | None = None
+        self.whole: Batch | None = None
+        self._before: tuple[Any, Any, Batch | None] | None = None
+        self._latest: tuple[Any, Any, Batch | None] | None = None
 
     def __call__(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Keep a batch; PyTorch calls this."""
@@ -163,26 +169,28 @@ class Entry:
 
     def turn(self) -> None:
         """Be told that an update begins."""
-        self._before, self._latest = self._latest, (self.args, self.kwargs)
+        self._before, self._latest = self._latest, (self.args, self.kwargs, self.whole)
 
     def clear(self) -> None:
         """Let go of the batches."""
         self._before = self._latest = None
-        self.args, self.kwargs, self.output = None, {}, None
+        self.args, self.kwargs, self.output, self.whole = None, {}, None, None
 
     @property
     def batch(self) -> Batch | None:
         """The latest; None before the first."""
-        if self.args is None:
-            return None
-        return Batch(self.args, self.kwargs, self._precision(), None if self.output is None else self.output.grad)
+        gradient = None if self.output is None else self.output.grad
+        if self.whole is not None:
+            return replace(self.whole, autocast=self._precision(), output_gradient=gradient)
+        return None if self.args is None else Batch(self.args, self.kwargs, self._precision(), gradient)
 
     @property
     def before(self) -> Batch | None:
         """The one that the last update but one was made of; None where there is none."""
-        if self._before is None or self._before[0] is None:
-            return None
-        return Batch(*self._before, self._precision())
+        args, kwargs, whole = self._before or (None, {}, None)
+        if whole is not None:
+            return replace(whole, autocast=self._precision())
+        return None if args is None else Batch(args, kwargs, self._precision())
 
     def _precision(self) -> tuple[str, Any] | None:
         return (self._device, torch.get_autocast_dtype(self._device)) if self._mixed else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 from .schedule import Schedule
@@ -182,6 +182,10 @@ class Looks:
             Writing them down too.
         """
         self.plan.budget.levy(seconds / self._share)
+
+    def told(self, parts: Mapping[str | int, Any], run: Callable[[], Any]) -> None:
+        """Be told of a batch by a loop that does not call the model itself."""
+        self._probe.told(parts, run)
 
     def rows(self) -> int | None:
         """Return how many rows the batch has that went in last."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import torch
 from torch import nn
 
 from .torch_gauge import Gauge, first, total
-from .torch_keeper import Entry, Exit
+from .torch_keeper import Batch, Entry, Exit
 from .torch_search import blame_gradient, finite, search, search_before
 from .trouble import NonFinite
 
@@ -92,6 +92,18 @@ class Probe:
         elif self._exit is not None and not closely:
             self._exit.remove()
             self._exit = self._entry.output = None
+
+    def told(self, parts: Mapping[str | int, Any], run: Callable[[], Any]) -> None:
+        """Be told of a batch by a loop that does not call the model itself.
+
+        Parameters
+        ----------
+        parts : mapping of str or int to object
+            What it holds.
+        run : callable
+            Runs it again.
+        """
+        self._entry.whole = Batch((), {str(name): value for name, value in parts.items()}, run=run)
 
     def prepare(self) -> None:
         """Begin a full measurement: of the layers too, unless each hook would have the model compiled again."""

@@ -37,7 +37,8 @@ def search(model: Module, batch: Batch | None, step: int) -> NonFinite | None:
         for place, value in (*enumerate(batch.args), *batch.kwargs.items()):
             tensor = first(value)
             if tensor is not None and not finite(tensor):
-                return NonFinite(step, "input", None, row(tensor), f"argument {place} of the model {kind(tensor)}")
+                where = f"argument {place} of the model" if batch.run is None else f"part {place} of the batch"
+                return NonFinite(step, "input", None, row(tensor), f"{where} {kind(tensor)}")
     for name, own in owners(model).items():
         for parameter in own:
             if not finite(parameter):
@@ -128,7 +129,10 @@ def _activation(model: Module, batch: Batch, step: int, last: str | None = None)
         hooks.append(module.register_forward_hook(after(name or type(model).__name__)))
     try:
         with _untouched(model), _precision(batch.autocast), torch.no_grad():
-            model(*batch.args, **batch.kwargs)
+            if batch.run is None:
+                model(*batch.args, **batch.kwargs)
+            else:
+                batch.run()
     finally:
         for hook in hooks:
             hook.remove()

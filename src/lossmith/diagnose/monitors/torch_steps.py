@@ -175,7 +175,7 @@ class Steps:
         """
         self.settle()
         self._number = step
-        self._prepare()
+        self._near = step
 
     def close(self) -> None:
         """Write what is left."""

@@ -11,7 +11,8 @@ from .run import RunOptions
 def xgboost_monitor(**options: Unpack[RunOptions]) -> Any:
     """Make a callback for ``xgboost.train`` and the ``fit`` of its estimators.
 
-    Give the training rows among ``evals`` (or first in ``eval_set``) too: XGBoost tells no loss of its own.
+    Give the training rows among ``evals`` (or first in ``eval_set``) too: XGBoost tells no loss of its own. A gradient
+    or Hessian of a custom objective that is not finite is named with its row; XGBoost itself says nothing.
 
     Parameters
     ----------

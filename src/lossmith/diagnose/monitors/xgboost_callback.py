@@ -30,6 +30,11 @@ class XGBoostMonitor(TrainingCallback):  # type: ignore[misc]
         """The run so far."""
         return self._rounds.record
 
+    def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Look at the derivatives of a custom objective; XGBoost calls this, and goes on while it returns False."""
+        self._rounds.watch(model, epoch)
+        return False
+
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
         """Record a round; XGBoost calls this, and goes on while it returns False."""
         found = {
