@@ -237,7 +237,9 @@ class _Run:
 
     def _broken(self, epoch: int, done: float, value: float, norm: float) -> bool:
         if self.watch is not None:
-            self.watch(StepEvent(self.step, done, value, self.rate, norm, time.perf_counter() - self.began))
+            seconds, learner = time.perf_counter() - self.began, self.learner
+            told = learner.layers, learner.sample_losses
+            self.watch(StepEvent(self.step, done, value, self.rate, norm, seconds, *told))
         what = "the loss" if not math.isfinite(value) else "the gradient"
         self._end(
             "diverged",

@@ -82,8 +82,9 @@ class FitMonitor:
         step = self._of_solver(event) if isinstance(event, FitStep) else self._of_network(event)
         self._run.add(step)
         if step.loss is not None and not math.isfinite(step.loss):
-            layer = next((n for n, s in step.layers.items() if not _sound(s)), None)
-            self._trouble(NonFinite(step.step, "loss", layer, detail=f"is {step.loss}"))
+            self._trouble(_first(event, step, "loss", step.loss))
+        elif step.grad_norm is not None and not math.isfinite(step.grad_norm):
+            self._trouble(_first(event, step, "gradient", step.grad_norm))
 
     def close(self) -> None:
         """Write what is left; a second call does nothing."""
@@ -141,6 +142,20 @@ class FitMonitor:
         )
 
 
+def _first(event: FitStep | StepEvent, step: Step, term: str, value: float) -> NonFinite:
+    """Say what is known of a number that is not finite: the layer and the row of the batch, of a network."""
+    if isinstance(event, FitStep):
+        return NonFinite(step.step, term, None, None, f"is {value}; a solver sees all rows as one")
+    layers = _layers(event.layers())
+    # No step was made: gradients and updates are those of the step before, or of none.
+    now = {n: (s.parameter_norm, s.activation_mean, s.activation_std) for n, s in layers.items()}
+    layer = next((n for n, held in now.items() if not all(v is None or math.isfinite(v) for v in held)), None)
+    losses = np.asarray(event.sample_losses(), dtype=np.float64).ravel()
+    rows = np.flatnonzero(~np.isfinite(losses)).tolist()
+    sample = rows[0] if rows and (len(rows) < len(losses) or len(losses) == 1) else None
+    return NonFinite(step.step, term, layer, sample, f"is {value}")
+
+
 def _facts(event: StartEvent) -> dict[str, Any]:
     """Return what a network's training rows and settings say."""
     task, steps = event.task, -(-event.task.rows // event.batch)
@@ -190,8 +205,3 @@ def _told(value: float) -> float | None:
 def _whole(layers: Mapping[str, Layer], field: str) -> float | None:
     parts = [value for layer in layers.values() if (value := getattr(layer, field)) is not None]
     return math.hypot(*parts) if parts else None
-
-
-def _sound(layer: Layer) -> bool:
-    held = (layer.gradient_norm, layer.parameter_norm, layer.activation_mean)
-    return all(v is None or math.isfinite(v) for v in held)

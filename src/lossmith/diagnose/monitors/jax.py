@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack, final
 
@@ -90,7 +91,10 @@ class JaxMonitor:
         grads: Any = None,
         params: Any = None,
         *,
+        before: Any = None,
+        batch: Any = None,
         samples: Any = None,
+        terms: Mapping[str, Any] | None = None,
         learning_rate: float | None = None,
         eval_loss: float | None = None,
         epoch: float | None = None,
@@ -106,8 +110,15 @@ class JaxMonitor:
             Gradients of this step.
         params : pytree, optional
             Parameters after the update. Those before it are remembered, not copied.
+        before : pytree, optional
+            Parameters before the update, where they are not those of the last call.
+        batch : pytree, optional
+            What the loss was computed on, targets too, samples along the first axis: looked at only if the loss is not
+            finite, to name the row.
         samples : array, optional
             One loss for each sample.
+        terms : mapping of str to jax.Array or float, optional
+            Parts of the loss, recorded as metrics; one that is not finite is named.
         learning_rate, eval_loss, epoch : float, optional
             As of `Step`.
         **metrics : float
@@ -116,18 +127,21 @@ class JaxMonitor:
         Raises
         ------
         NonFiniteError
-            If the loss is not finite and ``nan="stop"``: it names the first layer whose gradient is not.
+            If the loss is not finite and ``nan="stop"``: it names the row of ``batch`` or ``samples``, the layer whose
+            parameters were not finite before this step, the term, or the layers whose gradient is not while that of
+            others is. JAX shows no layer's output; ``jax.config.update("jax_debug_nans", True)`` finds the operation.
         """
         number, self._number = self._number, self._number + 1
         value = float(loss)
-        measured = self._measure(number, grads, params)
+        started = self._before if before is None else before
+        measured = self._measure(number, grads, params, started)
         self._before = params
         losses = None if samples is None else np.asarray(samples, dtype=np.float64).ravel()
         if losses is not None and self._budget.allows("samples"):
             begun = _CLOCK()
             measured["samples"] = self._reservoir.watch(losses)
             self._budget.charge("samples", _CLOCK() - begun)
-        named = {name: float(v) for name, v in metrics.items()}
+        named = {name: float(v) for name, v in {**(terms or {}), **metrics}.items()}
         seconds = self._run.seconds()
         plain = not measured and eval_loss is None and all(map(is_plain, named, named.values()))
         if plain and math.isfinite(value):
@@ -138,7 +152,9 @@ class JaxMonitor:
             Step(number, value, held_out, learning_rate, epoch=epoch, seconds=seconds, metrics=named, **measured)
         )
         if not math.isfinite(value) and self._run.nan != "ignore" and self._run.found is None:
-            self._run.trouble(_blame(number, value, grads, losses))
+            bad = [name for name in terms or () if not math.isfinite(named[name])]
+            found = _in_batch(number, batch) or _in_parameters(number, started)
+            self._run.trouble(found or _blame(number, value, bad[0] if bad else "loss", grads, losses))
 
     def close(self) -> None:
         """Write what is left; a second call does nothing."""
@@ -152,12 +168,12 @@ class JaxMonitor:
     ) -> None:
         self.close()
 
-    def _measure(self, number: int, grads: Any, params: Any) -> dict[str, Any]:
+    def _measure(self, number: int, grads: Any, params: Any, before: Any) -> dict[str, Any]:
         due = number % self._every == 0 if self._every else number >= self._next
         if (grads is None and params is None) or not due or not self._budget.allows("layers"):
             return {}
         begun = _CLOCK()
-        found = measure(grads, params, self._before)
+        found = measure(grads, params, before)
         self._budget.charge("layers", _CLOCK() - begun)
         self._next = number + max(_GAP, number // 200)
         return found
@@ -241,12 +257,54 @@ def layer_name(path: Any) -> str:
     return str(jax.tree_util.keystr(kept, simple=True, separator="."))
 
 
-def _blame(number: int, value: float, grads: Any, losses: Any) -> NonFinite:
+def _leaves(tree: Any) -> list[tuple[Any, Any]]:
+    """Return the arrays of a tree that can still be read, with their paths."""
     import jax
 
+    held = [] if tree is None else jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [(path, leaf) for path, leaf in held if _is_array(leaf) and not _donated(leaf)]
+
+
+def _donated(leaf: Any) -> bool:
+    import jax
+
+    return isinstance(leaf, jax.Array) and leaf.is_deleted()
+
+
+def _in_batch(number: int, batch: Any) -> NonFinite | None:
+    import jax
+
+    for path, leaf in _leaves(batch):
+        bad = ~np.isfinite(np.asarray(leaf))
+        if bad.any():
+            rows = bad.reshape(len(bad), -1).any(1) if bad.ndim else np.ones(1, bool)
+            sample = None if rows.all() and len(rows) > 1 else int(np.flatnonzero(rows)[0])
+            place = jax.tree_util.keystr(path, simple=True, separator=".")
+            return NonFinite(
+                number,
+                "input",
+                None,
+                sample,
+                f"part {place or 0} of the batch: {int(bad.sum())} of {bad.size} not finite",
+            )
+    return None
+
+
+def _in_parameters(number: int, params: Any) -> NonFinite | None:
+    wrong = [path for path, leaf in _leaves(params) if not np.isfinite(np.asarray(leaf)).all()]
+    if not wrong:
+        return None
+    return NonFinite(number, "parameter", layer_name(wrong[0]), None, "was not finite before this step already")
+
+
+def _blame(number: int, value: float, term: str, grads: Any, losses: Any) -> NonFinite:
     bad = None if losses is None else np.flatnonzero(~np.isfinite(losses))
     sample = int(bad[0]) if bad is not None and len(bad) else None
-    leaves: list[Any] = [] if grads is None else jax.tree_util.tree_flatten_with_path(grads)[0]
-    wrong = [layer_name(p) for p, leaf in leaves if _is_array(leaf) and not np.isfinite(np.asarray(leaf)).all()]
-    detail = f"is {value}" + (f"; gradients not finite in {len(set(wrong))} layers" if wrong else "")
-    return NonFinite(number, "loss", wrong[0] if wrong else None, sample, detail)
+    named = {layer_name(path): True for path, _ in _leaves(grads)}
+    for path, leaf in _leaves(grads):
+        named[layer_name(path)] &= bool(np.isfinite(np.asarray(leaf)).all())
+    wrong = [name for name, sound in named.items() if not sound]
+    detail = f"is {value}" + (f"; gradients not finite in {len(wrong)} of {len(named)} layers" if wrong else "")
+    # Where all are bad the first is as good as any: JAX shows no layer's output.
+    alone = wrong[0] if wrong and len(wrong) < len(named) else None
+    return NonFinite(number, term, alone, sample, detail)

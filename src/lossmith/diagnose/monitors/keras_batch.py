@@ -16,8 +16,10 @@ _ROLES = ("input", "target", "weight")
 
 @final
 class Keeper:
-    """Holds the latest batch: by reference on PyTorch and JAX; on TensorFlow copied out of the compiled step, but only
-    where the loss is not finite, and not where XLA compiles it.
+    """Holds the latest batch.
+
+    By reference on PyTorch and JAX; on TensorFlow it is copied out of the compiled step, but only where the loss is not
+    finite, and not where XLA compiles it.
 
     Parameters
     ----------

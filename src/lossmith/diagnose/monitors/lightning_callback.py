@@ -85,23 +85,26 @@ class LightningMonitor(Callback):  # type: ignore[misc]
             self._monitor.close()
 
 
-def _again(trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
-    """Run a batch once more, up to its loss, with nothing logged."""
+def _again(trainer: Any, module: Any, batch: Any, batch_idx: int) -> dict[str, Any]:
+    """Run a batch once more, up to its loss; return what it would have logged and returned."""
+    told: dict[str, Any] = {}
     if not module.automatic_optimization:
-        return  # its training step makes updates
-    silent = {"log": _nothing, "log_dict": _nothing}
+        return told  # its training step makes updates
+    silent = {
+        "log": lambda name, value, *args, **kwargs: told.update({name: value}),
+        "log_dict": lambda values, *args, **kwargs: told.update(values),
+    }
     held = {name: vars(module)[name] for name in silent if name in vars(module)}
     vars(module).update(silent)
     try:
         with trainer.strategy.precision_plugin.train_step_context():
             # Steps that ask for no index do not get one.
             takes = len(inspect.signature(module.training_step).parameters)
-            module.training_step(*(batch, batch_idx)[:takes])
+            output = module.training_step(*(batch, batch_idx)[:takes])
     finally:
         for name in silent:
             del vars(module)[name]
         vars(module).update(held)
-
-
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    """Log nothing."""
+    whole = dict(output) if isinstance(output, Mapping) else {"loss": output}
+    parts = {name: value for name, value in (told | whole).items() if name != "loss"}
+    return parts | {"loss": whole.get("loss")}

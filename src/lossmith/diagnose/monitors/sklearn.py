@@ -61,13 +61,17 @@ class SklearnMonitor:
         """The run so far."""
         return self._run.record
 
-    def step(self, loss: float | None = None, *, eval_loss: float | None = None, **metrics: float) -> None:
+    def step(
+        self, loss: float | None = None, *, samples: Any = None, eval_loss: float | None = None, **metrics: float
+    ) -> None:
         """Record one round; call it after ``partial_fit``.
 
         Parameters
         ----------
         loss : float, optional
             On the rows learned from; an MLP's own ``loss_`` by default.
+        samples : array_like, optional
+            One loss for each row learned from: looked at only if the loss is not finite, to name the row.
         eval_loss : float, optional
             On held-out rows.
         **metrics : float
@@ -101,7 +105,9 @@ class SklearnMonitor:
         if self._run.nan != "ignore" and bad is not None:
             self._run.trouble(NonFinite(number, "parameter", bad, detail="holds NaN or infinities"))
         if self._run.nan != "ignore" and value is not None and not math.isfinite(value):
-            self._run.trouble(NonFinite(number, "loss", detail=f"is {value}"))
+            losses = np.asarray([] if samples is None else samples, dtype=np.float64).ravel()
+            rows = np.flatnonzero(~np.isfinite(losses)).tolist()
+            self._run.trouble(NonFinite(number, "loss", None, rows[0] if rows else None, f"is {value}"))
 
     def fitted(self) -> Record:
         """Take over what a fitted model remembers of its training.

@@ -242,7 +242,8 @@ class TorchMonitor:
         parts : mapping of str or int to object
             What the batch holds, targets too, by name or place.
         run : callable
-            Runs the batch through the model once more, without side effects.
+            Runs the batch through the model once more, without side effects; returns parts of the loss by
+            name, or None.
         """
         if self._looks is not None:
             self._looks.told(parts, run)

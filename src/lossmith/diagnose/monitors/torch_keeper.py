@@ -31,7 +31,8 @@ class Batch:
     output_gradient : Tensor or None
         Gradient of the loss with respect to the model's output, where it was kept.
     run : callable or None
-        Runs the batch again where it is not the model that is called; ``args`` are the batch's parts then.
+        Runs the batch again where it is not the model that is called, and returns the parts of the loss by name;
+        ``kwargs`` are the batch's parts then.
     """
 
     args: tuple[Any, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -132,11 +132,17 @@ def _activation(model: Module, batch: Batch, step: int, last: str | None = None)
             if batch.run is None:
                 model(*batch.args, **batch.kwargs)
             else:
-                batch.run()
+                found.extend(_terms(batch.run() or {}, step))
     finally:
         for hook in hooks:
             hook.remove()
     return found[0] if found else None
+
+
+def _terms(told: Mapping[str, Any], step: int) -> list[NonFinite]:
+    """Return the parts of a loss that are not finite, in the order in which they came up."""
+    scalars = [(name, value) for name, value in told.items() if isinstance(value, torch.Tensor) and value.numel() == 1]
+    return [NonFinite(step, name, None, None, f"is {value.item()}") for name, value in scalars if not finite(value)]
 
 
 @contextlib.contextmanager

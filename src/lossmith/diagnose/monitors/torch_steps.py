@@ -265,21 +265,30 @@ class Steps:
         if self.run.found is not None or self.run.nan == "ignore":
             return
         inside = None if self.looks is None else self.looks.search(number)
+        if inside is not None and (self._optimizers or inside.term != "parameter"):
+            self.run.trouble(inside)
+            return
         term = next((name for name, value in parts.items() if not math.isfinite(value)), "loss")
         bad = None if losses is None else np.flatnonzero(~np.isfinite(losses))
         sample = int(bad[0]) if bad is not None and len(bad) else None
-        self.run.trouble(inside or self._named(NonFinite(number, term, None, sample)))
+        found = self._named(NonFinite(number, term, None, sample))
+        if inside is not None:
+            # The optimiser was not given: this step's update may have spread to the parameters what came up elsewhere.
+            spread = f"{found.detail}; {inside.detail} after the update (give the optimiser to be told before it)"
+            found = replace(found, detail=spread)
+        self.run.trouble(found)
 
     def _named(self, found: NonFinite) -> NonFinite:
         """Add what the variables of the training loop tell of a loss that is not finite."""
-        if found.term not in ("loss", "gradient") or found.sample is not None:
+        if found.term in ("input", "parameter", "activation") or found.sample is not None:
             return found
         from .torch_scope import clue
 
         told = clue(None if self.looks is None else self.looks.rows())
         if told is None:
             return found
-        return replace(found, term=told.term, layer=None, sample=told.sample, detail=told.detail)
+        term = told.term if found.term in ("loss", "gradient") else found.term
+        return replace(found, term=term, layer=None, sample=told.sample, detail=told.detail)
 
     def _introduce_batch(self, loss: Any) -> None:
         from .torch_probe import loss_name

@@ -17,7 +17,8 @@ class NonFinite:
     step : int
         The step at which it was there first.
     term : str
-        "input", "parameter", "activation", "loss", "gradient", or the name of a term of the loss.
+        "input", "target", "weight", "parameter", "activation", "loss", "gradient", "hessian", or the name of a term of
+        the loss.
     layer : str or None
         The first layer, in forward order, that shows it.
     sample : int or None
