@@ -219,9 +219,17 @@ def test_labels_of_other_rows_teach_nothing_about_held_out_rows():
 
 def test_checks_that_begin_late_are_no_plateau():
     loss = falling(1000, tau=0.01, noise=0.1)
-    held = np.full(1000, 0.31)
+    held = 0.31 + 0.002 * np.random.default_rng(1).normal(size=1000)
     held[0] = 1.0
     assert "LM-PLATEAU" not in ids(run(loss, held=held, n=1000, every=50))
+
+
+def test_held_out_losses_that_stop_for_good_under_noisy_batches_are_a_plateau():
+    loss, solved = falling(1000, tau=0.01, noise=0.1), falling(1000, tau=0.01, noise=0.0)
+    held = np.full(1000, 0.6)
+    held[:200] = np.linspace(1.0, 0.6, 200)
+    assert "LM-PLATEAU" in ids(run(loss, held=held, n=1000, every=20))
+    assert "LM-PLATEAU" not in ids(run(solved, held=held, n=1000, every=20))  # a solver that has arrived
 
 
 def test_gradients_below_half_precision():
@@ -238,3 +246,16 @@ def test_large_activations_at_the_start():
 
     assert "LM-SCALE" in ids(record(20.0))
     assert "LM-SCALE" not in ids(record(1.0))
+
+
+def test_single_losses_that_differ_twofold_come_from_few_rows():
+    rng = np.random.default_rng(0)
+    calm, wild = (np.exp(size * rng.normal(size=400)) for size in (0.3, 1.2))
+    assert "LM-OSCILLATE" not in ids(run(calm))
+    assert "LM-OSCILLATE" in ids(run(wild))
+
+
+def test_a_loss_that_falls_below_zero_ever_faster_has_no_lowest_value():
+    steps = np.arange(float(N))
+    assert "LM-OUTPUT" in ids(run(1.0 - 0.002 * steps**2))
+    assert "LM-OUTPUT" not in ids(run(1.0 - 20.0 * (1.0 - np.exp(-steps / 30))))  # a density's logarithm that settles

@@ -21,6 +21,7 @@ SINGLE = 5.0  # times the first loss: high enough to be one alone, if it is as m
 SPIKES_AT_MOST = 0.05  # of the steps; more are not spikes but the run's noise
 ROUGH = 0.20  # held-out loss jumping by this share of its level from one check to the next; healthy below .1
 LITTLE = 0.05  # of what knowing nothing costs; below it jumps are large only beside what is left
+LOTTERY = 0.8  # typical step from loss to loss, of logarithms; about .25 for 32 rows, healthy runs below .75
 TURNED = 0.35  # of the whole fall, climbed and lost again in all; healthy runs below .12, one of 300 at .29
 CLEAR = 6.0  # errors of a part's median
 CLIMBED = 0.15  # ... and of the first loss
@@ -136,13 +137,28 @@ def oscillating(view: View) -> Verdict:
         return Seen(text, numbers, int(view.eval_loss.steps[0]), "eval_loss")
     swings = _swings(view.loss.finite, told)
     if swings is None or swings[0] < CROSSINGS:
-        return _turns(view.loss.finite, told)
+        return _turns(view.loss.finite, told) or _lottery(view.loss.finite, told)
     numbers = {"rising_share": swings[0], "rising_share_limit": CROSSINGS}
     text = (
         f"of 20 or fewer equal parts of the run, {swings[0]:.0%} have a training loss well above that of the part "
         f"before (threshold {CROSSINGS:.0%}): it swings, and not by chance of single batches"
     )
     return Seen(text, numbers, swings[1], "loss")
+
+
+def _lottery(curve: Curve, told: Story) -> Seen | None:
+    """Losses of single batches that differ by more than means of many rows can: few rows decide where it goes."""
+    v = curve.values[curve.values.size // 4 :]
+    if v.size < 60 or v.min() <= 0.0 or np.median(v) < LITTLE * abs(told.reference):
+        return None
+    jump = Curve(np.arange(v.size), np.log(v)).noise
+    if jump < LOTTERY:
+        return None
+    text = (
+        f"losses of neighbouring batches differ {math.exp(jump):.2g} times (threshold {math.exp(LOTTERY):.2g}; 1.3 for "
+        "batches of 32 rows): so few different rows are in a batch that chance decides where the loss goes"
+    )
+    return Seen(text, {"jump": jump, "jump_limit": LOTTERY}, int(curve.steps[curve.values.size // 4]), "loss")
 
 
 def _rough(curve: Curve, told: Story) -> float | None:

@@ -14,6 +14,9 @@ from .units import dead_units
 from .view import View
 
 STILL = 1e-7  # relative change of parameters a step that float32 rounding alone explains
+GREW = 3.0  # size of all parameters, last over first; healthy runs below 2.8 ...
+EARLY_GREW = 1.8  # ... and most of it late
+BURST = 1e4  # beyond it they explode
 AT_HOME = 0.015  # of a layer's size, all steps together; healthy layers go .06 and more ...
 APART = 0.02  # ... and at least .04 of the way of the fastest layer
 SAME = 1e-6  # relative change of the held-out loss over all checks
@@ -85,11 +88,29 @@ def vanishing(view: View) -> Verdict:
     if stuck is None and len(layers) < 2 and len(gradient) < 3:
         return Lacking("no gradient norms")
     told = _told(view)
+    if begun := _from_nothing(view, told):
+        return begun
     if told is not None and told.gained > 0.5:
         return None
     if _cut_off(view):
         return None
     return _fading(layers) or _without(view) or _tiny(gradient)
+
+
+def _from_nothing(view: View, told: Story | None) -> Seen | None:
+    """Parameters that grow many times over in a run that learns: they began so small that next to nothing passed."""
+    size = view.column("parameter_norm").finite
+    if len(size) < 8 or told is None or told.end > told.start or not size.values[0] > 0.0:
+        return None
+    grown, early = float(size.values[-1] / size.values[0]), float(size.level(0.2, 0.3) / size.values[0])
+    if not GREW < grown < BURST or early < EARLY_GREW:
+        return None
+    text = (
+        f"the parameters grew to {grown:.3g} times their first size (threshold {GREW:g}), {early:.3g} times in the "
+        f"first quarter of the run (threshold {EARLY_GREW:g}): they began so small that hardly any signal passed"
+    )
+    numbers = {"grown": grown, "grown_limit": GREW, "early": early, "early_limit": EARLY_GREW}
+    return Seen(text, numbers, int(size.steps[0]), "parameter_norm")
 
 
 def _cut_off(view: View) -> bool:

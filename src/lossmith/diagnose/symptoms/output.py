@@ -16,6 +16,7 @@ SQUARED = ("mse", "squared", "mae", "l1", "huber", "absolute")
 RAW = ("logit", "logistic", "softmax", "cross_entropy", "crossentropyloss")  # names of losses that take raw scores
 COUNTING = ("poisson", "gamma", "tweedie")
 BELOW = 0.15  # of the checks; log loss of the decisions' own probabilities never is
+ENDLESS = 5.0
 CUT_OFF = 0.05  # of the last layer's outputs exactly zero
 
 
@@ -78,6 +79,8 @@ def _by_last_layer(view: View) -> Seen | None:
 def _impossible(view: View) -> Seen | None:
     """Losses of classes below zero, or zero from the start."""
     curve = view.loss.finite
+    if endless := _endless(curve):
+        return endless
     classes = bool(view.facts.classes) or "eval_accuracy" in view.names or "accuracy" in view.names
     if not classes:
         return None
@@ -91,6 +94,22 @@ def _impossible(view: View) -> Seen | None:
         text = f"the loss is {float(curve.values[0]):.2g} before anything was learned: it does not see the targets"
         return Seen(text, {"first_loss": float(curve.values[0])}, int(curve.steps[0]), "loss")
     return None
+
+
+def _endless(curve: Curve) -> Seen | None:
+    """A loss that falls below zero faster and faster: it has no lowest value for such outputs."""
+    v, blocks = curve.values, curve.blocks(most=8, least=4)
+    if len(blocks) < 6 or not v[0] > -1e-6 or not blocks.medians[-1] < -ENDLESS * max(abs(float(v[0])), 0.1):
+        return None
+    late, early = blocks.medians[-3] - blocks.medians[-1], blocks.medians[1] - blocks.medians[3]
+    if not late > max(early, 0.0):
+        return None
+    text = (
+        f"the loss fell from {float(v[0]):.3g} to {float(blocks.medians[-1]):.3g} (threshold: {ENDLESS:g} times its "
+        "start below zero), faster at the end than at the start: it has no lowest value for such outputs"
+    )
+    step = int(curve.steps[int(np.argmax(v < 0.0))])
+    return Seen(text, {"last": float(blocks.medians[-1]), "start": float(v[0])}, step, "loss")
 
 
 def _below_log_loss(view: View, name: str) -> Verdict:

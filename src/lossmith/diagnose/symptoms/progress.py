@@ -18,18 +18,24 @@ NEARLY_DONE = 0.75  # share of the first loss gone: what is left to gain is litt
 STEEP = 0.55  # ... this share of the fall came in the second half
 FADED = 0.3  # of the largest rate: noise fades with it, so the loss falls late in sound runs too, and ...
 GATHERING = 0.8  # ... only a fall that gathers pace tells of slowness, unless ...
-UNMOVED = 0.05  # of the parameters' size, all steps together; healthy runs go .07 to 30 times it, and then ...
-STILL_FALLING = 0.3  # ... a fall that has not bent away is slow, whatever the schedule
+UNMOVED = 0.05  # of the parameters' size, all steps together; healthy runs go .15 to 30 times it
 BEGUN = 0.08  # ... less than this share of the first loss is gone
 CLOSING = 0.045  # of the cost of knowing nothing, in the last fifth; healthy runs end below .025
 LAST_FIFTH = 0.02  # of the whole decrease, for solvers that end by themselves
 STUCK = 0.10  # less than this share below chance counts as nothing learned
 LR_DEAD = 1e-3  # of the largest learning rate
+STEP_GONE = 0.01  # of the largest step; sound runs pass it at .6 of the run at the earliest
+STEP_EARLY = 0.5
+STILL_PULLS = 0.3  # last gradients over the median one
 LR_EARLY = 0.75  # share of the run at which a schedule may reach it
 HELD_UP = 1.3  # training over held-out loss; dropout of .3 explains up to about 1.3
 HELD_APART = 0.12  # ... and this share of the cost of knowing nothing apart
 SPREAD = 0.01  # relative spread of final losses over restarts
 FEW = 25  # steps: too few to learn anything by, and too few to tell standing still from a slow start
+NO_CHANGE = 1e-4  # of the cost of knowing nothing, from check to last check ...
+STANDS = 0.3  # ... over this share of the run; healthy runs stand so for .12 of it at most ...
+BATCHES_DIFFER = 0.01  # noise of single losses over their level
+LEAST_LEFT = 0.02  # ... unless nothing is left to learn
 DONE = 0.9  # of the first loss gone: few steps were enough
 CONVERGED = 2e-3  # of its fall in the last third: a solver that took few steps has arrived
 SHRUNK = 0.45  # parameters over their first size; healthy runs keep more than .58 of it
@@ -53,17 +59,27 @@ def slow(view: View) -> Verdict:
     told = story(curve, view.facts)
     late, error = late_share(curve, view.column("learning_rate").finite)
     moved = _moved(view)
-    limit = STILL_FALLING if moved < UNMOVED else _late_limit(view, told)
+    if moved < UNMOVED and told.start > 0.0 and told.gained_from_start < DONE:
+        return _at_home(view, told, moved)
+    limit = _late_limit(view, told)
     if late - 2.0 * error <= limit or told.gained_from_start > 0.97:
         return _closing(view)
     numbers = {"late_share": late, "late_share_limit": limit, "gained": told.gained_from_start}
-    numbers |= {"moved": moved, "moved_limit": UNMOVED} if moved < UNMOVED else {}
     half = "in the second half of the run" if _steady_rate(view) else "after half of all learning rate was spent"
     text = (
         f"the {_words(view, curve)} was still falling when the run ended: {late:.0%} of its fall came {half} "
         f"(threshold {limit:.0%}), and {told.gained_from_start:.0%} of its first value is gone"
-    ) + (f"; all steps together moved the parameters by {moved:.1%} of their size" if moved < UNMOVED else "")
+    )
     return Seen(text, numbers, int(curve.steps[len(curve) // 2]), _name(view, curve))
+
+
+def _at_home(view: View, told: Story, moved: float) -> Seen:
+    text = (
+        f"all steps together moved the parameters by {moved:.2g} of their size (threshold {UNMOVED:g}; sound runs go "
+        f"several times as far), and {told.gained_from_start:.0%} of the first loss is gone (threshold {DONE:.0%})"
+    )
+    numbers = {"moved": moved, "moved_limit": UNMOVED, "gained": told.gained_from_start, "gained_limit": DONE}
+    return Seen(text, numbers, int(view.main.finite.steps[0]), "update_norm")
 
 
 def _moved(view: View) -> float:
@@ -206,7 +222,7 @@ def plateau(view: View) -> Verdict:
     told = _from_first(view, story(curve, view.facts))
     if held := _held_up(view, told):
         return held
-    if shrunk := _shrunk(view, told):
+    if shrunk := _shrunk(view, told) or _stopped(view, told):
         return shrunk
     if told.reference <= 0 or told.gained > STUCK or told.end > 1.25 * told.reference or _few_steps(view):
         return None
@@ -259,6 +275,25 @@ def _shrunk(view: View, told: Story) -> Seen | None:
     return Seen(text, numbers, step, "parameter_norm")
 
 
+def _stopped(view: View, told: Story) -> Seen | None:
+    """The held-out loss fell, or jumped, and from some step on it does not change at all."""
+    held, train = view.eval_loss.finite, view.loss.finite
+    if len(held) < 8 or told.reference <= 0 or told.end < LEAST_LEFT * told.reference:
+        return None
+    if train.noise < BATCHES_DIFFER * abs(train.level(0.7, 1.0)):
+        return None  # no batches: a solver that has arrived stands still
+    away = np.flatnonzero(np.abs(held.values - held.values[-1]) > NO_CHANGE * told.reference)
+    first = int(away[-1]) + 1 if away.size else 0
+    share = float(held.steps[-1] - held.steps[first]) / max(1, int(held.steps[-1] - held.steps[0]))
+    if share < STANDS or len(held) - first < 4:
+        return None
+    text = (
+        f"the held-out loss does not change any more from step {int(held.steps[first])} on ({share:.0%} of the run, "
+        f"threshold {STANDS:.0%}; by less than {NO_CHANGE:g} of what knowing nothing costs): nothing is learned there"
+    )
+    return Seen(text, {"stands": share, "stands_limit": STANDS}, int(held.steps[first]), "eval_loss")
+
+
 def _from_first(view: View, told: Story) -> Story:
     """Held-out losses are seldom: the first of them, or the first training losses, tell where the run began."""
     firsts = [float(np.median(view.loss.finite.values[:3]))] if len(view.loss.finite) else []
@@ -288,8 +323,11 @@ def local_minimum(view: View) -> Verdict:
 def rate_at_zero(view: View) -> Verdict:
     """The learning rate reached zero long before the end."""
     rate = view.column("learning_rate").finite
-    if len(rate) < 4:
-        return Lacking("no learning rate was recorded")
+    found = _rate_gone(view, rate) if len(rate) >= 4 else Lacking("no learning rate was recorded")
+    return found if isinstance(found, Seen) else _steps_gone(view) or found
+
+
+def _rate_gone(view: View, rate: Curve) -> Seen | None:
     top = float(rate.values.max())
     dead = rate.values <= LR_DEAD * top
     if top <= 0 or not dead[-1]:
@@ -305,6 +343,26 @@ def rate_at_zero(view: View) -> Verdict:
         f"{share:.0%} of the run (threshold: not before {LR_EARLY:.0%})"
     )
     return Seen(text, numbers, int(rate.steps[first]), "learning_rate")
+
+
+def _steps_gone(view: View) -> Seen | None:
+    """Steps that shrink to nothing while the gradient stays: the rate that counts is gone, whatever was logged."""
+    update, pull = view.column("update_norm").finite, view.column("grad_norm").finite
+    steps, left, right = np.intersect1d(update.steps, pull.steps, return_indices=True)
+    if steps.size < 40 or view.length + 1 < (view.facts.planned_steps or 0):
+        return None
+    sizes, pulls = (np.convolve(v, np.ones(5) / 5, "valid") for v in (update.values[left], pull.values[right]))
+    if not sizes.max() > 0.0 or pulls[-1] < STILL_PULLS * np.median(pulls):
+        return None
+    share = (int(np.flatnonzero(sizes > STEP_GONE * sizes.max())[-1]) + 1) / sizes.size
+    if share > STEP_EARLY:
+        return None
+    text = (
+        f"steps are smaller than {STEP_GONE:.0%} of the largest since {share:.0%} of the run (threshold: not before "
+        f"{STEP_EARLY:.0%}) although the gradient stays: the learning rate that counts is gone"
+    )
+    numbers = {"share_of_run": share, "share_of_run_limit": STEP_EARLY}
+    return Seen(text, numbers, int(steps[min(steps.size - 1, int(share * steps.size))]), "update_norm")
 
 
 RULES = (
