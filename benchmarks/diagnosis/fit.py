@@ -1,10 +1,15 @@
-"""Fit the judges that `lossmith.diagnose.causes` reads, on the development part alone."""
+"""Fit the judges that `lossmith.diagnose.causes` reads, on the development part alone.
+
+python -m benchmarks.diagnosis.fit FOLDER [FOLDER ...]     # fit on all of them, and write what the package ships
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
+from lossmith.diagnose import causes
 from lossmith.diagnose.features import curve_numbers, log_numbers
 from lossmith.diagnose.marks import marks, paired_numbers
 
@@ -19,13 +25,16 @@ from . import grid
 
 QUANTILES = (0.03, 0.15, 0.5, 0.85, 0.97)
 STRENGTH = {"curve": 0.3, "log": 0.3, "probes": 1.0, "live": 1.0}
-"""Variance of the weights' prior. Marks are numbers like others: log odds added by hand (4 where a mark is there, -3
-where it is missing) were better on faults that their author had seen and far worse on faults made blind, whose causes
-did without their mark: top-3 .65 against .87."""
+"""Variance of the weights' prior."""
+MARKED, UNSEEN = 3.0, 0.3
+"""Mean of the prior of a mark's weight for its own cause; share of a faulty run's weight that goes to a copy of it on
+which the own mark is not seen. A fault of a new kind may do without the mark of its cause, so its absence must not tell
+against the cause: with log odds of -3 for it, top-3 on faults made blind was .65, with none .87."""
 SMALL = 0.03
 """Weights below this are not written."""
 TIERS = ("curve", "log", "probes", "live")
 Row = Mapping[str, Any]
+Numbers = Mapping[str, float]
 
 
 @dataclass
@@ -60,10 +69,16 @@ def _probes_alone(row: Mapping[str, float]) -> dict[str, float]:
     return found | marks(found)
 
 
-def load(folder: Path) -> Table:
+def load(*folders: Path) -> Table:
     """Read all accepted runs that have probes."""
+    whole = Table([], [], [], [])
+    for folder in folders:
+        _load(folder, whole)
+    return whole
+
+
+def _load(folder: Path, table: Table) -> None:
     probed = {r["name"]: r["numbers"] for r in map(json.loads, (folder / "probes.jsonl").read_text().splitlines())}
-    table = Table([], [], [], [])
     for row in grid.manifest(folder):
         if not row["accepted"] or row["name"] not in probed:
             continue
@@ -73,7 +88,6 @@ def load(folder: Path) -> Table:
         table.curve.append(curve_numbers(record))
         table.log.append(log)
         table.live.append(with_probes(log, probed[row["name"]]))
-    return table
 
 
 def development(row: Row) -> bool:
@@ -114,13 +128,25 @@ class Encoder:
             columns.append(np.where(np.isfinite(values)[:, None], ramps, 0.0))
         return np.hstack(columns)
 
+    def marks(self) -> dict[str, int]:
+        """Column of each cause's mark."""
+        starts = np.cumsum([0, *(len(knots) - 1 for knots in self.knots.values())])
+        names = zip(self.knots, starts, strict=False)
+        return {name.removeprefix("mark."): int(at) for name, at in names if name.startswith("mark.")}
 
-def weights_of(labels: np.ndarray) -> np.ndarray:
-    """Causes alike, but for "healthy", which counts as four: what is most often true must not be accused lightly."""
-    names, counts = np.unique(labels, return_counts=True)
-    share = {n: (4.0 if n == "healthy" else 1.0) / c for n, c in zip(names, counts, strict=True)}
-    weights = np.array([share[label] for label in labels])
-    return weights * len(labels) / weights.sum()
+
+def weights_of(rows: Sequence[Row]) -> np.ndarray:
+    """Faults of a cause alike, and causes, but for "healthy", which counts as four: not to be accused lightly."""
+    runs, faults = Counter((row["cause"], row["fault"]) for row in rows), Counter[str]()
+    for cause, _ in runs:
+        faults[cause] += 1
+    weights = np.array(
+        [
+            (4.0 if row["cause"] == "healthy" else 1.0) / faults[row["cause"]] / runs[row["cause"], row["fault"]]
+            for row in rows
+        ]
+    )
+    return weights * len(rows) / weights.sum()
 
 
 @dataclass
@@ -135,27 +161,47 @@ class Logistic:
         return np.asarray(x @ self.weights + self.bias)
 
 
-def logistic(x: np.ndarray, labels: np.ndarray, strength: float) -> Logistic:
-    """Fit with causes alike and a normal prior of the weights."""
-    classes, weight = sorted(set(labels)), weights_of(labels)
+def model_of(encoder: Encoder, numbers: Sequence[Numbers], rows: Sequence[Row], strength: float) -> Logistic:
+    """Fit to runs as they are, and to faulty ones as they would be if nobody had thought of their mark."""
+    x, labels, weight = encoder(numbers), np.array([row["cause"] for row in rows]), weights_of(rows)
+    classes, marked = sorted(set(labels)), encoder.marks()
+    prior, unseen = np.zeros((x.shape[1], len(classes))), x.copy()
+    for cause, at in marked.items():
+        if cause in classes:
+            prior[at, classes.index(cause)] = MARKED
+            unseen[labels == cause, at] = -encoder.middle[f"mark.{cause}"][0]
+    sick = (labels != "healthy") & bool(marked)
+    x, labels = np.vstack([x, unseen[sick]]), np.concatenate([labels, labels[sick]])
+    weight = np.concatenate([np.where(sick, 1.0 - UNSEEN, 1.0) * weight, UNSEEN * weight[sick]])
+    return logistic(x, labels, weight, strength, prior)
+
+
+def logistic(x: np.ndarray, labels: np.ndarray, weight: np.ndarray, strength: float, prior: np.ndarray) -> Logistic:
+    """Fit with a normal prior of the weights around ``prior``."""
+    classes = sorted(set(labels))
     hot = np.eye(len(classes))[np.searchsorted(classes, labels)]
-    shape = x.shape[1] + 1, len(classes)
     padded = np.hstack([x, np.ones((len(x), 1))])
+    start = np.vstack([prior, np.zeros(len(classes))])
 
     def cost(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        table = flat.reshape(shape)
+        table = flat.reshape(start.shape)
         z = padded @ table
         z -= z.max(1, keepdims=True)
         e = np.exp(z)
         p = e / e.sum(1, keepdims=True)
         slope = padded.T @ (weight[:, None] * (p - hot))
-        slope[:-1] += table[:-1] / strength
+        away = table[:-1] - prior
+        slope[:-1] += away / strength
         fit = -float(weight @ np.log(np.maximum((p * hot).sum(1), 1e-300)))
-        return fit + float((table[:-1] ** 2).sum()) / (2.0 * strength), slope.ravel()
+        return fit + float((away**2).sum()) / (2.0 * strength), slope.ravel()
 
-    found = scipy.optimize.minimize(cost, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 80})
-    table = found.x.reshape(shape)
+    found = scipy.optimize.minimize(cost, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 80})
+    table = found.x.reshape(start.shape)
     return Logistic([str(c) for c in classes], table[:-1], table[-1])
+
+
+def _picked(numbers: Sequence[Numbers], rows: Sequence[Row], keep: np.ndarray) -> Iterator[tuple[Numbers, Row]]:
+    return ((n, row) for n, row, kept in zip(numbers, rows, keep, strict=True) if kept)
 
 
 def folds_of(rows: Sequence[Row], parts: int = 4) -> np.ndarray:
@@ -188,9 +234,11 @@ def out_of_fold(table: Table, tier: str, strength: float, fold: np.ndarray) -> t
     z = np.full((len(labels), len(known)), -50.0)
     for out in (fold == k for k in np.unique(fold)):
         encoder = Encoder([n for n, o in zip(numbers, out, strict=True) if not o], labels[~out] == "healthy")
-        x, classes = encoder(numbers), sorted(set(labels[~out]))
-        model = logistic(x[~out], labels[~out], strength)
-        z[np.ix_(out, [known.index(c) for c in classes])] = model.logits(x[out])
+        inside, outside = (
+            [list(column) for column in zip(*_picked(numbers, table.rows, keep), strict=True)] for keep in (~out, out)
+        )
+        model = model_of(encoder, *inside, strength)
+        z[np.ix_(out, [known.index(c) for c in model.classes])] = model.logits(encoder(outside[0]))
     return known, z
 
 
@@ -198,7 +246,7 @@ def temperature(table: Table, tier: str, say: Any) -> float:
     """By leaving out faults in turn: what is to be judged are faults never seen."""
     known, z = out_of_fold(table, tier, STRENGTH[tier], folds_of(table.rows))
     truth = np.searchsorted(known, [row["cause"] for row in table.rows])
-    best = float(min(np.geomspace(1.0, 4.0, 12), key=lambda h: _log_loss(z / h, truth)))
+    best = float(min(np.geomspace(0.7, 3.0, 12), key=lambda h: _log_loss(z / h, truth)))
     say(f"{tier}: temperature {best:.2f}, faults left out, {_figures(z / best, truth, known)}", flush=True)
     return best
 
@@ -241,7 +289,7 @@ def fit(table: Table, say: Any = print, heat: float | None = None) -> dict[str, 
         used = temperature(table, tier, say) if heat is None else heat
         numbers = table.of(tier)
         encoder = Encoder(numbers, labels == "healthy")
-        tiers[tier] = _written(encoder, logistic(encoder(numbers), labels, STRENGTH[tier]), used)
+        tiers[tier] = _written(encoder, model_of(encoder, numbers, table.rows, STRENGTH[tier]), used)
     return {"fitted_to": f"{len(labels)} development runs of benchmarks/diagnosis", "tiers": tiers}
 
 
@@ -269,3 +317,12 @@ def _written(encoder: Encoder, model: Logistic, heat: float) -> dict[str, Any]:
 
 def write(judges: Mapping[str, Any], path: Path) -> None:
     path.write_text(json.dumps(judges, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    shipped = Path(causes.__file__).with_name("judges.json")
+    write(fit(load(*map(Path, sys.argv[1:]))), shipped)
+
+
+if __name__ == "__main__":
+    main()

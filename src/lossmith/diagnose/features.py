@@ -254,6 +254,7 @@ def _updates(record: Record) -> Numbers:
         "size_change": log10(float(sizes[-1]) / (float(sizes[0]) + TINY)),
         "size_first": log10(float(sizes[0])),
         "path": log10(float(good.mean()) * (float(at[-1]) + 1.0)),
+        "moving_steps": max(0.0, log10(float(np.mean(good > 0.0)) * (float(at[-1]) + 1.0))),
     }
     lr, g = _beside(record, "learning_rate", at), _beside(record, "grad_norm", at)
     ratio = update / (lr * g)

@@ -27,7 +27,7 @@ def _dead(n: Look) -> bool:
 
 
 def _alike(n: Look) -> bool:
-    return n("zero_weights") > 0.5 or n("twin_units") > 0.5
+    return n("zero_weights") > 0.5 or n("twin_units") > 0.25
 
 
 def _doing_well(n: Look) -> bool:
@@ -38,7 +38,9 @@ def _doing_well(n: Look) -> bool:
 def _stale(n: Look) -> bool:
     """Batch normalisation remembers other data than it sees, or steps are taken in evaluation mode."""
     other = n("norm_mean_gap") > -0.3 or n("norm_spread_gap") > 0.3 or n("step_in_training") == 0.0
-    return n("norms") > 0 and other and not n("dropout") > 0.7 and not n("path") > 0.8
+    # The user's evaluation differs from evaluation mode, and not by chance: it has another memory.
+    other = other or (abs(n("own_mode_gap")) > 0.1 and not n("chance_in_own") > -4.0)
+    return n("norms") > 0 and other and not n("dropout") > 0.7 and not n("path") > 0.8 and not n("moving_steps") < 1.9
 
 
 def _faded(n: Look) -> bool:
@@ -47,7 +49,7 @@ def _faded(n: Look) -> bool:
 
 
 def _still(n: Look) -> bool:
-    return n("covered") == 0.0 or (n("moved") < -11.5 and not _faded(n))
+    return n("covered") == 0.0 or (n("moved") < -11.5 and not _faded(n) and not n("path") > -4.0)
 
 
 def _clipped(n: Look) -> bool:
@@ -55,14 +57,33 @@ def _clipped(n: Look) -> bool:
     return n("gradient_ratio") < -1.0 and n("gradient_cosine") > 0.99
 
 
+def _silent(n: Look) -> bool:
+    """Gradients reach no or hardly any parameter, although weights differ and all are asked for."""
+    asked = n("covered") == 1.0 and n("frozen") == 0.0 and not n("zero_weights") > 0.5
+    return asked and n("no_gradient_share") > 0.4 and n("output_varies") < -4.0
+
+
+def _swallowed(n: Look) -> bool:
+    """From each layer to the one before, most of the gradient is lost, from the start and with inputs in scale."""
+    steep = n("fresh_gradient_slope") > 0.6 and n("fresh_gradient_first_last") < -3.0
+    return steep and n("depth") > 3.0 and n("no_gradient_share") == 0.0 and n("column_spread") > -1.0
+
+
 def _penalised(n: Look) -> bool:
     pulled = n("penalty_pull") > -1.5 and n("gradient_ratio") > -0.7 and n("fact_half") != 1.0
-    return pulled or n("decay") > 0.1 or (n("decay") > -1.0 and n("size_change") < -0.4)
+    shrinks = n("shrinks") > -2.3 and n("size_change") < -0.4
+    return pulled or shrinks or n("decay") > 0.1 or (n("decay") > -1.0 and n("size_change") < -0.4)
+
+
+def _strange_cells(n: Look) -> bool:
+    """A few cells, or a few rows, lie apart from all others."""
+    return n("far_cell") > 1.8 and (n("cell_gap") > 0.5 or n("row_gap") > 0.5)
 
 
 def _unscaled_inputs(n: Look) -> bool:
-    spread, offset, ratio = n("input_std_median"), n("input_offset"), n("input_std_ratio")
-    return (spread > 0.8 or spread < -1.2 or offset > 0.8 or ratio > 1.3) and not n("far_row") > 1.2
+    spread, heavy = n("column_spread"), n("far_cells_share") > -2.0 and not _strange_cells(n)
+    far = n("column_offset") > 0.6 or n("column_offset_max") > 1.5
+    return spread > 0.6 or spread < -1.0 or far or n("column_spread_ratio") > 1.4 or heavy
 
 
 def _frozen(n: Look) -> bool:
@@ -80,12 +101,18 @@ def _half_burst(n: Look) -> bool:
     return n("overflow") > 0.5 or (n("fact_half") == 1.0 and bad)
 
 
+def _probabilities(n: Look) -> bool:
+    return _classes(n) and n("outputs_within_unit") == 1.0
+
+
 def _squashed_output(n: Look) -> bool:
-    bounded = n("outputs_within_one") == 1.0 or n("outputs_nonnegative") == 1.0
-    probabilities = _classes(n) and n("outputs_within_unit") == 1.0
-    elsewhere = n("twin_units") > 0.5 or n("squashing_layers") > 3 or _penalised(n) or _unscaled_target(n)
-    elsewhere = elsewhere or _stale(n) or _asymmetric(n) or n("loss_flat_share") > 0.99
-    return bounded and not probabilities and not elsewhere and n("path") > -1.0
+    """Outputs do not follow the last layer's parameters in proportion: an activation sits on them."""
+    return n("head_bend") > -4.0 and not _probabilities(n)
+
+
+def _never_low(n: Look) -> bool:
+    """However sure and right the outputs, the loss stays near where it began; however wrong, it hardly grows."""
+    return n("ladder_floor") > -0.6 and n("ladder_top") < 0.3 and n("ladder_best") > 2.0
 
 
 def _asymmetric(n: Look) -> bool:
@@ -93,21 +120,40 @@ def _asymmetric(n: Look) -> bool:
 
 
 def _wrong_loss(n: Look) -> bool:
+    """Numbers: the loss is least beside the target, or pulls unevenly. Classes: it pulls elsewhere, or ignores one."""
     if _classes(n):
-        return abs(n("loss_cosine")) < 0.05
-    return n("loss_negative_share") > 0.05 or n("loss_cosine") < 0.6 or _asymmetric(n)
+        ignores = n("ladder_uneven") < -2.5 and n("ladder_floor") > -1.0
+        return abs(n("loss_cosine")) < 0.05 or ignores
+    beside = n("ladder_off") > 0.05 or n("loss_uneven") > 0.4 or n("loss_negative_share") > 0.05
+    return beside or (n("loss_cosine") < 0.6 and not _trapped(n)) or _asymmetric(n)
+
+
+def _bounded_away(n: Look) -> bool:
+    """Outputs that are no probabilities go into a loss that takes logarithms of probabilities."""
+    if not _classes(n) or _probabilities(n):
+        return False
+    return n("ladder_broken") == 1.0 or n("ladder_floor") == -5.0 or (n("ladder_best") == 1.0 and n("ladder_top") < 0.6)
+
+
+def _pulled_back(n: Look) -> bool:
+    """The loss of a right output grows when it becomes surer, and far mistakes pull hard: it compares codes."""
+    return _classes(n) and n("ladder_best") <= 1.0 and n("ladder_top") > 1.2 and n("ladder_uneven") > -0.5
 
 
 def _wrong_weights(n: Look) -> bool:
     """Weights rise with the size of the class, or differ by e times more than sizes do; both are natural logarithms."""
     spread, sizes = n("class_weight_spread"), math.log(10.0) * n("class_ratio")
     unlike = (spread > 0.5 and n("class_weight_slope") > 0.5) or spread > sizes + 1.0
-    return unlike and not _wrong_loss(n)
+    drawn = n("drawn_slope") > 0.9 and n("batch_mixed") > 0.8
+    return (unlike or drawn) and not _wrong_loss(n) and not _never_low(n)
 
 
 def _trapped(n: Look) -> bool:
-    redescends = n("loss_growth") < -3.0 and n("loss_cosine") > 0.6
-    return (n("wrong_and_still") > 0.2 or redescends) and not n("loss_flat_share") > 0.99 and not _asymmetric(n)
+    """Mistakes that are large enough hardly pull, and the loss is right otherwise."""
+    if _classes(n):
+        return n("ladder_top") < 0.6 and n("ladder_floor") < -3.0 and n("ladder_best") > 2.0
+    right = n("loss_cosine") > 0.6 or (n("loss_cosine") > 0.3 and n("ladder_off") == 0.0 and n("loss_uneven") < 0.1)
+    return n("loss_growth") < -3.0 and right and not n("loss_flat_share") > 0.99 and not _asymmetric(n)
 
 
 def _far_targets(n: Look) -> bool:
@@ -136,7 +182,7 @@ def _too_high(n: Look) -> bool | None:
     far = long or lost or n("update_median") > -1.6 or n("pair.first_over_best") > 0.4 or n("memory") > 1.8 or _burst(n)
     elsewhere = _penalised(n) or n("accumulates") > 0.3 or _unscaled_inputs(n) or _unscaled_target(n)
     elsewhere = elsewhere or _wrong_loss(n) or _alike(n) or _far_targets(n)
-    noisy = n("neighbours_doubt") > 0.2 or n("batch_order") > 0.3 or n("batch_size") < 2.1
+    noisy = n("neighbours_doubt") > 0.2 or n("batch_order") > 0.3 or n("batch_different") < 2.1
     if far and n("restart_gain") < -0.3 and not n("memory") > 1.8:
         # Steps are long, yet the training is ahead of a short one by the book; if smaller ones help, nothing is said.
         return None if n("onward_gain") > 0.1 else False
@@ -150,49 +196,66 @@ def _too_low(n: Look) -> bool:
 
 MARKS: Mapping[str, Mark] = {
     "nan-in-data": lambda n: max(n("bad_inputs"), n("bad_targets")) > -11.0,
-    "outliers": lambda n: _far_targets(n) or (n("far_row") > 1.2 and n("far_rows_share") < 0.15),
+    "outliers": lambda n: _far_targets(n) or _strange_cells(n),
     "unscaled-inputs": _unscaled_inputs,
     "unscaled-target": _unscaled_target,
-    "class-imbalance": lambda n: n("class_ratio") > 0.8 and not n("class_weight_spread") > 1.5,
+    "class-imbalance": lambda n: (
+        n("class_ratio") > 0.8 and not n("class_weight_spread") > 1.5 and not n("drawn_slope") > 0.9
+    ),
     "class-weights-inverted": _wrong_weights,
     "data-leak": _leaks,
-    "sorted-batches": lambda n: n("batch_order") > 0.3,
-    "label-mismatch": lambda n: n("renaming_gain") > 0.2 or n("cross_correlation") < -0.15 or n("target_ratio") > 0.3,
-    "train-eval-mismatch": lambda n: n("shift_median") > -0.2 or n("ratio_median") > 0.2,
-    "label-noise": lambda n: n("neighbours_doubt") > 0.2 and not n("seen_before") > 0.3 and not _far_targets(n),
+    "sorted-batches": lambda n: n("batch_order") > 0.3 and not n("batch_mixed") > 0.8,
+    "label-mismatch": lambda n: (
+        n("renaming_gain") > 0.2
+        or n("cross_correlation") < -0.15
+        or n("target_ratio") > 0.3
+        or n("target_shift") > -0.4
+        or n("unknown_classes") > 0.1
+    ),
+    "train-eval-mismatch": lambda n: n("apart_median") > 0.35 or n("columns_gone") > 0.25 or n("apart_surely") > 0.6,
+    "label-noise": lambda n: (
+        n("neighbours_doubt") > 0.2
+        and not n("seen_before") > 0.3
+        and not _far_targets(n)
+        and not n("bad_targets") > -11.0
+    ),
     "optimizer-not-stepping": _still,
     "frozen-layers": _frozen,
     "gradient-not-reset": lambda n: (
-        n("accumulates") > 0.3 and n("covered") != 0.0 and not n("penalty_pull") > -1.5 and not _clipped(n)
+        n("accumulates_somewhere") > 0.3 and n("covered") != 0.0 and not n("penalty_pull") > -1.5 and not _clipped(n)
     ),
     "fp16-overflow": _half_burst,
     "fp16-underflow": _half_lost,
     "weight-decay-too-high": _penalised,
-    "dropout-too-high": lambda n: n("dropout") > 0.7,
+    "dropout-too-high": lambda n: (
+        n("dropout") > 0.7 or (n("training_noise") > -0.1 and not n("chance_in_own") > -4.0)
+    ),
     "dropout-in-eval": lambda n: n("chance_in_own") > -4.0 and n("dropout") < 0.75,
     "batchnorm-eval-mode": _stale,
-    "batch-too-small": lambda n: n("batch_size") < 2.1 and not _doing_well(n),
-    "zero-initialisation": lambda n: n("twin_units") > 0.5 and not _penalised(n),
-    "dead-relu": lambda n: n("dead_max") > 0.8 and not n("twin_units") > 0.5 and not n("path") > 0.6,
-    "deep-sigmoid": lambda n: n("squashing_layers") > 3,
+    "batch-too-small": lambda n: n("batch_different") < 2.1 and not _doing_well(n),
+    "zero-initialisation": lambda n: n("twin_units") > 0.25 and not _penalised(n),
+    "dead-relu": lambda n: (n("dead_max") > 0.8 or _silent(n)) and not n("twin_units") > 0.5 and not n("path") > 0.6,
+    "deep-sigmoid": lambda n: n("squashing_layers") > 3 or _swallowed(n),
     "bad-initialisation-large": lambda n: n("weight_scale_max") > 0.6 and not n("path") > 0.5,
     "bad-initialisation-small": lambda n: (
         (n("start_weight_size_min") < -0.5 or n("size_first") < 0.0) and not _alike(n) and not n("onward_gain") < 0.031
     ),
-    "double-softmax": lambda n: n("outputs_within_unit") == 1.0 and _classes(n) and not _dead(n),
-    "missing-sigmoid": lambda n: _classes(n) and (n("loss_negative_share") > 0.2 or 0.2 < n("loss_flat_share") < 0.99),
-    "mse-on-logits": lambda n: _classes(n) and 0.1 < n("loss_cosine") < 0.6 and n("loss_flat_share") < 0.2,
+    "double-softmax": lambda n: (
+        _classes(n) and not _dead(n) and (_never_low(n) or (_probabilities(n) and n("ladder_top") > 0.8))
+    ),
+    "missing-sigmoid": _bounded_away,
+    "mse-on-logits": _pulled_back,
     "wrong-output-activation": _squashed_output,
     "wrong-loss-for-target": _wrong_loss,
     "local-minimum": _trapped,
-    "model-too-small": lambda n: n("narrowest") < 1.1,
+    "model-too-small": lambda n: n("narrowest") < 1.7 or n("bend") < -4.0,
     "no-regularisation": lambda n: (
         n("parameters_per_row") > 1.3 and not n("seen_before") > 0.3 and not n("pair.skill_gap") < 0.05
     ),
-    "learning-rate-decay": lambda n: _faded(n) and not n("path") < -3.0,
+    "learning-rate-decay": lambda n: _faded(n) and not n("path") < -3.0 and not _doing_well(n),
     "learning-rate-too-low": _too_low,
     "learning-rate-too-high": _too_high,
-    "too-few-steps": lambda n: n("steps") < 1.95 and not n("path") > -0.1 and not _doing_well(n),
+    "too-few-steps": lambda n: 0.0 < n("moving_steps") < 1.95 and not n("path") > -0.1 and not _doing_well(n),
 }
 """By cause."""
 

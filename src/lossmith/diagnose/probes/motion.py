@@ -46,8 +46,8 @@ def movement(patient: Patient) -> Numbers:
             return found
         second = patient.stride(*patient.batches[1 % len(patient.batches)])
     assert second is not None
-    found |= _moved(first, patient.pieces())
-    found |= _fidelity(first) | _accumulation(first, second)
+    places = [place for _, place in patient.pieces()]
+    found |= _moved(first, patient.pieces()) | _fidelity(first) | _accumulation(first, second, places)
     found["step_in_training"] = float("nan") if first.training is None else float(first.training)
     return found
 
@@ -63,7 +63,11 @@ def _moved(stride: Stride, pieces: Sequence[tuple[str, slice]]) -> Numbers:
         "no_gradient_share": float(np.mean(silent)),
         "unmoved_although_pulled": float(np.mean([s and not z for s, z in zip(still, silent, strict=True)])),
         "gradient_size": log10(float(np.linalg.norm(stride.reference))),
+<<<<<<< HEAD
         "left_behind": _left_behind(stride.before, change, [place for name, place in pieces if not _offset(name)]),
+=======
+        "shrinks": log10(-float(change @ stride.before) / (size**2 + TINY)),
+>>>>>>> edd7589 (Probes: how a loss falls on the way to right outputs, whether outputs follow the last layer, columns by quartiles; judges do not rest on marks alone)
     }
 
 
@@ -104,10 +108,16 @@ def _fidelity(stride: Stride) -> Numbers:
     }
 
 
-def _accumulation(first: Stride, second: Stride) -> Numbers:
-    carried = second.gradient - second.reference
-    weight = float(first.gradient @ first.gradient)
-    return {"accumulates": float(carried @ first.gradient) / weight if weight > TINY else float("nan")}
+def _accumulation(first: Stride, second: Stride, places: list[slice]) -> Numbers:
+    """Of all parameters, and of the tensor that keeps most: some may be cleared and others not."""
+    carried, own = second.gradient - second.reference, first.gradient
+    whole = float(own @ own)
+    if not whole > TINY:
+        return {}
+    kept = [
+        float(carried[p] @ own[p]) / float(own[p] @ own[p]) for p in places if float(own[p] @ own[p]) > 1e-6 * whole
+    ]
+    return {"accumulates": float(carried @ own) / whole, "accumulates_somewhere": max(kept)}
 
 
 def line_search(patient: Patient) -> Numbers:

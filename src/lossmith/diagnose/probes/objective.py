@@ -76,6 +76,7 @@ def loss_shape(patient: Patient) -> Numbers:
         "loss_growth": log10(float(far) / (float(np.median(size)) + TINY)),
         "loss_sum_of_slopes": float(np.mean(np.abs(own.sum(1)) / (np.abs(own).sum(1) + TINY))),
         **_sides(patient, y, float(unit), probe.shape),
+        **_ladder(patient, y, float(unit), probe.shape),
         **_class_weights(patient, size / (expected + TINY), y),
     }
 
@@ -90,6 +91,39 @@ def _sides(patient: Patient, y: Array, unit: float, shape: tuple[int, ...]) -> N
     )
     with np.errstate(all="ignore"):
         return {"loss_asymmetry": float(np.clip(np.nanmedian(np.abs(np.log10(above / below))), 0.0, 6.0))}
+
+
+def _ladder(patient: Patient, y: Array, unit: float, shape: tuple[int, ...]) -> Numbers:
+    """Climb from outputs that are far wrong to outputs that are right and sure: where is the loss least, and how low.
+
+    Numbers: the way goes past the target, so the least loss should lie on it. Classes: the surer the better, and for
+    each class alike.
+    """
+    if patient.task == "regression":
+        return _least_on_the_way(patient, y, unit, shape)
+    right = np.eye(shape[-1])[y.astype(int)] if patient.task == "multiclass" else (2.0 * y - 1.0).reshape(shape)
+    rungs = np.array([-20.0, -5.0, -1.0, 0.0, 0.25, 0.5, 1.0, 2.0, 5.0, 20.0])
+    each = np.stack([patient.losses(rung * right, y) for rung in rungs])
+    mean = each.mean(1)
+    if not np.isfinite(mean).all():
+        return {"ladder_broken": 1.0}
+    falls = np.array([np.ptp(each[:, y == code].mean(1)) for code in np.unique(y)])
+    start = abs(float(mean[3])) + TINY
+    return {
+        "ladder_broken": 0.0,
+        "ladder_best": float(rungs[int(mean.argmin())]),
+        "ladder_floor": max(-4.0, log10(float(mean.min()) / start)) if mean.min() > -1e-9 else -5.0,
+        "ladder_top": log10(float(mean[0]) / start),
+        "ladder_uneven": float(np.clip(log10(float(falls.min()) / (float(falls.max()) + TINY)), -4.0, 0.0)),
+    }
+
+
+def _least_on_the_way(patient: Patient, y: Array, unit: float, shape: tuple[int, ...]) -> Numbers:
+    rungs = np.array([-5.0, -2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0, 5.0])
+    each = np.stack([patient.losses((y + rung * unit).reshape(shape), y) for rung in rungs])
+    broken = float(np.mean(~np.isfinite(each)))
+    off = np.abs(rungs[np.where(np.isfinite(each), each, np.inf).argmin(0)])
+    return {"ladder_broken": broken, "ladder_off": float(np.mean(off > 0.1)), "ladder_far": float(np.mean(off))}
 
 
 def _class_weights(patient: Patient, ratio: Array, y: Array) -> Numbers:
@@ -140,11 +174,34 @@ def outputs_fit(patient: Patient) -> Numbers:
         else 0.0,
         "wrong_share": float(wrong.mean()),
     }
+    found |= _head(patient, x, out)
     if patient.task == "regression":
         found["outputs_cover"] = log10(float(np.ptp(flat)) / (float(np.ptp(y)) + TINY))
         found["outputs_outside"] = abs(float(np.mean(flat)) - float(np.mean(y))) / (float(np.std(y)) + TINY)
         found["outputs_outside"] = log10(found["outputs_outside"])
     return found
+
+
+def _head(patient: Patient, x: Array, out: Array) -> Numbers:
+    """Take the last layer's parameters times -2: outputs without an activation follow exactly.
+
+    Share of outputs at the ends of their range, too: a clamp keeps many there.
+    """
+    flat = _rows(out)
+    pieces = patient.pieces()
+    last = pieces[-1][0].rpartition(".")[0]
+    vector = patient.vector()
+    for name, place in pieces:
+        if name.rpartition(".")[0] == last:
+            vector[place] *= -2.0
+    with patient.undisturbed():
+        patient.put(vector)
+        turned = _rows(patient.outputs(x))
+    size = float(np.abs(flat).mean())
+    ends = (flat == flat.min()) | (flat == flat.max())
+    found = {"outputs_at_ends": float(ends.mean()) if np.ptp(flat) > 0 else float("nan")}
+    found["outputs_one_sided"] = max(float(np.mean(flat >= 0.0)), float(np.mean(flat <= 0.0)))
+    return found | ({"head_bend": log10(float(np.abs(turned + 2.0 * flat).mean()) / size)} if size > TINY else {})
 
 
 def initial_loss(patient: Patient) -> Numbers:

@@ -34,6 +34,7 @@ def scale(patient: Patient) -> Numbers:
     spread = x.std(0)
     spread = spread[spread > 0]
     lengths = np.linalg.norm(x - np.median(x, 0), axis=1)
+    found |= _middles(x)
     found |= {
         "input_mean": log10(float(np.abs(x.mean(0)).max())),
         "input_offset": log10(float(np.median(np.abs(x.mean(0)) / (x.std(0) + TINY)))),
@@ -55,6 +56,35 @@ def scale(patient: Patient) -> Numbers:
     return found
 
 
+def _middles(x: Array) -> Numbers:
+    """Scale of the columns by medians and quartiles: a few extreme rows are no scale, nor do they hide one."""
+    wide, centre = _range(x) / 1.349, np.median(x, 0)
+    used = wide > 1e-12
+    if not used.any():
+        return {}
+    unit = (x[:, used] - centre[used]) / wide[used]
+    low, middle, high = np.quantile(wide[used], [0.1, 0.5, 0.9])
+    far = np.linalg.norm(unit, axis=1)
+    return {
+        "column_spread": log10(float(middle)),
+        "column_spread_ratio": log10(float(high / low)),
+        "column_offset": log10(float(np.median(np.abs(centre[used]) / wide[used]))),
+        "column_offset_max": log10(float((np.abs(centre[used]) / wide[used]).max())),
+        "far_cell": log10(float(np.abs(unit).max())),
+        "far_cells_share": log10(float((np.abs(unit) > 30.0).mean())),
+        "far_unit_row": log10(float(far.max() / (np.median(far) + TINY))),
+        "cell_gap": _ring(np.abs(unit).ravel()),
+        "row_gap": _ring(far / (np.median(far) + TINY)),
+    }
+
+
+def _ring(sizes: Array) -> float:
+    """log10 of the widest step between cells far out: what was put in lies apart, a heavy tail has no steps."""
+    far = np.sort(sizes[sizes > max(3.0, float(np.quantile(sizes, 0.9)))])
+    far = far[: len(far) - max(4, len(sizes) // 1000)] if len(far) > 5 else far[:0]
+    return log10(float((far[1:] / far[:-1]).max(initial=1.0)))
+
+
 def _gap(distances: Array) -> float:
     """Widest empty ring with 1 to 10 % of the rows beyond: what was mistaken lies apart, heavy tails thin out."""
     far = np.sort(distances)[int(0.9 * len(distances)) : len(distances) - max(2, len(distances) // 100)]
@@ -73,17 +103,45 @@ def order(patient: Patient) -> Numbers:
     Returns
     -------
     dict of str to float
-        1 minus the spread of targets within batches over that of all, log2 of the batch size, and log2 of how many
-        different rows a batch holds.
+        1 minus the spread of targets within batches over that of all, and over that of all rows drawn, log2 of the
+        batch size, log2 of how many different rows a batch holds, and how the share of a class in batches goes with
+        its size.
     """
-    sizes = [len(y) for _, y in patient.batches]
-    different = [len(np.unique(_flat(x), axis=0)) for x, _ in patient.batches]
-    found = {"batch_size": float(np.log2(np.mean(sizes))), "batch_different": float(np.log2(np.mean(different)))}
+    different = [_different(x, y) for x, y in patient.batches]
+    sizes = [len(y) for y in different]
+    found = {
+        "batch_size": float(np.log2(np.mean([len(y) for _, y in patient.batches]))),
+        "batch_different": float(np.log2(np.mean(sizes))),
+        **_drawn_classes(patient),
+    }
     whole = _spread(patient.train[1], patient.task)
     if len(sizes) < 4 or min(sizes) < 4 or whole <= 0:
         return found
-    inside = [_spread(y, patient.task) * len(y) / (len(y) - 1) for _, y in patient.batches]
-    return found | {"batch_order": float(np.clip(1.0 - np.mean(inside) / whole, -0.5, 1.0))}
+    inside = [_spread(y, patient.task) * len(y) / (len(y) - 1) for y in different]
+    together = _spread(np.concatenate(different), patient.task)
+    return found | {
+        "batch_order": float(np.clip(1.0 - np.mean(inside) / whole, -0.5, 1.0)),
+        "batch_mixed": float(np.clip(np.mean(inside) / (together + TINY), 0.0, 1.5)),
+    }
+
+
+def _different(x: Array, y: Array) -> Array:
+    """Targets of the rows of a batch, each row once."""
+    rows = {row.tobytes(): k for k, row in enumerate(np.ascontiguousarray(_flat(x)))}
+    return np.asarray(y[sorted(rows.values())])
+
+
+def _drawn_classes(patient: Patient) -> Numbers:
+    """Slope of the log share of classes in batches, beyond that in the rows, against the log of their size."""
+    if patient.task == "regression":
+        return {}
+    codes, counts = np.unique(patient.train[1], return_counts=True)
+    drawn = np.concatenate([y for _, y in patient.batches])
+    share = np.array([(np.sum(drawn == code) + 0.5) / (len(drawn) + 0.5 * len(codes)) for code in codes])
+    sizes = np.log(counts / counts.sum())
+    if np.ptp(sizes) < 0.3 or len(drawn) < 32:
+        return {}
+    return {"drawn_slope": float(np.clip(np.polyfit(sizes, np.log(share) - sizes, 1)[0], -3.0, 3.0))}
 
 
 def _spread(y: Array, task: str) -> float:
@@ -121,6 +179,7 @@ def split(patient: Patient) -> Numbers:
         ratio = np.abs(np.log10(other[usable] / spread[usable]))
         found |= {"shift_median": log10(float(np.median(away))), "shift_max": log10(float(away.max()))}
         found |= {"ratio_median": float(np.median(ratio)), "ratio_max": float(ratio.max())}
+    found |= _apart(x, held)
     known = {row.tobytes() for row in np.round(x, 5)}
     found["seen_before"] = float(np.mean([row.tobytes() in known for row in np.round(held, 5)]))
     strong = np.sort(strengths(x, y, patient.task))[::-1]
@@ -132,7 +191,29 @@ def split(patient: Patient) -> Numbers:
     if patient.task == "regression":
         held_y = np.asarray(patient.valid[1], np.float64)
         found["target_ratio"] = abs(log10(float(_range(held_y[:, None])[0] / (_range(y[:, None])[0] + TINY))))
+        found["target_shift"] = log10(abs(float(np.median(held_y) - np.median(y))) / (float(np.std(y)) + TINY))
+    else:
+        found["unknown_classes"] = float(np.mean(~np.isin(patient.valid[1], patient.train[1])))
     return found
+
+
+def _apart(x: Array, held: Array) -> Numbers:
+    """Largest difference of the distribution functions of training and held-out rows, column by column."""
+    varies = x.std(0) > 1e-9
+    if not varies.any():
+        return {}
+    away = []
+    for own, other in zip(np.sort(x[:, varies], 0).T, np.sort(held[:, varies], 0).T, strict=True):
+        at = np.concatenate([own, other])
+        below = [np.searchsorted(part, at, "right") / len(part) for part in (own, other)]
+        away.append(float(np.abs(below[0] - below[1]).max()))
+    # By chance, the root of the number of rows times the difference is about 1.
+    rows = np.sqrt(len(x) * len(held) / (len(x) + len(held)))
+    return {
+        "apart_median": float(np.median(away)),
+        "apart_max": max(away),
+        "apart_surely": log10(float(rows) * max(away)),
+    }
 
 
 def _told(x: Array, y: Array, task: str) -> Numbers:
