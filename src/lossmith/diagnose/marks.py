@@ -228,7 +228,7 @@ MARKS: Mapping[str, Mark] = {
     "fp16-underflow": _half_lost,
     "weight-decay-too-high": _penalised,
     "dropout-too-high": lambda n: (
-        n("dropout") > 0.7 or (n("training_noise") > -0.1 and not n("chance_in_own") > -4.0)
+        n("dropout") > 0.7 or (n("dropout") > 0.45 and n("training_noise") > -0.2 and not n("chance_in_own") > -4.0)
     ),
     "dropout-in-eval": lambda n: n("chance_in_own") > -4.0 and n("dropout") < 0.75,
     "batchnorm-eval-mode": _stale,
@@ -248,7 +248,7 @@ MARKS: Mapping[str, Mark] = {
     "wrong-output-activation": _squashed_output,
     "wrong-loss-for-target": _wrong_loss,
     "local-minimum": _trapped,
-    "model-too-small": lambda n: n("narrowest") < 1.7 or n("bend") < -4.0,
+    "model-too-small": lambda n: n("narrowest") < 1.7 or n("bend") < -6.0,
     "no-regularisation": lambda n: (
         n("parameters_per_row") > 1.3 and not n("seen_before") > 0.3 and not n("pair.skill_gap") < 0.05
     ),
