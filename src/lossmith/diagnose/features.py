@@ -248,8 +248,9 @@ def _updates(record: Record) -> Numbers:
     typical, sizes = float(np.median(good)), size[np.isfinite(size)]
     found = {
         "update_median": log10(typical),
-        "update_first": log10(float(np.median(good[: max(1, len(good) // 20)]))),
-        "update_last": log10(float(np.median(good[-max(1, len(good) // 10) :]))),
+        "update_first": log10(_start(good)),
+        "update_last": log10(_end(good)),
+        "update_fade": log10(_end(good) / (_start(good) + TINY)),
         "update_zero": float(np.mean(good == 0.0)),
         "size_change": log10(float(sizes[-1]) / (float(sizes[0]) + TINY)),
         "size_first": log10(float(sizes[0])),
@@ -262,6 +263,14 @@ def _updates(record: Record) -> Numbers:
     if np.isfinite(lr).any() and np.isfinite(g).any():
         found["update_over_step"] = log10(float(np.median(kept))) if len(kept) else -12.0
     return found
+
+
+def _start(values: Array) -> float:
+    return float(np.median(values[: max(1, len(values) // 20)]))
+
+
+def _end(values: Array) -> float:
+    return float(np.median(values[-max(1, len(values) // 10) :]))
 
 
 def _beside(record: Record, name: str, at: Array) -> Array:
@@ -318,6 +327,7 @@ def _depth(layers: list[Any]) -> Numbers:
         found["depth_first_last"] = float(logs[0] - logs[-1])
     if u and np.isfinite(u).all():
         found["still_layers"] = float(np.mean([v == 0.0 for v in u]))
+        found["slowest_layer"] = log10(min(u) / (max(u) + TINY))
         found["still_hidden"] = float(np.mean([v == 0.0 for v in u[:-1]])) if len(u) > 1 else 0.0
         found["weight_size_max"] = max(
             log10(layer.parameter_norm) for layer in layers if layer.parameter_norm is not None

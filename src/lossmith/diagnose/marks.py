@@ -44,8 +44,9 @@ def _stale(n: Look) -> bool:
 
 
 def _faded(n: Look) -> bool:
-    """The rate is almost gone, and not because it is still to rise."""
-    return n("rate_left") < -1.8 and not n("rate_last") > -1.0
+    """The rate, or the step if gradients did not fade, is almost gone, and not because it is still to rise."""
+    shorter = n("update_fade") < -1.7 and n("gradient_growth") > -0.5 and n("update_first") > -6.0
+    return shorter or (n("rate_left") < -1.8 and not n("rate_last") > -1.0)
 
 
 def _still(n: Look) -> bool:
@@ -66,7 +67,8 @@ def _silent(n: Look) -> bool:
 def _swallowed(n: Look) -> bool:
     """From each layer to the one before, most of the gradient is lost, from the start and with inputs in scale."""
     steep = n("fresh_gradient_slope") > 0.6 and n("fresh_gradient_first_last") < -3.0
-    return steep and n("depth") > 3.0 and n("no_gradient_share") == 0.0 and n("column_spread") > -1.0
+    sound = n("no_gradient_share") == 0.0 and n("column_spread") > -1.0 and n("weight_scale_min") > -0.8
+    return steep and sound and n("depth") > 3.0
 
 
 def _penalised(n: Look) -> bool:
@@ -83,11 +85,13 @@ def _strange_cells(n: Look) -> bool:
 def _unscaled_inputs(n: Look) -> bool:
     spread, heavy = n("column_spread"), n("far_cells_share") > -2.0 and not _strange_cells(n)
     far = n("column_offset") > 0.6 or n("column_offset_max") > 1.5
-    return spread > 0.6 or spread < -1.0 or far or n("column_spread_ratio") > 1.4 or heavy
+    return spread > 0.6 or spread < -1.0 or far or max(n("column_spread_ratio"), n("column_spread_max")) > 1.4 or heavy
 
 
 def _frozen(n: Look) -> bool:
     unreached = 0.0 < n("no_gradient_share") < 1.0 and not _dead(n)
+    # A single linear layer is known, and yet the model bends: other layers are there, but not registered.
+    unreached = unreached or (n("depth") < 1.5 and n("bend") > -3.0) or -11.0 < n("start_slowest_layer") < -3.0
     return 0.0 < n("covered") < 1.0 or n("frozen") > 0.0 or unreached
 
 
@@ -166,6 +170,10 @@ def _leaks(n: Look) -> bool:
     return n("seen_before") > 0.3 or n("top_column_lead") > 0.35 or n("top_column") > 0.99 or told
 
 
+def _other_columns(n: Look) -> bool:
+    return n("apart_median") > 0.35 or n("columns_gone") > 0.25 or n("apart_surely") > 0.6
+
+
 def _unscaled_target(n: Look) -> bool:
     return (abs(n("target_std")) > 1.0 or n("target_mean") > 1.0) and not _far_targets(n)
 
@@ -212,12 +220,13 @@ MARKS: Mapping[str, Mark] = {
         or n("target_shift") > -0.4
         or n("unknown_classes") > 0.1
     ),
-    "train-eval-mismatch": lambda n: n("apart_median") > 0.35 or n("columns_gone") > 0.25 or n("apart_surely") > 0.6,
+    "train-eval-mismatch": _other_columns,
     "label-noise": lambda n: (
         n("neighbours_doubt") > 0.2
         and not n("seen_before") > 0.3
         and not _far_targets(n)
         and not n("bad_targets") > -11.0
+        and not _other_columns(n)
     ),
     "optimizer-not-stepping": _still,
     "frozen-layers": _frozen,
@@ -238,7 +247,9 @@ MARKS: Mapping[str, Mark] = {
     "deep-sigmoid": lambda n: n("squashing_layers") > 3 or _swallowed(n),
     "bad-initialisation-large": lambda n: n("weight_scale_max") > 0.6 and not n("path") > 0.5,
     "bad-initialisation-small": lambda n: (
-        (n("start_weight_size_min") < -0.5 or n("size_first") < 0.0) and not _alike(n) and not n("onward_gain") < 0.031
+        (n("pair.start_over_fresh") < -0.5 or n("pair.start_over_fresh_min") < -0.8)
+        and not _alike(n)
+        and not n("onward_gain") < 0.031
     ),
     "double-softmax": lambda n: (
         _classes(n) and not _dead(n) and (_never_low(n) or (_probabilities(n) and n("ladder_top") > 0.8))
@@ -303,6 +314,8 @@ PAIRS = (
     ("pair.now_over_fresh_start", "loss_last", "probe.initial_loss"),
     ("pair.update_over_now", "update_last", "probe.own_step"),
     ("pair.skill_gap", "probe.own_skill_train", "probe.own_skill"),
+    ("pair.start_over_fresh", "size_first", "probe.fresh_size"),
+    ("pair.start_over_fresh_min", "start_weight_size_min", "probe.fresh_size_min"),
     ("pair.memory_from_here", "probe.memorised_right", "probe.fresh_memorised_right"),
 )
 """(name, minuend, subtrahend)"""

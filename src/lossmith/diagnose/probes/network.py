@@ -138,6 +138,10 @@ def sizes(patient: Patient) -> Numbers:
     spreads = [log10(float(np.sqrt(np.mean(w.matrix**2) * w.matrix.shape[1]))) for w in weights]
     biases = [float(np.abs(w.bias).max()) for w in weights if w.bias is not None and w.bias.size]
     hidden = [len(w.matrix) for w in weights[:-1]]
+    with patient.undisturbed():
+        patient.reinitialise(1)
+        found["fresh_size"] = log10(float(np.linalg.norm(patient.vector())))
+        found["fresh_size_min"] = log10(min(float(np.linalg.norm(w.matrix)) for w in patient.weights()))
     return found | {
         "weight_scale_max": max(spreads),
         "weight_scale_min": min(spreads),

@@ -68,6 +68,7 @@ def _middles(x: Array) -> Numbers:
     return {
         "column_spread": log10(float(middle)),
         "column_spread_ratio": log10(float(high / low)),
+        "column_spread_max": log10(float(wide.max() / middle)),
         "column_offset": log10(float(np.median(np.abs(centre[used]) / wide[used]))),
         "column_offset_max": log10(float((np.abs(centre[used]) / wide[used]).max())),
         "far_cell": log10(float(np.abs(unit).max())),
