@@ -26,7 +26,7 @@ from . import grid
 QUANTILES = (0.03, 0.15, 0.5, 0.85, 0.97)
 STRENGTH = {"curve": 0.3, "log": 0.3, "probes": 1.0, "live": 1.0}
 """Variance of the weights' prior."""
-MARKED, UNSEEN = 3.0, 0.5
+MARKED, UNSEEN = 4.0, 0.5
 """Mean of the prior of a mark's weight for its own cause; share of a faulty run's weight that goes to a copy of it on
 which the own mark is not seen. A fault of a new kind may do without the mark of its cause, so its absence must not tell
 against the cause: with log odds of -3 for it, top-3 on faults made blind was .65, with none .87."""

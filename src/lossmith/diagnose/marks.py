@@ -43,6 +43,10 @@ def _stale(n: Look) -> bool:
     return n("norms") > 0 and other and not n("dropout") > 0.7 and not n("path") > 0.8 and not n("moving_steps") < 1.9
 
 
+def _few_steps(n: Look) -> bool:
+    return n("steps") < 1.95 or 0.0 < n("moving_steps") < 1.95
+
+
 def _faded(n: Look) -> bool:
     """The rate, or the step if gradients did not fade, is almost gone, and not because it is still to rise."""
     shorter = n("update_fade") < -1.7 and n("gradient_growth") > -0.5 and n("update_first") > -6.0
@@ -67,8 +71,7 @@ def _silent(n: Look) -> bool:
 def _swallowed(n: Look) -> bool:
     """From each layer to the one before, most of the gradient is lost, from the start and with inputs in scale."""
     steep = n("fresh_gradient_slope") > 0.6 and n("fresh_gradient_first_last") < -3.0
-    sound = n("no_gradient_share") == 0.0 and n("column_spread") > -1.0 and n("weight_scale_min") > -0.8
-    return steep and sound and n("depth") > 3.0
+    return steep and n("depth") > 3.0 and n("no_gradient_share") == 0.0 and n("column_spread") > -1.0
 
 
 def _penalised(n: Look) -> bool:
@@ -91,7 +94,7 @@ def _unscaled_inputs(n: Look) -> bool:
 def _frozen(n: Look) -> bool:
     unreached = 0.0 < n("no_gradient_share") < 1.0 and not _dead(n)
     # A single linear layer is known, and yet the model bends: other layers are there, but not registered.
-    unreached = unreached or (n("depth") < 1.5 and n("bend") > -3.0) or -11.0 < n("start_slowest_layer") < -3.0
+    unreached = unreached or (n("depth") < 1.5 and n("bend") > -3.0) or -11.0 < n("start_slowest_layer") < -3.3
     return 0.0 < n("covered") < 1.0 or n("frozen") > 0.0 or unreached
 
 
@@ -245,11 +248,11 @@ MARKS: Mapping[str, Mark] = {
     "zero-initialisation": lambda n: n("twin_units") > 0.25 and not _penalised(n),
     "dead-relu": lambda n: (n("dead_max") > 0.8 or _silent(n)) and not n("twin_units") > 0.5 and not n("path") > 0.6,
     "deep-sigmoid": lambda n: n("squashing_layers") > 3 or _swallowed(n),
-    "bad-initialisation-large": lambda n: n("weight_scale_max") > 0.6 and not n("path") > 0.5,
+    "bad-initialisation-large": lambda n: (
+        (n("pair.start_over_fresh") > 0.4 and not _dead(n)) or (n("weight_scale_max") > 0.6 and not n("path") > 0.5)
+    ),
     "bad-initialisation-small": lambda n: (
-        (n("pair.start_over_fresh") < -0.5 or n("pair.start_over_fresh_min") < -0.8)
-        and not _alike(n)
-        and not n("onward_gain") < 0.031
+        (n("pair.start_over_fresh") < -0.3 or -11.0 < n("pair.start_over_fresh_min") < -0.4) and not _alike(n)
     ),
     "double-softmax": lambda n: (
         _classes(n) and not _dead(n) and (_never_low(n) or (_probabilities(n) and n("ladder_top") > 0.8))
@@ -266,7 +269,7 @@ MARKS: Mapping[str, Mark] = {
     "learning-rate-decay": lambda n: _faded(n) and not n("path") < -3.0 and not _doing_well(n),
     "learning-rate-too-low": _too_low,
     "learning-rate-too-high": _too_high,
-    "too-few-steps": lambda n: 0.0 < n("moving_steps") < 1.95 and not n("path") > -0.1 and not _doing_well(n),
+    "too-few-steps": lambda n: _few_steps(n) and not n("path") > -0.1 and not _doing_well(n),
 }
 """By cause."""
 
