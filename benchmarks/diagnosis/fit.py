@@ -140,15 +140,10 @@ class Encoder:
 
 def weights_of(rows: Sequence[Row]) -> np.ndarray:
     """Faults of a cause alike, and causes, but for "healthy", which counts as four: not to be accused lightly."""
-    runs, faults = Counter((row["cause"], row["fault"]) for row in rows), Counter[str]()
-    for cause, _ in runs:
-        faults[cause] += 1
-    weights = np.array(
-        [
-            (4.0 if row["cause"] == "healthy" else 1.0) / faults[row["cause"]] / runs[row["cause"], row["fault"]]
-            for row in rows
-        ]
-    )
+    names = [(row["cause"], row["fault"] if row["cause"] != "healthy" else "") for row in rows]
+    runs = Counter(names)
+    faults = Counter(cause for cause, _ in runs)
+    weights = np.array([(4.0 if name[0] == "healthy" else 1.0) / faults[name[0]] / runs[name] for name in names])
     return weights * len(rows) / weights.sum()
 
 

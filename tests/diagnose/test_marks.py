@@ -9,7 +9,8 @@ from lossmith.diagnose.marks import MARKS, OF_STEPS, marks, paired_numbers
 from lossmith.diagnose.words import CAUSES
 
 SOUND = {
-    "moved": -2.8, "covered": 1.0, "frozen": 0.0, "no_gradient_share": 0.0, "accumulates_somewhere": 0.0, "rate_left": 0.0,
+    "moved": -2.8, "covered": 1.0, "frozen": 0.0, "no_gradient_share": 0.0, "accumulates_somewhere": 0.0,
+    "rate_left": 0.0,
     "step_excess": -1.0, "fresh_step_excess": -1.2, "penalty_pull": -12.0, "decay": -2.0, "overflow": 0.0,
     "half_gradients": 0.0, "half_parameters": 0.0, "bad_inputs": -12.0, "bad_targets": -12.0, "far_cell": 0.9,
     "cell_gap": 0.1, "row_gap": 0.0, "column_spread": 0.0, "column_offset": -1.0, "column_offset_max": 0.2,
@@ -18,7 +19,8 @@ SOUND = {
     "columns_gone": 0.0, "drawn_slope": 0.0, "batch_mixed": 1.0, "head_bend": -12.0, "bend": -0.6, "depth": 3.0,
     "neighbours_doubt": 0.0, "dead_max": 0.1, "twin_units": 0.0, "zero_weights": 0.0, "squashing_layers": 0.0,
     "weight_scale_max": 0.1, "narrowest": 5.0, "parameters_per_row": 0.2, "dropout": 0.1, "chance_in_own": -12.0,
-    "norms": 0.0, "batch_size": 5.0, "batch_different": 5.0, "finite_parameters": 1.0, "loss_cosine": 1.0, "loss_growth": 1.2,
+    "norms": 0.0, "batch_size": 5.0, "batch_different": 5.0,
+    "finite_parameters": 1.0, "loss_cosine": 1.0, "loss_growth": 1.2,
     "loss_negative_share": 0.0, "loss_flat_share": 0.0, "wrong_and_still": 0.0, "outputs_within_unit": 0.2,
     "outputs_within_one": 0.5, "outputs_nonnegative": 0.5, "restart_gain": -0.3,
 }  # fmt: skip
@@ -37,7 +39,6 @@ SHOWN = [
     ("gradient-not-reset", {"accumulates_somewhere": 1.0}, {}),
     ("bad-initialisation-small", {}, {"pair.start_over_fresh_min": -1.0}),
     ("bad-initialisation-large", {}, {"pair.start_over_fresh": 1.0}),
-    ("frozen-layers", {"depth": 1.0}, {}),
     ("frozen-layers", {}, {"start_slowest_layer": -5.0}),
     ("model-too-small", {"bend": -7.0}, {}),
     ("wrong-output-activation", {"head_bend": 0.3}, {}),

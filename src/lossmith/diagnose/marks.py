@@ -93,8 +93,7 @@ def _unscaled_inputs(n: Look) -> bool:
 
 def _frozen(n: Look) -> bool:
     unreached = 0.0 < n("no_gradient_share") < 1.0 and not _dead(n)
-    # A single linear layer is known, and yet the model bends: other layers are there, but not registered.
-    unreached = unreached or (n("depth") < 1.5 and n("bend") > -3.0) or -11.0 < n("start_slowest_layer") < -3.3
+    unreached = unreached or -11.0 < n("start_slowest_layer") < -3.3
     return 0.0 < n("covered") < 1.0 or n("frozen") > 0.0 or unreached
 
 

@@ -63,11 +63,8 @@ def _moved(stride: Stride, pieces: Sequence[tuple[str, slice]]) -> Numbers:
         "no_gradient_share": float(np.mean(silent)),
         "unmoved_although_pulled": float(np.mean([s and not z for s, z in zip(still, silent, strict=True)])),
         "gradient_size": log10(float(np.linalg.norm(stride.reference))),
-<<<<<<< HEAD
         "left_behind": _left_behind(stride.before, change, [place for name, place in pieces if not _offset(name)]),
-=======
         "shrinks": log10(-float(change @ stride.before) / (size**2 + TINY)),
->>>>>>> edd7589 (Probes: how a loss falls on the way to right outputs, whether outputs follow the last layer, columns by quartiles; judges do not rest on marks alone)
     }
 
 

@@ -81,7 +81,8 @@ def _middles(x: Array) -> Numbers:
 
 def _ring(sizes: Array) -> float:
     """log10 of the widest step between cells far out: what was put in lies apart, a heavy tail has no steps."""
-    far = np.sort(sizes[sizes > max(3.0, float(np.quantile(sizes, 0.9)))])
+    edge = max(3.0, float(np.quantile(sizes, 0.9)))
+    far = np.sort(np.append(sizes[sizes > edge], edge))
     far = far[: len(far) - max(4, len(sizes) // 1000)] if len(far) > 5 else far[:0]
     return log10(float((far[1:] / far[:-1]).max(initial=1.0)))
 
