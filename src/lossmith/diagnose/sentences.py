@@ -16,6 +16,7 @@ _STEPS: dict[str, Sentence] = {
     "covered": ("the optimiser holds {} of the parameters", percent),
     "frozen": ("{} of the parameters ask for no gradient", percent),
     "accumulates_somewhere": ("{} of some parameter's first gradient is still there in the second step", percent),
+    "left_behind": ("{} of the parameters move a hundred times less than the fastest", percent),
     "shrinks": ("one training step shrinks the parameters by {}", power_percent),
     "accumulates": ("{} of the first step's gradient is still there in the second", percent),
     "half_gradients": ("{} of the gradients are numbers of 16 bits", percent),
