@@ -27,6 +27,8 @@ Index = npt.NDArray[Any]
 # The sample has one in so many numbers. Pieces of the pass, whatever the number of threads.
 _EVERY = 30
 _PIECES = 16
+# Numbers of a piece that are looked at together.
+_BLOCK = 1024
 # A bracket reaches this many standard deviations of the sampled rank, and so many ranks more, either way.
 _DEVIATIONS = 4.0
 _RANKS = 4.0
@@ -91,7 +93,7 @@ def _sift_and_pick(
 
     def work(start: int, stop: int) -> None:
         for i in range(start, stop):
-            tables = (counts[i], inside, owner)
+            tables = (counts[i].reshape(-1), inside, owner)
             gathered[i] = _sift(groups, place, score, low, high, edges[i], edges[i + 1], *tables)
 
     take_turns(_PIECES, work, 1)
@@ -121,13 +123,26 @@ def _bracket(groups, place, score, every, level, low, high):  # type: ignore[no-
 
 @compiled()
 def _sift(groups, place, score, low, high, start, stop, counts, inside, owner):  # type: ignore[no-untyped-def]
-    """Count numbers and those below the brackets, and gather those inside; return how many these are."""
-    position = start
-    for i in range(start, stop):
-        g, x = groups[i], place[i] - score[i]
-        counts[g, np.int64(x < low[g])] += 1
-        inside[position], owner[position] = x, g
-        position += (x >= low[g]) & (x <= high[g])
+    """Count numbers and those below the brackets, and gather those inside; return how many these are.
+
+    A block at a time: comparing is vector code, and a place that may be overwritten is one store of four bytes.
+    """
+    numbers, keys, marks = np.empty(_BLOCK), np.empty(_BLOCK, np.int32), np.empty(_BLOCK, np.uint32)
+    chosen, position = np.empty(_BLOCK + 1, np.uint32), start
+    for begin in range(start, stop, _BLOCK):
+        count, found = min(_BLOCK, stop - begin), np.uint32(0)
+        for i in range(count):
+            g, x = np.uint32(groups[begin + i]), place[begin + i] - score[begin + i]
+            numbers[i], keys[i] = x, 2 * np.int32(g) + np.int32(x < low[g])
+            marks[i] = np.uint32(x >= low[g]) & np.uint32(x <= high[g])
+        for i in range(count):
+            counts[np.uint32(keys[i])] += 1
+            chosen[found] = i
+            found += marks[i]
+        for k in range(np.int64(found)):
+            i = chosen[k]
+            inside[position + k], owner[position + k] = numbers[i], keys[i] >> 1
+        position += np.int64(found)
     return position - start
 
 
