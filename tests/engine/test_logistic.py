@@ -19,17 +19,18 @@ ways = pytest.mark.parametrize("way", ["NumPy", "compiled"])
 
 
 @compiled_loop()
-def _logistic_parts(x, q, q_low, p, p_low, bent, bent_low):
+def _logistic_parts(x, parts):
     for i in range(x.size):
-        q[i], q_low[i], p[i], p_low[i], bent[i], bent_low[i] = ops.logistic_parts(x[i])
+        for k, part in enumerate(ops.logistic_parts(x[i])):
+            parts[k, i] = part
 
 
 def _in_logistic_parts(x: np.ndarray, way: str) -> tuple[np.ndarray, ...]:
     if way == "NumPy":
         return ops.logistic_parts(x)
-    parts = tuple(np.empty_like(x) for _ in range(6))
-    _logistic_parts(x, *parts)
-    return parts
+    parts = np.empty((8, x.size))
+    _logistic_parts(x, parts)
+    return tuple(parts)
 
 
 def worst_sum_ulp(high: np.ndarray, low: np.ndarray, exact: list[mp.mpf]) -> float:
@@ -41,13 +42,14 @@ def worst_sum_ulp(high: np.ndarray, low: np.ndarray, exact: list[mp.mpf]) -> flo
 @ways
 def test_logistic_in_two_parts(way: str) -> None:
     x = np.r_[RNG.uniform(-670, 670, N), NORMAL, SMALL, 3.0 * NORMAL, 0.0, 1e308]
-    q, q_low, p, p_low, bent, bent_low = _in_logistic_parts(x, way)
+    q, q_low, p, p_low, other, other_low, bent, bent_low = _in_logistic_parts(x, way)
     with mp.workprec(250):
         falls = [mp.exp(-abs(mp.mpf(v))) for v in x]
         assert worst_sum_ulp(q[:-1], q_low[:-1], falls[:-1]) <= 0.2
         assert worst_sum_ulp(q[:-1], 0.0 * q_low[:-1], falls[:-1]) > 0.4  # one part alone is not that good
         assert worst_sum_ulp(p, p_low, [1 / (1 + v) for v in falls]) <= 0.2
         assert worst_sum_ulp(p, 0.0 * p_low, [1 / (1 + v) for v in falls]) > 0.4
+        assert worst_sum_ulp(other[:-1], other_low[:-1], [v / (1 + v) for v in falls[:-1]]) <= 0.25
         logs = [mp.log1p(v) if v > 1e-30 else v for v in falls[:-1]]
         assert worst_sum_ulp(bent[:-1], bent_low[:-1], logs) <= 1.5
     assert (q[-1], q_low[-1], p[-1], p_low[-1], bent[-1]) == (0.0, 0.0, 1.0, 0.0, 0.0)
@@ -57,7 +59,7 @@ def test_logistic_in_two_parts(way: str) -> None:
 def test_logistic_in_two_parts_at_its_ends(way: str) -> None:
     x = np.array([np.inf, -np.inf, np.nan, 740.0, 746.0])
     with np.errstate(all="ignore"):
-        q, q_low, p, p_low, bent, _ = _in_logistic_parts(x, way)
+        q, q_low, p, p_low, _, _, bent, _ = _in_logistic_parts(x, way)
     np.testing.assert_allclose(q, [0.0, 0.0, np.nan, np.exp(-740.0), 0.0], rtol=0, atol=5e-324)
     np.testing.assert_array_equal(p, [1.0, 1.0, np.nan, 1.0, 1.0])
     np.testing.assert_allclose(bent, q)

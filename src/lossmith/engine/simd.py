@@ -192,6 +192,13 @@ def exp_neg_factors(x: Number) -> tuple[Number, Number]:
     return risen * one, two
 
 
+def share_parts(q: Number, q_low: Number, p: Number) -> tuple[Number, Number, Number]:
+    """Return q p, what its rounding takes, and what p lacks of 1 / (1 + q + q_low)."""
+    other = q * p
+    short = product_error(q, p, other)
+    return other, short, p * ((((1.0 - p) - other) - short) - q_low * p)
+
+
 def log_bend(z: Number) -> Number:
     """Return (2 atanh(s) / s - 2) / z with z = s^2, for 1 + q in [1, 2]; error 0.05 ulp of log(1 + q)."""
     z2 = z * z
@@ -202,17 +209,17 @@ def log_bend(z: Number) -> Number:
     return low + (middle + high * z4) * z4
 
 
-def logistic_parts(x: Number) -> tuple[Number, Number, Number, Number, Number, Number]:
-    """Return q = exp(-|x|) and 1 / (1 + q), each with what it lacks to 0.2 ulp, and log(1 + q) to 1.5, and 0."""
+def logistic_parts(x: Number) -> tuple[Number, ...]:
+    """Return q = exp(-|x|), 1 / (1 + q), q / (1 + q), each with what it lacks to 0.2 ulp, log(1 + q) to 1.5, and 0."""
     risen, rest, one, two = fall(x)
     scale = one * two  # exact, for a subnormal result too
     q, q_low = risen * scale, rest * scale
-    d, under = 1.0 + q, 2.0 + q
-    p, s = 1.0 / d, q / under
+    p, s = 1.0 / (1.0 + q), q / (2.0 + q)
     z, half = s * s, 0.5 * q
     small = s * (half * q + z * log_bend(z))
     bent = q + (q_low * p + less_product(small, half, q))
-    return q, q_low, p, inverse_rest(p, d, (q - (d - 1.0)) + q_low), bent, 0.0
+    other, short, p_low = share_parts(q, q_low, p)
+    return q, q_low, p, p_low, other, short + crossed(q, q_low, p, p_low), bent, 0.0
 
 
 def log_cosh_bend(z: Number) -> Number:

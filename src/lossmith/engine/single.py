@@ -95,15 +95,16 @@ def log1p_exp_neg(x: Number) -> Number:
     return select(near, 0.0, _LN2) + log_near(select(near, q, 0.5 * (q - 1.0)))
 
 
-def logistic_parts(x: Number) -> tuple[Number, Number, Number, Number, Number, Number]:
-    """Return q = exp(-|x|), 1 / (1 + q) and log(1 + q); 0 for what they lack."""
+def logistic_parts(x: Number) -> tuple[Number, ...]:
+    """Return q = exp(-|x|), 1 / (1 + q), q / (1 + q) and log(1 + q); 0 for what they lack."""
     k, r = reduced(max(-abs(x), -708.0))
     q = power_of_two(k) * (1.0 + bend(r))
     near = q < 0.41421356237309503
     f = select(near, q, 0.5 * (q - 1.0))
     d, under = 1.0 + q, 2.0 + f
     both = 1.0 / (d * under)  # one division serves both quotients
-    return q, 0.0, both * under, 0.0, select(near, 0.0, _LN2) + log_quotient(f * (both * d)), 0.0
+    p, bent = both * under, select(near, 0.0, _LN2) + log_quotient(f * (both * d))
+    return q, 0.0, p, 0.0, q * p, 0.0, bent, 0.0
 
 
 def power(x: Number, exponent: Number) -> Number:

@@ -168,16 +168,14 @@ def by_products(gamma: float) -> tuple[Formula, Formula, Formula]:
 
     @word
     def value(t: Array, gamma: Any) -> Array:
-        q, q_low, r, r_low, bent, bent_low = logistic_parts(t)
-        other, other_low = product_parts(q, q_low, r, r_low)
+        _, _, r, r_low, other, other_low, bent, bent_low = logistic_parts(t)
         high, low = power(where(t >= 0.0, other, r), where(t >= 0.0, other_low, r_low))
         return product_of_sums(positive_part(-t) + bent, bent_low, high, low)
 
     @word
     def slope(t: Array, gamma: Any) -> Array:
-        q, q_low, r, r_low, bent, bent_low = logistic_parts(t)
+        q, q_low, r, r_low, other, other_low, bent, bent_low = logistic_parts(t)
         likely, nothing = t >= 0.0, full_like(q, 0.0)
-        other, other_low = product_parts(q, q_low, r, r_low)
         high, low = power(where(likely, other, r), where(likely, other_low, r_low))
         high, low = product_parts(high, low, r, r_low)
         surprise, lost = sum_parts(where(likely, nothing, shorter(t)), bent, bent_low)
@@ -193,9 +191,8 @@ def curvature_by_products(power: Callable[[Array, Array], Pair]) -> Formula:
 
     @word
     def curvature(t: Array, gamma: Any) -> Array:
-        q, q_low, r, r_low, bent, bent_low = logistic_parts(t)
+        q, q_low, r, r_low, other, other_low, bent, bent_low = logistic_parts(t)
         likely, nothing, plain = t >= 0.0, full_like(q, 0.0), 2.0 * gamma + 1.0
-        other, other_low = product_parts(q, q_low, r, r_low)
         high, low = power(where(likely, other, r), where(likely, other_low, r_low))
         high, low = product_parts(high, low, r, r_low)
         high, low = product_parts(high, low, where(likely, r, other), where(likely, r_low, other_low))

@@ -30,13 +30,14 @@ def carries(x: Array) -> bool:
 
 
 @primitive
-def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Return q = exp(-|x|), 1 / (1 + q) and log(1 + q), each with what it lacks, the last for q's sake only."""
+def logistic_parts(x: Array) -> tuple[Array, ...]:
+    """Return q = exp(-|x|), 1 / (1 + q), q / (1 + q) and log(1 + q), each with what it lacks, the last for q alone."""
     if carried := _carried(x):
         return carried.logistic_parts(x)  # type: ignore[no-any-return]
     q = exp(-absolute(x))
     nothing = full_like(x, 0.0)
-    return q, nothing, 1.0 / (1.0 + q), nothing, log1p(q), nothing
+    p = 1.0 / (1.0 + q)
+    return q, nothing, p, nothing, q * p, nothing, log1p(q), nothing
 
 
 @primitive

@@ -39,8 +39,8 @@ def _normal(x: Array, x_low: Array) -> tuple[Array, Array]:
     return total, (x - total) + x_low
 
 
-def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Return q = exp(-|x|), 1 / (1 + q) and log(1 + q), each with what it lacks, the last for q's sake only."""
+def logistic_parts(x: Array) -> tuple[Array, ...]:
+    """Return q = exp(-|x|), 1 / (1 + q), q / (1 + q) and log(1 + q), each with what it lacks, the last for q alone."""
     a = np.absolute(x)
     k = np.rint(np.fmin(a, _LAST) * _STEPS)
     entry = k.astype(np.intp)
@@ -53,12 +53,18 @@ def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
     q = high + bent
     high -= q
     high += bent
-    d = 1.0 + q
-    p = 1.0 / d
-    rest = product_error(p, d, 1.0)
-    rest += p * ((q - (d - 1.0)) + high)
+    p = 1.0 / (1.0 + q)
+    other = q * p
+    lost = product_error(q, p, other)
+    carried = high * p
+    # p (1 + q) is p + q p: what it lacks of 1 needs no second exact product.
+    rest = 1.0 - p
+    rest -= other
+    rest -= lost
+    rest -= carried
     rest *= p
-    return q, high, p, np.negative(rest, out=rest), np.log1p(q), high * p
+    lost += q * rest + carried
+    return q, high, p, rest, other, lost, np.log1p(q), carried
 
 
 def product_parts(x: Array, x_low: Array, y: Array, y_low: Array) -> tuple[Array, Array]:

@@ -43,8 +43,8 @@ def falling_parts(a: Array) -> tuple[Array, Array]:
     return whole * scale, (((1.0 - whole) + grown) + (lost + whole * ((near - r) + least))) * scale
 
 
-def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Return q = exp(-|x|), 1 / (1 + q) and log(1 + q), each with what it lacks, the last for q's sake only."""
+def logistic_parts(x: Array) -> tuple[Array, ...]:
+    """Return q = exp(-|x|), 1 / (1 + q), q / (1 + q) and log(1 + q), each with what it lacks, the last for q alone."""
     a = absolute(x)
     near = a < _DEEP
     high, low = falling_parts(where(near, a, full_like(a, _DEEP)))
@@ -52,7 +52,8 @@ def logistic_parts(x: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
     d = absolute(1.0 + q)
     p = 1.0 / d
     rest = (absolute(p * d) - 1.0) + product_rounding(p, d) + p * ((q - (d - 1.0)) + q_low)
-    return q, q_low, p, -p * rest, log1p(q), q_low * p
+    p_low = -p * rest
+    return q, q_low, p, p_low, *product_parts(q, q_low, p, p_low), log1p(q), q_low * p
 
 
 def product_parts(x: Array, x_low: Array, y: Array, y_low: Array) -> tuple[Array, Array]:

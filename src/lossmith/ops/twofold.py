@@ -34,11 +34,17 @@ def select(condition: Any, x: Number, y: Number) -> Number:
     return np.where(condition, x, y)
 
 
+def halves(x: Number) -> tuple[Number, Number]:
+    """Return two numbers of half as many digits with the sum x."""
+    split = x * 134217729.0
+    high = split - (split - x)
+    return high, x - high
+
+
 def product_error(x: Number, y: Number, product: Number) -> Number:
     """Return x * y - product exactly, for the rounded product; in kernels one fused multiply-add."""
-    x_high, y_high = x * 134217729.0, y * 134217729.0
-    x_high, y_high = x_high - (x_high - x), y_high - (y_high - y)
-    x_low, y_low = x - x_high, y - y_high
+    x_high, x_low = halves(x)
+    y_high, y_low = (x_high, x_low) if y is x else halves(y)
     return ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
 
 
