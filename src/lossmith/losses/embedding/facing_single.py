@@ -115,10 +115,19 @@ def _gap(band: slice, batch: Facing, room: Singles) -> Floats:
 
 def _batch(one: Points, other: Points, classes: Classes, temperature: float) -> Facing:
     mean = 0.5 * (one.u.mean(axis=0) + other.u.mean(axis=0))
-    queries, keys = ((points.u - mean).astype(np.float32) for points in (one, other))
-    offsets = _offset(queries, one, temperature), _offset(keys, other, temperature)
-    weight, n = classes.weight.astype(np.float32), len(queries)
-    return Facing(queries, keys, *offsets, weight, classes, temperature, np.zeros(n), np.zeros(n))
+    singles: dict[int, Singles] = {}
+    offsets: dict[int, Singles] = {}
+
+    def some(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            points = (one, other)[i]
+            singles[i] = (points.u - mean).astype(np.float32)
+            offsets[i] = _offset(singles[i], points, temperature)
+
+    share(2, some)
+    weight, n = classes.weight.astype(np.float32), len(singles[0])
+    known = singles[0], singles[1], offsets[0], offsets[1], weight
+    return Facing(*known, classes, temperature, np.zeros(n), np.zeros(n))
 
 
 def _offset(v: Singles, points: Points, temperature: float) -> Singles:

@@ -191,8 +191,9 @@ class InfoNCE(EmbeddingLoss):
 
     def _evaluate(self, y: Integers, f: Floats, weight: Floats, wanted: bool) -> Evaluation:
         here = np.flatnonzero(weight > 0.0)
+        holds_nan = bool(np.isnan(f).any()) and bool(np.isnan(f[y[here]]).any())
         single, f = f.dtype == np.float32, f.astype(np.float64, copy=False)
-        if np.isnan(f[y[here]]).any():
+        if holds_nan:
             return Evaluation(np.full(len(y), np.nan), None, np.full_like(f, np.nan))
         values, gradient = np.zeros(len(y)), np.zeros_like(f) if wanted else None
         ways = [y[here], y[here, ::-1]] if self.symmetric else [y[here]]
