@@ -28,7 +28,7 @@ LEARNED = 0.08  # of it gone in training, beyond what held-out rows gained
 FADED = 0.35  # of the first learning rate
 ALIKE = 1.65  # held-out over training loss where chance rules both
 JUMPY = 0.045  # typical jump of the held-out loss from check to check
-EARLY_GAP = 0.35  # of the reference, before anything can have been learned by heart ...
+EARLY_GAP = 0.34  # of the reference (healthy: 1 of 243 above .25), before anything can be learned by heart ...
 EARLY_EPOCHS = 4.0  # ... which takes more passes than these
 MUCH = 0.4  # of the reference gone in training: labels of other rows teach less than that
 SAME_UNIT = 0.2  # first training loss over the first held-out one; below it they are not in one unit
@@ -200,34 +200,43 @@ def wrong_mode(view: View) -> Verdict:
         return None  # the live model was asked itself
     if lacking := _both(view):
         return lacking
-    told = story(view.loss, view.facts)
-    train, held, steps = _at_checks(view)
-    if told.reference <= 0 or len(steps) < 4:
+    if story(view.loss, view.facts).reference <= 0:
         return Lacking("losses below zero have no level to compare with")
-    gap = (held - train) / told.reference
-    first = _before_memory(view, steps)
-    early = float(np.median(gap[first])) if first is not None else 0.0
-    lasting = float(np.median(gap[-max(2, len(gap) // 4) :])) > 0.5 * early  # statistics of batches lag at first
-    carried = float(held.min()) < USELESS * told.reference  # else LM-DISAGREE
-    if early > EARLY_GAP and told.gained > 0.15 and lasting and carried and _one_unit(view):
-        numbers = {"early_gap": early, "early_gap_limit": EARLY_GAP}
-        text = (
-            f"from the first checks on, held-out rows cost more than training rows by {early:.0%} of what knowing "
-            f"nothing costs (threshold {EARLY_GAP:.0%}), before anything is learned by heart: evaluation computes "
-            "something else"
-        )
-        return Seen(text, numbers, int(steps[1]), "eval_loss")
+    if found := _apart_early(view):
+        return _told_apart(*found, "evaluation computes something else, or its rows are prepared otherwise")
     return _by_chance(view)
 
 
-def _before_memory(view: View, steps: Array) -> slice | None:
-    """The checks after the first that come before the rows were passed often; None where the log does not tell."""
-    epoch = view.column("epoch").finite
-    if len(epoch) < 2:
+def _apart_early(view: View) -> tuple[float, int] | None:
+    """Held-out rows that cost more from the first checks on, to the end; as a share of what knowing nothing costs."""
+    train, held, steps = _at_checks(view)
+    told = story(view.loss, view.facts)
+    reference = max(told.reference, float(held[0]))  # held-out rows may be harder to begin with
+    if len(steps) < 4 or reference <= 0 or told.gained <= 0.15 or not _one_unit(view):
         return None
+    gap = (held - train) / reference
+    first = _before_memory(view, steps)
+    early, late = float(np.median(gap[first])), float(np.median(gap[-max(2, len(gap) // 4) :]))
+    if early <= EARLY_GAP or late <= 0.5 * early:  # statistics of batches lag at first
+        return None
+    return early, int(steps[1])
+
+
+def _told_apart(early: float, step: int, why: str) -> Seen:
+    text = (
+        f"from the first checks on, held-out rows cost more than training rows by {early:.0%} of what knowing nothing "
+        f"costs (threshold {EARLY_GAP:.0%}), before anything is learned by heart: {why}"
+    )
+    return Seen(text, {"early_gap": early, "early_gap_limit": EARLY_GAP}, step, "eval_loss")
+
+
+def _before_memory(view: View, steps: Array) -> slice:
+    """The checks after the first that come before the rows were passed often, as far as the log tells."""
+    epoch, most = view.column("epoch").finite, max(3, len(steps) // 4)
+    if len(epoch) < 2:
+        return slice(1, most)
     passed = np.interp(steps, epoch.steps, epoch.values) - float(epoch.values[0])
-    last = min(int((passed <= EARLY_EPOCHS).sum()), max(3, len(steps) // 4))
-    return slice(1, last) if last >= 3 else None
+    return slice(1, max(2, min(int((passed <= EARLY_EPOCHS).sum()), most)))
 
 
 def _one_unit(view: View) -> bool:
@@ -283,6 +292,8 @@ def disagreeing(view: View) -> Verdict:
             return Seen(text, numbers, int(held.steps[0]), "eval_loss")
         if useless := _useless(view, told.reference):
             return useless
+        if len(view.loss.finite) >= 4 and (found := _apart_early(view)):
+            return _told_apart(*found, "they are prepared or labelled otherwise, or evaluated in another mode")
     return _contradicted(view) or _worse_than_guessing(view, told.gained_from_start)
 
 
@@ -293,6 +304,7 @@ def _useless(view: View, reference: float) -> Seen | None:
     """Much is learned in training, and no held-out check beats a constant guess."""
     train, held = view.loss.finite, view.eval_loss.finite
     low, _, _, error = _turn(held)
+    reference = max(reference, float(held.values[0]))  # held-out rows may be harder to begin with
     best, last = low / reference, train.level(0.8, 1.0) / reference
     fell = min(1.0, float(np.median(train.values[:3])) / reference) - last
     if best < USELESS or fell <= MUCH or low + 2.0 * error < USELESS * reference or not _one_unit(view):
