@@ -21,7 +21,8 @@ SINGLE = 5.0  # times the first loss: high enough to be one alone, if it is as m
 SPIKES_AT_MOST = 0.05  # of the steps; more are not spikes but the run's noise
 ROUGH = 0.20  # held-out loss jumping by this share of its level from one check to the next; healthy below .1
 LITTLE = 0.05  # of what knowing nothing costs; below it jumps are large only beside what is left
-LOTTERY = 0.8  # typical step from loss to loss, of logarithms; about .25 for 32 rows, healthy runs below .75
+LOTTERY = 0.9  # typical step from loss to loss, of logarithms; about .25 for 32 rows, healthy runs below .85 ...
+LARGE = 16  # ... where a batch has so many rows
 TURNED = 0.35  # of the whole fall, climbed and lost again in all; healthy runs below .12, one of 300 at .29
 CLEAR = 6.0  # errors of a part's median
 CLIMBED = 0.15  # ... and of the first loss
@@ -137,7 +138,7 @@ def oscillating(view: View) -> Verdict:
         return Seen(text, numbers, int(view.eval_loss.steps[0]), "eval_loss")
     swings = _swings(view.loss.finite, told)
     if swings is None or swings[0] < CROSSINGS:
-        return _turns(view.loss.finite, told) or _lottery(view.loss.finite, told)
+        return _turns(view.loss.finite, told) or _lottery(view, told)
     numbers = {"rising_share": swings[0], "rising_share_limit": CROSSINGS}
     text = (
         f"of 20 or fewer equal parts of the run, {swings[0]:.0%} have a training loss well above that of the part "
@@ -146,8 +147,11 @@ def oscillating(view: View) -> Verdict:
     return Seen(text, numbers, swings[1], "loss")
 
 
-def _lottery(curve: Curve, told: Story) -> Seen | None:
-    """Losses of single batches that differ by more than means of many rows can: few rows decide where it goes."""
+def _lottery(view: View, told: Story) -> Seen | None:
+    """Losses of batches that differ by more than means of so many rows can: few different rows are in them."""
+    curve, size = view.loss.finite, view.facts.batch_size
+    if size is None or size < LARGE:
+        return None  # small batches jump, and a small rate makes up for it
     v = curve.values[curve.values.size // 4 :]
     if v.size < 60 or v.min() <= 0.0 or np.median(v) < LITTLE * abs(told.reference):
         return None
@@ -155,8 +159,8 @@ def _lottery(curve: Curve, told: Story) -> Seen | None:
     if jump < LOTTERY:
         return None
     text = (
-        f"losses of neighbouring batches differ {math.exp(jump):.2g} times (threshold {math.exp(LOTTERY):.2g}; 1.3 for "
-        "batches of 32 rows): so few different rows are in a batch that chance decides where the loss goes"
+        f"losses of neighbouring batches differ {math.exp(jump):.2g} times (threshold {math.exp(LOTTERY):.2g}; 1.3 is "
+        f"usual for 32 rows), though a batch has {size} rows: so few of them differ that chance decides where it goes"
     )
     return Seen(text, {"jump": jump, "jump_limit": LOTTERY}, int(curve.steps[curve.values.size // 4]), "loss")
 

@@ -100,6 +100,8 @@ def vanishing(view: View) -> Verdict:
 def _from_nothing(view: View, told: Story | None) -> Seen | None:
     """Parameters that grow many times over in a run that learns: they began so small that next to nothing passed."""
     size = view.column("parameter_norm").finite
+    if len(view.layers("parameter_norm")) < 2:
+        return None  # a linear model may well begin at zero
     if len(size) < 8 or told is None or told.end > told.start or not size.values[0] > 0.0:
         return None
     grown, early = float(size.values[-1] / size.values[0]), float(size.level(0.2, 0.3) / size.values[0])
