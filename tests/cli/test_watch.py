@@ -15,6 +15,7 @@ from lossmith.diagnose.follow import ended, follow
 from lossmith.diagnose.journal import Journal
 from lossmith.diagnose.monitors.run import Run
 from lossmith.diagnose.record import Step
+from lossmith.diagnose.symptoms import symptoms
 
 
 def write(path, losses, end=False):
@@ -116,7 +117,7 @@ def test_a_terminal_shows_curves_and_symptoms_in_place(tmp_path):
     screen = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
     shown = command._Live(screen, path)
     record = next(follow(path))
-    shown.update(record, command._symptoms(record))
+    shown.update(record, symptoms(record)[0])
     shown.close()
     text = screen.file.getvalue()
     assert "waiting for the first step" in text
@@ -140,3 +141,22 @@ def test_a_run_that_is_being_written_in_another_thread(tmp_path, capsys):
     thread.join()
     assert code == 0
     assert "step 29" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_who_will_not_wait_is_not_kept_waiting_for_a_long_log(tmp_path, monkeypatch):
+    path, waits = write(tmp_path / "run.jsonl", FALLING), []
+    now = iter(range(0, 10_000, 30))  # each look takes half a minute
+    monkeypatch.setattr("lossmith.diagnose.follow.time.monotonic", lambda: next(now))
+    list(follow(path, every=0.5, idle=2.0, sleep=waits.append))
+    assert sum(waits) <= 3.0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [('{"step": 0, "speed": 1.5}\n', "it holds speed; say which column is the loss"), ("", "no step has come to")],
+)
+def test_a_log_without_a_loss_is_told_so_in_one_line(content, message, tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        command.watch(str(path), every=0.05, idle=0.05, columns="")

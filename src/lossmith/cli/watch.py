@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .diagnose import _COLOURS, _columns
+from .diagnose import _COLOURS, _columns, _unusable
 from .screen import console
 
 if TYPE_CHECKING:
@@ -29,14 +29,21 @@ def watch(
     ] = "",
 ) -> int:
     """Follow a run until it ends or Ctrl-C: curves, and symptoms as they appear; exit 1 if any stand at the end."""
-    path = _one(Path(log))
+    path, seen = _one(Path(log)), False
     screen = console()
     shown = _Live(screen, path) if screen.is_terminal else _Lines(screen)
     try:
         from ..diagnose.follow import follow
+        from ..diagnose.symptoms import RULES, symptoms
 
         for record in follow(path, columns=_columns(columns), every=every, idle=idle):
-            shown.update(record, _symptoms(record))
+            found, unable = symptoms(record)
+            if len(unable) == len(RULES):
+                raise ValueError(_unusable(str(path), record.names))
+            shown.update(record, found)
+            seen = True
+        if not seen:
+            raise ValueError(f"no step has come to {str(path)!r}; give a log that a run is writing")
     except KeyboardInterrupt:
         pass
     finally:
@@ -56,12 +63,6 @@ def _one(path: Path) -> Path:
         some = ", ".join(str(p.relative_to(path)) for p in logs[:4])
         raise ValueError(f"folder {str(path)!r} holds {len(logs)} logs; give one" + (f" of {some}" if some else ""))
     return logs[0]
-
-
-def _symptoms(record: Record) -> tuple[Symptom, ...]:
-    from ..diagnose.symptoms import symptoms
-
-    return symptoms(record)[0]
 
 
 class _Lines:

@@ -85,6 +85,8 @@ def follow(
                 if not known:
                     raise
             pause = max(every, _SHARE * (time.monotonic() - begun))
+            # Who will not wait for more is not kept waiting for a long log.
+            pause = pause if idle is None else max(every, min(pause, idle))
             waited = 0.0
         seen = size
         if (size and ended(where)) or (idle is not None and waited >= idle):

@@ -246,7 +246,7 @@ _LAYERS: dict[str, Sentence] = {
     "weight_size_min": ("{of} the smallest norm of a layer's weights is {}", power),
 }
 _RECORD: dict[str, Sentence] = {
-    "steps": ("the run has {} steps", power),
+    "steps": ("the run's length in steps is {}", power),
     "gap_last": ("at the end held-out rows cost {} times as much as training rows", power),
     "gap_first": ("at the start held-out rows cost {} times as much as training rows", power),
     "gap_best": ("the lowest held-out loss is {} times the lowest training loss", power),

@@ -231,5 +231,11 @@ def output_link(loss: Loss) -> Link:
             f"{loss!r} is one loss times a factor, which changes trees only through their regularisation; give "
             f"{loss.losses[0]!r}"
         )
-    remedy = "on a log-rate or logits" if loss.tier in ("elementwise", "row-wise") else "of another tier"
-    raise ValueError(f"{loss!r} cannot train these learners; take a loss of the residual, or one {remedy}")
+    if loss.tier in ("elementwise", "row-wise"):
+        raise ValueError(
+            f"{loss!r} cannot train these learners; take a loss of the residual, or one on a log-rate or logits"
+        )
+    raise ValueError(
+        f"{loss!r} is a {loss.tier} loss and cannot train these learners, which give each row a score of its own; take "
+        "one of the residual, such as huber, or one on logits"
+    )

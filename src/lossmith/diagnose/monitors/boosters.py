@@ -60,8 +60,8 @@ class CatBoostMonitor(RoundMonitor):
     ----------
     **options
         ``path``, ``live``, ``nan``, ``facts``, ``limit``: see `lossmith.RunOptions`. With ``nan="stop"`` training ends
-        and ``monitor.found`` says why; CatBoost lets no error out of a callback. It shows none the gradients either: of a
-        custom objective that fails, only measures that are not finite are seen.
+        and ``monitor.found`` says why; CatBoost lets no error out of a callback, nor gradients into one: of a custom
+        objective that fails, only measures that are not finite are seen.
 
     Examples
     --------

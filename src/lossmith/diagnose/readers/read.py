@@ -168,6 +168,9 @@ def _text_reader(start: bytes, first: list[str]) -> Reader:
         return read_json_lines
     if texts.looks_printed(first):
         return texts.read_text
+    shown = start.decode("utf-8", errors="replace")
+    if shown.count("\ufffd") > len(shown) // 10:
+        raise ValueError(f"it is {_binary(start)}; accepted: {_FORMS}")
     raise ValueError(f"it is text in which no loss can be found; accepted: {_FORMS}")
 
 
