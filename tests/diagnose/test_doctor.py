@@ -93,3 +93,71 @@ def test_leaks_and_doubts():
     kept = {row.tobytes(): label for row, label in zip(cleaned.train[0], cleaned.train[1], strict=True)}
     wrong = np.mean([kept[row.tobytes()] != label for row, label in zip(x, y, strict=True) if row.tobytes() in kept])
     assert wrong < 0.12
+
+
+class Squash(nn.Module):
+    """A sigmoid under a name of its own."""
+
+    def forward(self, x):
+        return 1.0 / (1.0 + torch.exp(-x))
+
+
+def swapped(repair, *between, after=()):
+    plan = plan_of(build=lambda: nn.Sequential(nn.Linear(4, 8), *between, nn.Linear(8, 2), *after))
+    fixed = repair(plan)
+    model = fixed.build()
+    for change in fixed.prepare:
+        change(model)
+    leaves = [m for _, m in model.named_modules(remove_duplicate=False) if not list(m.children())]
+    return [type(m).__name__ for m in leaves][1:]
+
+
+SHARED = nn.Sigmoid()
+
+
+@pytest.mark.parametrize(
+    ("repair", "between", "after", "left"),
+    [
+        (repairs.rectified, [nn.Sigmoid()], [nn.Sigmoid()], ["ReLU", "Linear", "Sigmoid"]),
+        (repairs.rectified, [Squash()], [nn.Softmax(1)], ["ReLU", "Linear", "Softmax"]),
+        (repairs.rectified, [SHARED, nn.Linear(8, 8), SHARED], [], ["ReLU", "Linear", "ReLU", "Linear"]),
+        (repairs.rectified, [nn.Softmax(1)], [], ["Softmax", "Linear"]),
+        (repairs.rectified, [nn.Tanh(), nn.Dropout(0.5)], [], ["Tanh", "Dropout", "Linear"]),
+        (repairs.leaky, [nn.ReLU()], [nn.ReLU()], ["LeakyReLU", "Linear", "ReLU"]),
+        (repairs.leaky, [nn.Sequential(nn.ReLU(), Squash())], [], ["LeakyReLU", "Squash", "Linear"]),
+        (repairs.leaky, [nn.Sequential(nn.Threshold(5.0, 0.0))], [], ["LeakyReLU", "Linear"]),
+        (repairs.leaky, [nn.BatchNorm1d(8, affine=False), nn.Identity()], [], ["BatchNorm1d", "Identity", "Linear"]),
+    ],
+)
+def test_activations_between_layers_are_known_by_what_they_do(repair, between, after, left):
+    assert swapped(repair, *between, after=after) == left
+
+
+def test_layers_in_a_plain_list_are_made_known():
+    class Hidden(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.kept, self.out = [nn.Linear(4, 8)], nn.Linear(8, 1)
+
+        def forward(self, x):
+            return self.out(torch.tanh(self.kept[0](x))).flatten()
+
+    plan = repairs.unfrozen(plan_of(build=Hidden))
+    model = plan.build()
+    for change in plan.prepare:
+        change(model)
+    assert {id(p) for p in model.kept[0].parameters()} <= {id(p) for p in model.parameters()}
+
+
+def test_rows_are_kept_where_one_column_holds_hardly_any_numbers():
+    x, y = plan_of().train
+    x = x.copy()
+    x[:120, 1] = np.nan
+    x[0, 2] = np.inf
+    fixed = repairs.without_bad_rows(plan_of(train=(x, y)))
+    assert len(fixed.train[0]) == len(x) - 1
+    assert np.isfinite(fixed.inputs(fixed.train[0])).all()
+    few = x.copy()
+    few[:, 1] = np.nan_to_num(few[:, 1])
+    few[:10, 1] = np.nan
+    assert len(repairs.without_bad_rows(plan_of(train=(few, y))).train[0]) == len(x) - 10

@@ -54,6 +54,12 @@ REDRAW = Remedy(
     "for m in model.modules():\n    if hasattr(m, 'reset_parameters'): m.reset_parameters()",
     chained(repairs.with_new_parameters, repairs.with_scaled_inputs),
 )
+LEAKY = Remedy(
+    "leaky-rectifiers",
+    "Let activations pass something on both sides of zero, and draw the parameters by the layers' default.",
+    "torch.nn.LeakyReLU(0.1)   # in place of ReLU, or of two activations in a row; reset_parameters()",
+    chained(repairs.with_new_parameters, repairs.with_scaled_inputs, repairs.leaky),
+)
 USUAL = Remedy(
     "usual-loss",
     "Give raw scores to the loss that is merged with its link: cross-entropy on logits; squared error for numbers.",
@@ -210,7 +216,7 @@ REMEDIES: Mapping[str, tuple[Remedy, ...]] = MappingProxyType(
         "batch-too-small": (LARGER, RATE),
         "frozen-layers": (THAW,),
         "zero-initialisation": (REDRAW,),
-        "dead-relu": (REDRAW, RATE),
+        "dead-relu": (LEAKY, REDRAW, RATE),
         "deep-sigmoid": (RECTIFY,),
         "bad-initialisation-small": (REDRAW,),
         "bad-initialisation-large": (REDRAW,),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lossmith.diagnose.plan import Array, Plan, adam, evaluating, reference_step, shuffled, train
+from lossmith.diagnose.probes.hidden import hidden_parameters
 
 Change = Callable[[Plan], Plan]
 RATES = (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3)
@@ -162,9 +163,11 @@ def with_new_parameters(plan: Plan) -> Plan:
 
 
 def unfrozen(plan: Plan) -> Plan:
-    """Ask every parameter for a gradient."""
+    """Ask every parameter for a gradient, and let the model know of those that it keeps in plain lists."""
 
     def thaw(model: Any) -> None:
+        for number, p in enumerate(hidden_parameters(model)):
+            model.register_parameter(f"kept_{number}", p)
         for p in model.parameters():
             p.requires_grad_(True)
 
@@ -194,14 +197,11 @@ def with_dropout(rate: float) -> Change:
 
 
 def rectified(plan: Plan) -> Plan:
-    """Put rectifiers in place of sigmoids between layers, with weights drawn for them."""
+    """Put rectifiers in place of what squashes to between 0 and 1, with weights drawn for them."""
     import torch
 
     def swap(model: Any) -> None:
-        for parent in model.modules():
-            for name, child in parent.named_children():
-                if type(child).__name__ in ("Sigmoid", "Hardsigmoid", "LogSigmoid"):
-                    setattr(parent, name, torch.nn.ReLU())
+        _swapped(model, lambda out: bool((out >= 0.0).all() and (out <= 1.0).all()), torch.nn.ReLU)
         for p in model.parameters():
             if p.ndim >= 2:
                 torch.nn.init.kaiming_uniform_(p, nonlinearity="relu")
@@ -209,6 +209,49 @@ def rectified(plan: Plan) -> Plan:
                 p.data.zero_()
 
     return prepared(plan, swap)
+
+
+def leaky(plan: Plan) -> Plan:
+    """Put leaky rectifiers in place of what gives zero for two fifths of its inputs or more."""
+    import torch
+
+    def swap(model: Any) -> None:
+        _swapped(model, lambda out: bool((out == 0.0).float().mean() >= 0.4), lambda: torch.nn.LeakyReLU(0.1))
+
+    return prepared(plan, swap)
+
+
+def _swapped(model: Any, unwanted: Callable[[Any], bool], make: Callable[[], Any]) -> None:
+    """Replace activations between layers by what they make of numbers from -20 to 20: names may be the user's own."""
+    import torch
+
+    line = torch.linspace(-20.0, 20.0, 64)[None]
+    places = list(model.named_modules(remove_duplicate=False))
+    last = max((k for k, (_, m) in enumerate(places) if list(m.parameters(recurse=False))), default=0)
+    swapped: tuple[str, ...] = ()
+    for place, child in places[:last]:  # what follows the last layer is the output's
+        out = None if place.startswith(swapped) else _elementwise(child, line)
+        if out is not None and unwanted(out):
+            parent, _, name = place.rpartition(".")
+            setattr(model.get_submodule(parent), name, make())
+            swapped += (f"{place}.",)
+
+
+def _elementwise(module: Any, line: Any) -> Any:
+    """What a module makes of a row of numbers; none if it is no activation."""
+    import torch
+
+    if list(module.parameters()):
+        return None
+    try:
+        out, half = module(line), module(line[:, ::2])
+    except (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError):
+        return None  # it takes other shapes
+    if not isinstance(out, torch.Tensor) or out.shape != line.shape or torch.equal(out, line):
+        return None
+    return (
+        out if torch.allclose(out[:, ::2], half, atol=1e-5) else None
+    )  # else rows or chance are at work: softmax, dropout
 
 
 def with_raw_output(plan: Plan) -> Plan:
@@ -281,10 +324,14 @@ def with_prior_shift(plan: Plan) -> Plan:
 
 
 def without_bad_rows(plan: Plan) -> Plan:
-    """Leave out rows with cells that are not finite."""
+    """Leave out rows with cells that are not finite, after columns that hold hardly anything else were blanked."""
     x, y = plan.train
+    lost = (~np.isfinite(x.reshape(len(x), -1))).mean(0) > 0.5
+    if lost.any() and x.ndim == 2:
+        before = plan.inputs or (lambda z: z)
+        plan, x = replace(plan, inputs=lambda z: before(np.where(lost, 0.0, z).astype(z.dtype))), x[:, ~lost]
     good = np.isfinite(x.reshape(len(x), -1)).all(1) & np.isfinite(np.asarray(y, np.float64))
-    return replace(plan, train=(x[good], y[good]))
+    return replace(plan, train=(plan.train[0][good], y[good]))
 
 
 def without_leaks(plan: Plan) -> Plan:
