@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from lossmith.diagnose.causes import HEALTHY, judges
-from lossmith.diagnose.diagnosis import SURE
+from lossmith.diagnose.causes import HEALTHY, causes, evidence, judges
 from lossmith.diagnose.features import curve_numbers, log_numbers
 from lossmith.diagnose.record import Record
+from lossmith.diagnose.suspicion import with_suspected
 from lossmith.diagnose.symptoms import symptoms, timeline
 
 from . import fit, grid, kinds, linters
@@ -32,7 +32,8 @@ class Verdict:
     chances: dict[str, float] = field(default_factory=dict)  # of the first cause
     first: dict[str, str] = field(default_factory=dict)
     log: set[str] = field(default_factory=set)  # symptoms, warnings or worse, from the log
-    live: set[str] = field(default_factory=set)  # the same rules with the probes' numbers
+    live: set[str] = field(default_factory=set)  # the same with the probes' numbers
+    ruled: dict[str, set[str]] = field(default_factory=dict)  # by rules alone: "log", "live"
     seen: dict[str, set[str]] = field(default_factory=dict)  # by linter, in our ids
     alarms: dict[str, bool] = field(default_factory=dict)  # by linter: anything of weight
     when: float = math.nan  # share of the run until the first right symptom
@@ -70,11 +71,12 @@ def _verdict(folder: Path, row: Row, probes: Mapping[str, float] | None, tools: 
         numbers["live"] = fit.with_probes(log, probes)
     for tier, values in numbers.items():
         made.ranks[tier], made.first[tier], made.chances[tier] = _ranked(tier, values, row["cause"])
-    made.log, made.live = _found(record), _found(record, probes)
+    made.log, made.ruled["log"] = _found(record)
+    made.live, made.ruled["live"] = _found(record, probes) if probes is not None else (set(), set())
     for kind, log_of_kind in kinds.logs(record).items():
         same = log_of_kind is record
-        made.told[kind] = made.log if same else _found(log_of_kind)
-        made.placed[kind] = made.ranks["log"] if same else _ranked("log", log_numbers(log_of_kind), row["cause"])[0]
+        made.told[kind] = made.log if same else _found(log_of_kind)[0]
+        made.placed[kind] = made.ranks["log"] if same else _ranked(*evidence(log_of_kind, None), row["cause"])[0]
     for name, tool in tools.items():
         codes = tool(linters.rows_of(record))
         made.alarms[name], made.seen[name] = bool(codes), linters.meanings(codes)
@@ -91,8 +93,12 @@ def _ranked(tier: str, values: Mapping[str, float], true: str) -> tuple[int, str
     return order.index(true) if true in order else len(order), order[0], float(chances.max())
 
 
-def _found(record: Record, probes: Mapping[str, float] | None = None) -> set[str]:
-    return {s.id for s in symptoms(record, probes)[0] if s.severity != "info"}
+def _found(record: Record, probes: Mapping[str, float] | None = None) -> tuple[set[str], set[str]]:
+    """What a diagnosis finds, and what of it the rules find alone; warnings or worse."""
+    by_rule = symptoms(record, probes)[0]
+    everything = with_suspected(by_rule, causes(record, probes))
+    some = ({s.id for s in found if s.severity != "info"} for found in (everything, by_rule))
+    return next(some), next(some)
 
 
 def interval(values: Sequence[float], clusters: Sequence[str], draws: int = 1000) -> tuple[float, float, float]:
@@ -140,18 +146,19 @@ def _figures(found: Sequence[Verdict]) -> dict[str, tuple[float, float, float, i
     rows: dict[str, tuple[Sequence[Verdict], Callable[[Verdict], float]]] = {
         "symptom, live": (sick, lambda v: bool(v.live & v.right)),
         "symptom, log": (sick, lambda v: bool(v.log & v.right)),
+        "symptom by rules alone, live": (sick, lambda v: bool(v.ruled["live"] & v.right)),
+        "symptom by rules alone, log": (sick, lambda v: bool(v.ruled["log"] & v.right)),
         "symptom as first written, live": (sick, lambda v: bool(v.live & v.stated)),
         "symptom as first written, log": (sick, lambda v: bool(v.log & v.stated)),
         "cause top-1, live": (sick, lambda v: v.ranks["live"] < 1),
         "cause top-3, live": (sick, lambda v: v.ranks["live"] < 3),
-        "right cause told first, live": (sick, lambda v: v.ranks["live"] < 1 and (bool(v.live) or _told(v))),
+        "right cause told first, live": (sick, lambda v: v.ranks["live"] < 1 and bool(v.live)),
         "cause top-1, log": (sick, lambda v: v.ranks["log"] < 1),
         "cause top-3, log": (sick, lambda v: v.ranks["log"] < 3),
         "cause top-3, five columns": (sick, lambda v: v.ranks["curve"] < 3),
         "false alarms on twins, log": (twins, lambda v: bool(v.log)),
         "false alarms on twins, live": (twins, lambda v: bool(v.live)),
         "twins accused by the live judge": (twins, lambda v: v.first["live"] != HEALTHY),
-        "clean twins told a cause, live": ([v for v in twins if not v.live], _told),
         "false alarms on long runs, log": (long, lambda v: bool(v.log)),
         "false alarms on long runs, live": ([v for v in long if "live" in v.ranks], lambda v: bool(v.live)),
     }
@@ -165,6 +172,9 @@ def _figures(found: Sequence[Verdict]) -> dict[str, tuple[float, float, float, i
     made = {}
     for name, (runs, ask) in rows.items():
         made[name] = (*interval([float(ask(v)) for v in runs], [v.row["dataset"] for v in runs]), len(runs))
+    for tier in ("live", "log"):
+        counts = [len(getattr(v, tier)) for v in sick]
+        made[f"findings a faulty run, {tier}"] = (float(np.mean(counts or [math.nan])), math.nan, math.nan, len(sick))
     times = [v.when for v in sick if math.isfinite(v.when)]
     made["median share of the run until the first right symptom"] = (
         *((float(np.median(times)), *map(float, np.quantile(times, [0.25, 0.75]))) if times else (math.nan,) * 3),
@@ -189,11 +199,6 @@ def _by_kind(
         f"false alarms on twins, {kind}": (twins, lambda v: bool(v.told[kind])),
         f"false alarms on long runs, {kind}": (long, lambda v: bool(v.told[kind])),
     }
-
-
-def _told(verdict: Verdict) -> bool:
-    """Whether a diagnosis without findings would name a cause all the same."""
-    return verdict.first["live"] != HEALTHY and verdict.chances["live"] >= SURE
 
 
 def calibration(found: Sequence[Verdict], bins: int = 10) -> float:

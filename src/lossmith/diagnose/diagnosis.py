@@ -12,13 +12,13 @@ from lossmith.diagnose.causes import HEALTHY, Cause, causes
 from lossmith.diagnose.probes import Patient, examine
 from lossmith.diagnose.readers.read import read_record
 from lossmith.diagnose.record import Record
+from lossmith.diagnose.suspicion import with_suspected
 from lossmith.diagnose.symptoms import RULES, SEVERITIES, NotRun, Symptom, symptoms, timeline
 
 SCHEMA = 1
 
 
 SHOWN = 0.05  # probability below which a cause is not told
-SURE = 0.9  # the same where no finding is of weight: of 156 sound runs that no judge was fitted to, 2 pass this
 
 
 @final
@@ -69,9 +69,9 @@ class Diagnosis:
 
     @property
     def likely(self) -> tuple[Cause, ...]:
-        """Causes worth telling, without "healthy"; of a clean record, only what is all but certain."""
-        real = [cause for cause in self.causes if cause.id != HEALTHY]
-        return tuple(cause for cause in real[:5] if cause.probability >= (SURE if self.clean else SHOWN))
+        """Causes worth telling, without "healthy"; none of a clean record."""
+        real = [cause for cause in self.causes if cause.id != HEALTHY and not self.clean]
+        return tuple(cause for cause in real[:5] if cause.probability >= SHOWN)
 
     @property
     def headline(self) -> str:
@@ -182,7 +182,9 @@ def diagnose(
     silenced = _ids(mute)
     happened = record if isinstance(record, Record) else read_record(record, columns)
     numbers = {} if model is None else examine(model)
-    found, not_run = symptoms(happened, numbers)
+    by_rule, not_run = symptoms(happened, numbers)
+    ranked = causes(happened, numbers) if numbers or len(not_run) < len(RULES) else ()
+    found = with_suspected(by_rule, ranked)
     wanted = tuple(s for s in found if s.id not in silenced)
     raised = timeline(happened, looks=20) if wanted else {}
     told = tuple(_seen_first(s, raised) for s in wanted)
@@ -190,8 +192,8 @@ def diagnose(
     return Diagnosis(
         happened,
         told,
-        tuple(check for check in not_run if check.id not in silenced),
-        causes(happened, numbers) if sick or numbers else (),
+        tuple(check for check in not_run if check.id not in silenced | {s.id for s in found}),
+        ranked if sick or numbers else (),
         tuple(s for s in found if s.id in silenced),
         raised,
     )

@@ -38,6 +38,7 @@ def _doing_well(n: Look) -> bool:
 def _stale(n: Look) -> bool:
     """Batch normalisation remembers other data than it sees, or steps are taken in evaluation mode."""
     other = n("norm_mean_gap") > -0.3 or n("norm_spread_gap") > 0.3 or n("step_in_training") == 0.0
+    other = other or n("norm_forgets") > 0.7
     # The user's evaluation differs from evaluation mode, and not by chance: it has another memory.
     other = other or (abs(n("own_mode_gap")) > 0.1 and not n("chance_in_own") > -4.0)
     return n("norms") > 0 and other and not n("dropout") > 0.7 and not n("path") > 0.8 and not n("moving_steps") < 1.9
@@ -169,7 +170,13 @@ def _far_targets(n: Look) -> bool:
 
 def _leaks(n: Look) -> bool:
     told = n("told_column") > 0.75 and n("told_lead") > 0.1
-    return n("seen_before") > 0.3 or n("top_column_lead") > 0.35 or n("top_column") > 0.99 or told
+    return (
+        n("seen_before") > 0.3
+        or n("copies_apart") < -0.5
+        or n("top_column_lead") > 0.35
+        or n("top_column") > 0.99
+        or told
+    )
 
 
 def _other_columns(n: Look) -> bool:

@@ -336,7 +336,7 @@ def without_bad_rows(plan: Plan) -> Plan:
 
 def without_leaks(plan: Plan) -> Plan:
     """Blank the column that tells the target, and hold out only rows that training does not see."""
-    from lossmith.diagnose.probes.rows import strengths
+    from lossmith.diagnose.probes.split import strengths
 
     (x, y), (held, held_y) = plan.train, plan.valid
     strong = strengths(x.reshape(len(x), -1), np.asarray(y, np.float64), plan.task)

@@ -64,6 +64,7 @@ _NETWORK: dict[str, Sentence] = {
     "depth": ("the model has {} layers with weights", count),
     "finite_parameters": ("all parameters are finite (1: yes, 0: no): {}", plain),
     "norms": ("the model has {} batch normalisations", count),
+    "norm_forgets": ("a batch normalisation's memory is to {} the last batch", percent),
     "norm_mean_gap": ("remembered means of a batch normalisation are off by {} standard deviations", power),
     "norm_spread_gap": ("remembered variances of a batch normalisation are off by a factor of {}", power),
     "mode_gap": ("rows cost {} times as much in training mode as in evaluation mode", power),
@@ -191,6 +192,10 @@ _ROWS: dict[str, Sentence] = {
     "seen_before": ("{} of the held-out rows are also among the training rows", percent),
     "top_column": ("one input column alone explains {} of the target", percent),
     "top_column_lead": ("the best input column alone explains {} more of the target than the next", percent),
+    "copies_apart": (
+        "held-out rows lie {} times as far from their nearest training row as training rows from each other",
+        power,
+    ),
     "told_column": ("a column that shares nothing with others but the target explains {} of it", percent),
     "told_lead": ("such columns explain {} more of the target than the next does", percent),
     "neighbours_train": ("among training rows, nearest neighbours err {} times as much as a constant", plain),

@@ -14,7 +14,8 @@ from lossmith.diagnose.probes.network import activity, depth, sizes, symmetry
 from lossmith.diagnose.probes.network_patient import Course, NetworkPatient
 from lossmith.diagnose.probes.objective import carriers, initial_loss, loss_shape, outputs_fit
 from lossmith.diagnose.probes.patient import Patient
-from lossmith.diagnose.probes.rows import neighbours, order, scale, split
+from lossmith.diagnose.probes.rows import neighbours, order, scale
+from lossmith.diagnose.probes.split import split
 from lossmith.diagnose.probes.torch_patient import TorchPatient
 from lossmith.diagnose.probes.trials import memorise, restarts, starts
 from lossmith.diagnose.probes.yardstick import yardstick

@@ -133,7 +133,13 @@ class KerasPatient(Patient):
         values = self._inside([layer.input for layer in found], x)
         columns = [value.reshape(-1, value.shape[-1]) for value in values]
         return [
-            Normaliser(numbers(layer.moving_mean), numbers(layer.moving_variance), column.mean(0), column.var(0))
+            Normaliser(
+                numbers(layer.moving_mean),
+                numbers(layer.moving_variance),
+                column.mean(0),
+                column.var(0),
+                1.0 - float(layer.momentum),
+            )
             for layer, column in zip(found, columns, strict=True)
         ]
 

@@ -26,11 +26,9 @@ def modes(patient: Patient) -> Numbers:
         quiet, loud = patient.outputs(x), patient.outputs(x, "train")
         own, again, still = patient.outputs(x, "own"), patient.outputs(x, "own"), patient.outputs(x)
         losses = [float(patient.losses(out, y).mean()) for out in (quiet, loud, own)]
-        gaps = [_gap(n.kept_mean, n.mean, n.variance) for n in patient.normalisers(x)]
-        spreads = [
-            float(np.median(np.abs(np.log10((n.kept_variance + 1e-5) / (n.variance + 1e-5)))))
-            for n in patient.normalisers(x)
-        ]
+        norms = patient.normalisers(x)
+    gaps = [_gap(n.kept_mean, n.mean, n.variance) for n in norms]
+    spreads = [float(np.median(np.abs(np.log10((n.kept_variance + 1e-5) / (n.variance + 1e-5))))) for n in norms]
     size = float(np.std(quiet)) + TINY
     return {
         "mode_gap": _log_ratio(losses[1], losses[0]),
@@ -42,6 +40,7 @@ def modes(patient: Patient) -> Numbers:
         "evaluates_in_training": float(patient.evaluates_in_training()),
         "norm_mean_gap": log10(max(gaps, default=0.0)),
         "norm_spread_gap": max(spreads, default=0.0),
+        "norm_forgets": max((n.forgets for n in norms), default=0.0),
         "norms": float(len(gaps)),
     }
 

@@ -76,12 +76,15 @@ class Normaliser:
         Running statistics.
     mean, variance : ndarray, shape (units,)
         Of its inputs for these rows.
+    forgets : float
+        Share of the last batch in the running statistics; 0 for an average over all batches.
     """
 
     kept_mean: Array
     kept_variance: Array
     mean: Array
     variance: Array
+    forgets: float
 
 
 @final

@@ -189,7 +189,7 @@ class TorchPatient(Patient):
             values = inputs[0].detach().double().cpu().numpy()
             columns = np.moveaxis(values, 1, -1).reshape(-1, values.shape[1])
             kept = module.running_mean.double().cpu().numpy(), module.running_var.double().cpu().numpy()
-            found.append(Normaliser(*kept, columns.mean(0), columns.var(0)))
+            found.append(Normaliser(*kept, columns.mean(0), columns.var(0), float(module.momentum or 0.0)))
 
         with self._hooked(lambda module: getattr(module, "running_mean", None) is not None, note):
             self.outputs(x)

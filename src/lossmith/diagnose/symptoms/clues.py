@@ -47,6 +47,12 @@ CLUES = (
         Limit("norm_spread_gap", above=0.3, tell=power),
     ),
     _clue(
+        "LM-MODE",
+        "the memory of a batch normalisation is to {0} the last batch (threshold {t0}): evaluation goes by a few rows; "
+        "PyTorch's momentum is one less that of Keras",
+        Limit("norm_forgets", above=0.7, tell=percent),
+    ),
+    _clue(
         "LM-LABELS",
         "the nearest neighbours of a training row contradict its label more often than those of a held-out row do: "
         "their error, as a share of what a constant guess costs, is larger by {0} (threshold {t0}), and by {1} more "
@@ -70,6 +76,19 @@ CLUES = (
         "LM-LEAK",
         "{0} of the held-out rows are also among the training rows (threshold {t0})",
         Limit("seen_before", above=0.2, tell=percent),
+    ),
+    _clue(
+        "LM-LEAK",
+        "held-out rows lie {0} times as far from their nearest training row as training rows lie from each other "
+        "(threshold {t0}): they are copies of training rows, or nearly so",
+        Limit("copies_apart", below=-0.5, tell=power),
+    ),
+    _clue(
+        "LM-LEAK",
+        "columns that share nothing with the others but the target explain {0} of it (threshold {t0}), and {1} more "
+        "than the next column does (threshold {t1}): they seem to be made from the answer",
+        Limit("told_column", above=0.75, tell=percent),
+        Limit("told_lead", above=0.2, tell=percent),
     ),
     _clue(
         "LM-SLOW",
