@@ -11,6 +11,7 @@ import pytest
 
 import lossmith as lm
 from lossmith.diagnose.readers.read import find_logs
+from lossmith.diagnose.readers.texts import pairs
 
 LOSS = [0.9, 0.5, 0.25]
 
@@ -92,6 +93,19 @@ def test_a_table_without_a_head(tmp_path):
     assert record.notes == ("the table has no head: its columns were taken for step, loss",)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["step loss\n0 0.9\n1 0.5\n2 0.25\n", "# step loss\n0  9e-1\n1  0.5\n2  .25\n", "0 0.9\n1 0.5\n2 0.25\n"],
+)
+def test_a_table_between_blanks(text, tmp_path):
+    assert column(write(tmp_path, text)) == ([0, 1, 2], LOSS)
+
+
+@pytest.mark.parametrize("text", ["step;loss\n0;0,9\n1;0,5\n2;2,5e-1\n", "0;0,9\n1;0,5\n2;0,25\n"])
+def test_decimal_commas_between_semicolons(text, tmp_path):
+    assert column(write(tmp_path, text)) == ([0, 1, 2], LOSS)
+
+
 def test_an_empty_cell_is_not_a_nan(tmp_path):
     path = write(tmp_path, "step,loss,grad_norm\n0,nan,1\n1,,2\n2,inf,3\n")
     steps, values = lm.read_record(path).column("loss")
@@ -124,6 +138,21 @@ def test_what_programs_print(program, tmp_path):
     path = write(tmp_path, PRINTED[program])
     assert column(path) == ([1, 2], [0.9, 0.5])
     assert column(path, "eval_loss") == ([1, 2], [0.95, 0.6])
+
+
+@pytest.mark.parametrize(
+    ("line", "numbers"),
+    [
+        ("step 1,000/20,000 loss: 0.52", {"step": 1000.0, "loss": 0.52}),
+        ("step: 12,000, loss: 1,234.5", {"step": 12000.0, "loss": 1234.5}),
+        ("step=2,000 loss=3", {"step": 2000.0, "loss": 3.0}),
+        ("epoch: 3, loss: 0,52, val_loss: 1,125", {"epoch": 3.0, "loss": 0.52, "val_loss": 1.125}),
+        ("{'loss': 0.5, 'epoch': 0.25}", {"loss": 0.5, "epoch": 0.25}),
+        ("loss:1,acc:0.5", {"loss": 1.0, "acc": 0.5}),
+    ],
+)
+def test_commas_in_printed_numbers(line, numbers):
+    assert pairs(line) == numbers
 
 
 def test_results_of_boosters():
@@ -192,6 +221,56 @@ def test_what_is_no_log_gives_one_clear_line(kind, tmp_path):
     assert str(path) in str(caught.value)
 
 
+ENCODED = {
+    "JSON lines": '{"step": 0, "loss": 0.9}\n{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n',
+    "a table": "loss,accuracy\n0.9,0\n0.5,0\n0.25,1\n",
+    "a bare column": "0.9\n0.5\n0.25\n",
+    "a document": '{"loss": [0.9, 0.5, 0.25]}',
+    "a list": '[{"step": 0, "loss": 0.9}, {"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}]',
+    "a program": "step 0 loss: 0.9\r\nstep 1 loss: 0.5\r\nstep 2 loss: 0.25\r\n",
+}
+
+
+@pytest.mark.parametrize("code", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("form", ENCODED)
+def test_marks_of_windows_are_no_part_of_a_log(form, code, tmp_path):
+    path = write(tmp_path, ENCODED[form].encode(code))
+    assert column(path) == ([0, 1, 2], LOSS)
+    assert column(path, columns={"loss": "loss"})[1] == LOSS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "epoch,loss\ninf,0.9\nnan,0.5\n1e300,0.25\n",
+        '{"step": Infinity, "loss": 0.9}\n{"step": NaN, "loss": 0.5}\n{"step": 1e40, "loss": 0.25}\n',
+    ],
+)
+def test_steps_that_count_nothing_are_counted(text, tmp_path):
+    assert column(write(tmp_path, text)) == ([0, 1, 2], LOSS)
+
+
+@pytest.mark.parametrize("step", ["1e400", "9" * 30])
+def test_a_line_of_ours_with_such_a_step_is_passed_over(step, tmp_path):
+    head = '{"step": 0, "lossmith": {"version": 1, "facts": {"task": "binary"}}}\n'
+    path = write(tmp_path, f'{head}{{"step": 1, "loss": 0.5}}\n{{"step": {step}, "loss": 0.4}}\n')
+    assert column(path) == ([1], [0.5])
+
+
+def test_a_round_beyond_64_bits_is_no_round(tmp_path):
+    assert column(write(tmp_path, f"[1]\ttrain-rmse:0.9\n[{'9' * 25}]\ttrain-rmse:0.5\n")) == ([1], [0.9])
+
+
+def test_a_column_that_was_named_and_is_not_there_is_told(tmp_path):
+    path = write(tmp_path, '{"step": 0, "loss": 0.9}\n{"step": 1, "loss": 0.5}\n')
+    with pytest.raises(ValueError, match="it has no column 'nll'; its columns are step, loss"):
+        lm.read_record(path, {"loss": "nll"})
+    # It may come later in a log that still grows.
+    assert (
+        "eval_loss: it has no column 'v'; its columns are step, loss" in lm.read_record(path, {"eval_loss": "v"}).notes
+    )
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ValueError, match="there is no file"):
         lm.read_record(tmp_path / "nowhere.csv")
@@ -257,3 +336,12 @@ def test_a_huge_log_is_thinned_but_keeps_what_is_rare(tmp_path):
     steps, values = record.column("loss")
     assert steps[np.isnan(values)].tolist() == [123_457]
     assert any("thinned out evenly" in note for note in record.notes)
+
+
+@pytest.mark.parametrize("form", ["step {:,} loss: {:.6f}", "loss: {1:.6f}", "[{}]\ttrain-rmse:{:.6f}"])
+def test_a_huge_printed_log_says_how_many_steps_it_has(form, tmp_path):
+    n = 50_000
+    text = "starting\n" + "".join(form.format(i, 1 / (i + 1)) + "\n" for i in range(n))
+    record = lm.read_record(write(tmp_path, text), limit=1000)
+    assert record.total == pytest.approx(n, rel=0.01)
+    assert record.steps[-1].step == pytest.approx(n - 1, rel=0.01)

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from .record import SCALARS, Facts, Layer, Record, Row, Step
+from .step import LARGEST_STEP
 
 VERSION = 1
 RESERVED = frozenset({"step", "metrics", "layers", "samples", "lossmith", *SCALARS})
@@ -202,15 +203,18 @@ def parse(line: Mapping[str, Any]) -> tuple[Step | None, Facts | None, str | Non
 
     Raises
     ------
-    ValueError, TypeError, KeyError
+    ValueError, TypeError, KeyError, OverflowError
         If the line does not have our form.
     """
+    number = int(line["step"])
+    if abs(number) > LARGEST_STEP:
+        raise ValueError("its step is beyond what 64 bits hold")
     aside = line.get("lossmith", {})
     facts = _facts(aside["facts"]) if "facts" in aside else None
     metrics = {k: float(v) for k, v in line.items() if k not in RESERVED and v is not None}
     metrics |= {k: float(v) for k, v in line.get("metrics", {}).items()}
     step = Step(
-        int(line["step"]),
+        number,
         **{name: float(line[name]) for name in SCALARS if line.get(name) is not None},
         metrics=metrics,
         layers={name: _layer(numbers) for name, numbers in line.get("layers", {}).items()},

@@ -131,6 +131,9 @@ class Step:
         return bool(self.metrics) and any(name.startswith("eval_") for name in self.metrics)
 
 
+LARGEST_STEP = 2**62
+"""Number of a step that 64 bits hold for sure."""
+
 SCALARS = (
     "loss",
     "eval_loss",

@@ -12,13 +12,13 @@ from .build import in_order
 from .json_lines import as_number
 from .naming import Naming
 from .stream import lines
-from .texts import LONGEST
+from .texts import LONGEST, Gaps
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf)"
 _LIGHTGBM = re.compile(rf"([\w. -]+?)'s ([\w@.-]+): ({_NUMBER})")
 _XGBOOST = re.compile(rf"(\S+?)-([\w@.-]+):({_NUMBER})")
 _CATBOOST = re.compile(rf"\b(learn|test\d*|validation\w*): ({_NUMBER})")
-_ROUND = re.compile(r"^(?:\[\w+\]\s*)?(?:\[(\d+)\]|(\d+):)\s")
+_ROUND = re.compile(r"^(?:\[\w+\]\s*)?(?:\[(\d{1,18})\]|(\d{1,18}):)\s")
 _TRAIN = re.compile(r"^(?:train|training|learn|dtrain)", re.IGNORECASE)
 # Measures that grow as a model gets better are no losses.
 _GAINS = re.compile(
@@ -123,15 +123,20 @@ def read_printed(path: Path, facts: Facts, naming: Naming, limit: int) -> Record
     Record
         One step for each round printed.
     """
+    gaps = Gaps()
 
     def rounds() -> Iterable[tuple[int, dict[tuple[str, str], float]]]:
-        for _, line in lines(path, 4 * limit):
+        for place, line in lines(path, 4 * limit):
+            gaps.line(place)
             start = _ROUND.match(line)
             found = _printed(line) if start else {}
             if start and found:
+                gaps.used += 1
                 yield int(start.group(1) or start.group(2)), found
 
-    return from_rounds(rounds(), facts, limit)
+    record = from_rounds(rounds(), facts, limit)
+    record.pass_over(int(gaps.passed))
+    return record
 
 
 def _printed(line: str) -> dict[tuple[str, str], float]:

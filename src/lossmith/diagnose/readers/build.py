@@ -7,9 +7,31 @@ from collections.abc import Mapping
 from typing import Any, final
 
 from ..record import SCALARS, Facts, Record, Step
+from ..step import LARGEST_STEP
 from .naming import STEP, Naming
 
 _RESTARTS = 3
+
+
+def whole(value: float | None) -> int | None:
+    """Return the number of a step.
+
+    Parameters
+    ----------
+    value : float, optional
+        As read.
+
+    Returns
+    -------
+    int or None
+        None for what counts nothing: NaN, infinities, and what 64 bits cannot hold.
+
+    Examples
+    --------
+    >>> whole(3.0), whole(float("nan")), whole(1e30)
+    (3, None, None)
+    """
+    return None if value is None or not abs(value) < LARGEST_STEP else int(value)
 
 
 @final
@@ -60,18 +82,20 @@ class Builder:
         """
         self._naming.learn(numbers)
         fields = {self._naming.field(name): float(value) for name, value in numbers.items()}
-        step = fields.pop(STEP, None)
+        step = whole(fields.pop(STEP, None))
         count = self._counted if place is None else place
         self._counted = count + 1
-        if step is None or step != step or abs(step) >= 2**62:
-            step = fields["epoch"] if "epoch" in fields and fields["epoch"] == int(fields["epoch"]) else count
+        if step is None:
+            epoch = fields.get("epoch")
+            step = whole(epoch) if epoch is not None and epoch.is_integer() else None
+            step = count if step is None else step
             self.record.note("no column says the step: rows are counted, or epochs taken")
         if "seconds" in fields:
             self._clock = fields["seconds"] if self._clock is None else self._clock
             fields["seconds"] -= self._clock if self._clock > 1e8 else 0.0  # a date, not a duration
         scalars: dict[str, Any] = {name: fields.pop(name) for name in SCALARS if name in fields}
         if scalars or fields:
-            self.record.add(Step(int(step), **scalars, metrics=fields))
+            self.record.add(Step(step, **scalars, metrics=fields))
 
     def finish(self) -> Record:
         """Return the record, in order, with notes on what was guessed and dropped.
@@ -88,6 +112,11 @@ class Builder:
         """
         if self.record.total == 0:
             raise ValueError("no line of it holds a number that could be read")
+        for field, column in self._naming.missing().items():
+            # Held-out figures may come later in a log that still grows; without the loss there is nothing to tell.
+            if field == "loss":
+                raise ValueError(self._naming.lacks(column))
+            self.record.note(f"{field}: {self._naming.lacks(column)}")
         if self._naming.note:
             self.record.note(self._naming.note)
         if self.skipped:

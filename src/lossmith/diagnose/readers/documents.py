@@ -13,6 +13,7 @@ from .boosters import from_results, looks_like_results
 from .build import Builder
 from .json_lines import as_number, numbers
 from .naming import Naming
+from .stream import encoding
 
 _LARGEST = 1 << 29
 
@@ -44,7 +45,8 @@ def read_document(path: Path, facts: Facts, naming: Naming, limit: int) -> Recor
     if path.stat().st_size > _LARGEST:
         raise ValueError("it is a JSON document of more than 512 MB; write one object a line instead")
     try:
-        said = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        raw = path.read_bytes()
+        said = json.loads(raw.decode(encoding(raw), errors="replace"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its JSON is cut off or broken ({error})") from error
     return from_document(said, facts, naming, limit)

@@ -82,7 +82,7 @@ def _ours(rows: Iterable[tuple[int, dict[str, Any] | None]], facts: Facts, limit
         expected = number + 1
         try:
             step, learned, note = parse(said or {})
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             skipped += 1
             continue
         if learned is not None:

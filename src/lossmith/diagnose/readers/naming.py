@@ -147,6 +147,7 @@ class Naming:
                 raise ValueError(f"columns: {field!r} is not a field of a step; give one of {', '.join(known)}")
         self._fields: dict[str, str] = {column: field for field, column in self._said.items()}
         self._taken: set[str] = set(self._said)
+        self._seen: dict[str, None] = {}
         self.guesses: dict[str, str] = {}
 
     def learn(self, names: Iterable[str]) -> None:
@@ -157,9 +158,11 @@ class Naming:
         names : iterable of str
             As in the log.
         """
-        fresh = [name for name in names if name not in self._fields]
-        if not fresh:
+        unseen = [name for name in names if name not in self._seen]
+        if not unseen:
             return
+        self._seen.update(dict.fromkeys(unseen))
+        fresh = [name for name in unseen if name not in self._fields]
         for field, aliases in _ALIASES.items():
             self._claim(field, sorted((n for n in fresh if plain(n) in aliases), key=lambda n: aliases.index(plain(n))))
         self._claim("learning_rate", [n for n in fresh if n not in self._fields and plain(n).startswith("lr_")])
@@ -170,21 +173,30 @@ class Naming:
         for name in fresh:
             self._fields.setdefault(name, _metric(name))
 
-    def missing(self, names: Iterable[str]) -> list[str]:
-        """Return columns that the user said and the log lacks.
-
-        Parameters
-        ----------
-        names : iterable of str
-            All columns of the log.
+    def missing(self) -> dict[str, str]:
+        """Return the columns that the user said and the log lacks.
 
         Returns
         -------
-        list of str
-            Empty when all is well.
+        dict of str to str
+            By field; empty when all is well.
         """
-        held = set(names)
-        return [column for column in self._said.values() if column not in held]
+        return {field: column for field, column in self._said.items() if column not in self._seen}
+
+    def lacks(self, column: str) -> str:
+        """Say that a column is not there, and which are.
+
+        Parameters
+        ----------
+        column : str
+            One of those missing.
+
+        Returns
+        -------
+        str
+            One line.
+        """
+        return f"it has no column {column!r}; its columns are {', '.join(self._seen)}"
 
     def field(self, name: str) -> str:
         """Tell what a column is.

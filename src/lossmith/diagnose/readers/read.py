@@ -15,7 +15,7 @@ from .documents import from_document, read_document
 from .event_files import read_events
 from .json_lines import read_json_lines
 from .naming import Naming
-from .stream import head
+from .stream import encoding, head
 from .tables import looks_like_table, read_table
 
 Reader = Callable[[Path, Facts, Naming, int], Record]
@@ -141,6 +141,8 @@ def _reader(path: Path) -> Reader:
         raise ValueError("it is empty")
     if is_events(path):
         return read_events
+    if encoding(start) == "utf-16":
+        start = start.decode("utf-16", errors="replace").encode()
     if b"\0" in start:
         raise ValueError(f"it is {_binary(start)}; accepted: {_FORMS}")
     kind = _MAGIC.get(start[:2])
@@ -158,7 +160,7 @@ def _text_reader(start: bytes, first: list[str]) -> Reader:
     opening = start.decode("utf-8-sig", errors="replace").lstrip()[:1]
     if opening == "{" and _one_object_a_line(first):
         return read_json_lines
-    if opening == "{" or (opening == "[" and opening + "{" == "".join(start.decode("utf-8", "replace").split())[:2]):
+    if opening == "{" or (opening == "[" and "".join(start.decode("utf-8-sig", "replace").split())[:2] == "[{"):
         return read_document
     if boosters.looks_printed(first):
         return boosters.read_printed

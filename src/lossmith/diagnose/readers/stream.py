@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import codecs
+import functools
+import io
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 _SAMPLE = 1 << 16
 _LONGEST = 1 << 24
 _RARE = 0.2
 _MARKS = (b"nan", b"NaN", b"nf", b"eval", b"val", b"layers", b"lossmith")
+
+
+def encoding(start: bytes) -> str:
+    """Tell how a text is encoded, by its first bytes.
+
+    Parameters
+    ----------
+    start : bytes
+        At least the first three, of a file that has so many.
+
+    Returns
+    -------
+    str
+        "utf-16" if marked so, as what PowerShell's ``>`` writes; otherwise UTF-8, whose mark is no part of the text.
+
+    Examples
+    --------
+    >>> encoding("loss".encode("utf-16")), encoding(b"loss")
+    ('utf-16', 'utf-8-sig')
+    """
+    return "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
 def lines(path: Path, most: int) -> Iterator[tuple[int, str]]:
@@ -31,13 +54,21 @@ def lines(path: Path, most: int) -> Iterator[tuple[int, str]]:
     line : str
         Without its end; what is no UTF-8 is replaced. Lines over 16 MB are cut.
     """
-    with path.open("rb") as file:
-        sample = file.read(_SAMPLE).splitlines()[:-1]
-        stride = _stride(path, sample, most)
-        file.seek(0)
-        chosen = enumerate(_bounded(file)) if stride == 1 else _thinned(file, stride, _rare(sample))
-        for number, line in chosen:
-            yield number, line.decode("utf-8", errors="replace").rstrip("\r\n")
+    sample = _sample(path)
+    stride = _stride(path, sample, most)
+    found = _bounded(path)
+    for number, line in enumerate(found) if stride == 1 else _thinned(found, stride, _rare(sample)):
+        yield number, line.decode("utf-8", errors="replace").rstrip("\r\n")
+
+
+def _sample(path: Path) -> list[bytes]:
+    held, size = [], 0
+    for line in _bounded(path):
+        size += len(line)
+        if size > _SAMPLE:
+            break
+        held.append(line.rstrip(b"\r\n"))
+    return held
 
 
 def _stride(path: Path, sample: list[bytes], most: int) -> int:
@@ -47,16 +78,28 @@ def _stride(path: Path, sample: list[bytes], most: int) -> int:
     return max(1, int(path.stat().st_size / length / most))
 
 
-def _bounded(file: BinaryIO) -> Iterator[bytes]:
-    while line := file.readline(_LONGEST):
+def _bounded(path: Path) -> Iterator[bytes]:
+    """Read lines as UTF-8 without a mark, cut where they are too long."""
+    with path.open("rb") as file:
+        start = file.read(3)
+        file.seek(len(start) if start == codecs.BOM_UTF8 else 0)
+        if encoding(start) == "utf-16":
+            wide = io.TextIOWrapper(file, "utf-16", errors="replace", newline="\n")
+            yield from _cut(lambda: wide.readline(_LONGEST).encode())
+        else:
+            yield from _cut(functools.partial(file.readline, _LONGEST))
+
+
+def _cut(read: Callable[[], bytes]) -> Iterator[bytes]:
+    while line := read():
         yield line
-        while not line.endswith(b"\n") and len(line) == _LONGEST:
-            line = file.readline(_LONGEST)
+        while line and not line.endswith(b"\n"):
+            line = read()
 
 
-def _thinned(file: BinaryIO, stride: int, rare: Callable[[bytes], bool]) -> Iterator[tuple[int, bytes]]:
+def _thinned(lines: Iterator[bytes], stride: int, rare: Callable[[bytes], bool]) -> Iterator[tuple[int, bytes]]:
     number, line, given = -1, b"", -1
-    for number, line in enumerate(_bounded(file)):
+    for number, line in enumerate(lines):
         # The head of a table has names; the steps at the start change quickly.
         if number % stride == 0 or number < 100 or rare(line):
             given = number
@@ -97,7 +140,5 @@ def head(path: Path, count: int) -> list[str]:
     list of str
         Fewer if the file is shorter.
     """
-    with path.open("rb") as file:
-        return [
-            line.decode("utf-8", errors="replace").rstrip("\r\n") for line in itertools.islice(_bounded(file), count)
-        ]
+    first = itertools.islice(_bounded(path), count)
+    return [line.decode("utf-8", errors="replace").rstrip("\r\n") for line in first]

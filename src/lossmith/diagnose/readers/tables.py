@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from pathlib import Path
 
 from ..record import Facts, Record
@@ -13,6 +14,8 @@ from .naming import Naming
 from .stream import head, lines
 
 _HEADLESS = (("loss",), ("step", "loss"), ("step", "loss", "eval_loss"), ("step", "loss", "eval_loss", "learning_rate"))
+_BLANKS = " "
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 
 
 def looks_like_table(first: list[str]) -> bool:
@@ -35,6 +38,9 @@ def looks_like_table(first: list[str]) -> bool:
     if separator is None:
         return all(as_number(line) is not None for line in filled[1:]) and len(filled) > 1
     body = filled[1:] or filled
+    if separator is _BLANKS:
+        # Sentences have blanks, too: only rows of nothing but numbers are a table.
+        return all(as_number(cell) is not None for row in body for cell in _cells(row, separator))
     width = len(_cells(filled[0], separator))
     return any(len(_cells(row, separator)) == width and _has_number(row, separator) for row in body[:5])
 
@@ -66,10 +72,9 @@ def read_table(path: Path, facts: Facts, naming: Naming, limit: int) -> Record:
     filled = [line for line in head(path, 50) if line.strip()]
     separator = _separator(filled) or ","
     names, headed = _names(filled, separator)
-    missing = naming.missing(names)
-    if missing:
-        raise ValueError(f"it has no column {missing[0]!r}; its columns are {', '.join(names)}")
     naming.learn(names)
+    for column in naming.missing().values():
+        raise ValueError(naming.lacks(column))
     builder = Builder(facts, naming, limit)
     if not headed:
         builder.record.note(f"the table has no head: its columns were taken for {', '.join(names)}")
@@ -85,7 +90,7 @@ def _row(builder: Builder, names: list[str], line: str, separator: str, place: i
     cells = _cells(line, separator)
     if not line.strip() or cells == names:
         return
-    values = [as_number(cell) for cell in cells]
+    values = [_number(cell, separator) for cell in cells]
     held = {n: v for n, v in zip(names, values, strict=False) if v is not None}
     if len(cells) != len(names) or not held:
         builder.skipped += 1
@@ -95,19 +100,24 @@ def _row(builder: Builder, names: list[str], line: str, separator: str, place: i
 
 def _names(filled: list[str], separator: str) -> tuple[list[str], bool]:
     first = [cell.strip() or f"column_{i}" for i, cell in enumerate(_cells(filled[0], separator), 1)] if filled else []
-    if any(as_number(name) is None for name in first):
+    if any(_number(name, separator) is None for name in first):
         return first, True
     known = next((names for names in _HEADLESS if len(names) == len(first)), None)
     return list(known) if known else [*_HEADLESS[-1], *(f"column_{i}" for i in range(5, len(first) + 1))], False
 
 
 def _separator(filled: list[str]) -> str | None:
-    counts = {sep: filled[0].count(sep) for sep in (",", "\t", ";", "|")} if filled else {}
+    counts = {sep: filled[0].count(sep) for sep in (";", "\t", ",", "|")} if filled else {}
     best = max(counts, key=lambda sep: counts[sep], default=",")
-    return best if counts.get(best) else None
+    if counts.get(best):
+        return best
+    # As numpy.savetxt writes; its head begins with "#".
+    return _BLANKS if filled and len(_cells(filled[0], _BLANKS)) > 1 else None
 
 
 def _cells(line: str, separator: str) -> list[str]:
+    if separator is _BLANKS:
+        return line.removeprefix("#").split()
     if '"' not in line:
         return line.split(separator)
     try:
@@ -116,5 +126,13 @@ def _cells(line: str, separator: str) -> list[str]:
         return []
 
 
+def _number(cell: str, separator: str) -> float | None:
+    """Return the number in a cell; its comma is a decimal one where commas do not separate cells."""
+    value = as_number(cell)
+    if value is None and separator != "," and _DECIMAL_COMMA.fullmatch(cell.strip()):
+        return float(cell.replace(",", "."))
+    return value
+
+
 def _has_number(line: str, separator: str) -> bool:
-    return any(as_number(cell) is not None for cell in _cells(line, separator))
+    return any(_number(cell, separator) is not None for cell in _cells(line, separator))
