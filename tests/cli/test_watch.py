@@ -160,3 +160,39 @@ def test_a_log_without_a_loss_is_told_so_in_one_line(content, message, tmp_path)
     path.write_text(content)
     with pytest.raises(ValueError, match=message):
         command.watch(str(path), every=0.05, idle=0.05, columns="")
+
+
+@pytest.mark.parametrize(
+    "start", ["step,loss\n", "step", '{"step": 0, "lo', "loading 60000 images\n", "epoch 1 of 9\n"]
+)
+def test_a_log_that_has_only_begun_is_waited_for(start, tmp_path):
+    path, rows = tmp_path / "log", iter(range(99))
+    path.write_text(start)
+    form = "{0},{1}" if start.startswith("step") else '{{"step": {0}, "loss": {1}}}'
+    form = "step {0} loss {1}" if start.endswith(("images\n", "9\n")) else form
+    whole = "step,loss\n" if start.startswith("step") else start if start.endswith("\n") else ""
+    reasons = []
+
+    def sleep(seconds):
+        i = next(rows)
+        if 1 <= i <= 3:
+            path.write_text(whole + "".join(form.format(k, 1 / (k + 1)) + "\n" for k in range(i)))
+
+    seen = [r.total for r in follow(path, idle=2.0, sleep=sleep, waiting=reasons.append)]
+    assert seen == [1, 2, 3]
+    assert all("cannot use" in reason for reason in reasons)
+    assert reasons
+
+
+def test_a_log_that_never_comes_to_anything_is_refused(tmp_path, capsys):
+    path = tmp_path / "log"
+    path.write_text("loading\n")
+    with pytest.raises(ValueError, match="it is text in which no loss can be found"):
+        command.watch(str(path), every=0.05, idle=0.1, columns="")
+    assert capsys.readouterr().out.splitlines() == [f"waiting: cannot use '{path}': {_NOTHING}"]
+    path.write_text("prose " * 2000)
+    with pytest.raises(ValueError, match="it is text in which no loss can be found"):
+        command.watch(str(path), every=0.05, columns="")
+
+
+_NOTHING = "it is text in which no loss can be found"

@@ -36,7 +36,7 @@ def watch(
         from ..diagnose.follow import follow
         from ..diagnose.symptoms import RULES, symptoms
 
-        for record in follow(path, columns=_columns(columns), every=every, idle=idle):
+        for record in follow(path, columns=_columns(columns), every=every, idle=idle, waiting=shown.waiting):
             found, unable = symptoms(record)
             if len(unable) == len(RULES):
                 raise ValueError(_unusable(str(path), record.names))
@@ -69,7 +69,7 @@ class _Lines:
     """Plain lines for pipes: one for each look, and one for each symptom when it appears or goes."""
 
     def __init__(self, screen: Any) -> None:
-        self._screen = screen
+        self._screen, self._reason = screen, ""
         self.symptoms: tuple[Symptom, ...] = ()
 
     def update(self, record: Record, found: tuple[Symptom, ...]) -> None:
@@ -88,6 +88,14 @@ class _Lines:
         for gone in sorted(before - now):
             self._screen.print(Text(f"{gone}  no longer seen"), soft_wrap=True)
         self.symptoms = found
+
+    def waiting(self, reason: str) -> None:
+        """Say once why nothing is shown yet."""
+        from rich.text import Text
+
+        if reason != self._reason:
+            self._screen.print(Text(_waiting(reason)), soft_wrap=True)
+        self._reason = reason
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -119,6 +127,12 @@ class _Live:
         told = [_headline(s) for s in found] or [Text("no symptoms so far", "green")]
         self._live.update(Group(head, self._curves(record), *told), refresh=True)
 
+    def waiting(self, reason: str) -> None:
+        """Show why there are no curves yet."""
+        from rich.text import Text
+
+        self._live.update(Text(_waiting(reason), "dim"), refresh=True)
+
     def close(self) -> None:
         """Leave the last state on the screen."""
         self._live.stop()
@@ -133,6 +147,10 @@ class _Live:
         for name, curve, value in lines(record, self._screen.width):
             table.add_row(Text(name, "bold"), Text(curve, "cyan"), Text(value))
         return table
+
+
+def _waiting(reason: str) -> str:
+    return f"waiting: {reason.partition(';')[0]}"
 
 
 def _headline(symptom: Symptom) -> Any:

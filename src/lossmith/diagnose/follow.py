@@ -40,6 +40,13 @@ def ended(path: str | os.PathLike[str]) -> bool:
     return isinstance(aside, dict) and aside.get("ended") is True
 
 
+def _begun(path: Path) -> bool:
+    """Tell whether a log may have only begun: the head of a table, half a line, or what a program says at first."""
+    with path.open("rb") as file:
+        start = file.read(_TAIL + 1)
+    return len(start) <= _TAIL and b"\0" not in start
+
+
 def follow(
     path: str | os.PathLike[str],
     *,
@@ -47,6 +54,7 @@ def follow(
     every: float = 1.0,
     idle: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    waiting: Callable[[str], None] | None = None,
 ) -> Iterator[Record]:
     """Read a log again whenever it has grown.
 
@@ -62,6 +70,8 @@ def follow(
         Stop when nothing new has come for so many seconds.
     sleep : callable
         Waits so many seconds.
+    waiting : callable, optional
+        Is told why a log that has only begun cannot be read yet.
 
     Yields
     ------
@@ -71,25 +81,33 @@ def follow(
     Raises
     ------
     ValueError
-        If the log cannot be used when it is first read; later, half-written states are passed over.
+        If the log cannot be used, and has more than a beginning or does not grow; once it could be read, half-written
+        states are passed over.
     """
     where, seen, waited, known = Path(path), -1, 0.0, False
+    trouble: ValueError | None = None
     while True:
         size, pause = where.stat().st_size, every
         if size != seen and size > 0:
             begun = time.monotonic()
             try:
                 yield read_record(where, columns)
-                known = True
-            except ValueError:
-                if not known:
-                    raise
+                known, trouble = True, None
+            except ValueError as error:
+                trouble = None if known else error
+                if trouble is not None:
+                    if not _begun(where):
+                        raise
+                    if waiting is not None:
+                        waiting(str(trouble))
             pause = max(every, _SHARE * (time.monotonic() - begun))
             # Who will not wait for more is not kept waiting for a long log.
             pause = pause if idle is None else max(every, min(pause, idle))
             waited = 0.0
         seen = size
         if (size and ended(where)) or (idle is not None and waited >= idle):
+            if trouble is not None:
+                raise trouble
             return
         sleep(pause)
         waited += pause

@@ -29,7 +29,7 @@ def looks_like_table(first: list[str]) -> bool:
     Returns
     -------
     bool
-        True if they split into as many cells each, and hold numbers.
+        True if they split into as many cells each, and hold numbers; or if there is only a head that names a loss.
     """
     filled = [line for line in first if line.strip()]
     if not filled:
@@ -37,6 +37,8 @@ def looks_like_table(first: list[str]) -> bool:
     separator = _separator(filled)
     if separator is None:
         return all(as_number(line) is not None for line in filled[1:]) and len(filled) > 1
+    if len(filled) == 1 and "loss" in filled[0].lower():
+        return True  # the head of a table whose rows are still to come
     body = filled[1:] or filled
     if separator is _BLANKS:
         # Sentences have blanks, too: only rows of nothing but numbers are a table.
