@@ -103,5 +103,7 @@ def test_find() -> None:
     assert {loss.name for loss in lm.find(lipschitz=lambda bound: bound <= 1)} >= {"mae", "huber", "hinge"}
     assert [loss.name for loss in lm.find("biweight")] == ["tukey"]
     assert lm.find("no such words at all") == []
+    # A plural finds "an outlier"; what outliers do to the squared error is no answer to who asks for them.
+    assert [loss.name for loss in lm.find("outliers", task="regression", convex=True)] == ["huber", "log_cosh", "mae"]
     with pytest.raises(ValueError, match="no trait is called 'convexe'; traits: task"):
         lm.find(convexe=True)

@@ -163,7 +163,8 @@ def find(text: str = "", **claims: Any) -> list[Loss]:
     Parameters
     ----------
     text : str
-        Words that must all appear in the name, the aliases, the docstring or the guide's phrases.
+        Words that must all appear in the name, the aliases, the docstring, or what the guide says for the loss: its
+        pros and what it is best for. A plural finds the singular, too.
     **claims
         Fields of :class:`~lossmith.core.traits.Traits` with the wanted value, or a function that tells
         whether a value is wanted.
@@ -181,8 +182,8 @@ def find(text: str = "", **claims: Any) -> list[Loss]:
     Examples
     --------
     >>> import lossmith as lm
-    >>> [loss.name for loss in lm.find("outliers", task="regression", robust="redescending")]
-    ['tukey']
+    >>> [loss.name for loss in lm.find("outliers", task="regression", convex=True)]
+    ['huber', 'log_cosh', 'mae']
     """
     from .traits import Traits
 
@@ -196,8 +197,9 @@ def find(text: str = "", **claims: Any) -> list[Loss]:
 
 def _mentions(loss: Loss, text: str) -> bool:
     about = loss.about
-    words = " ".join((loss.name, *loss.aliases, type(loss).__doc__ or "", about.pros, about.cons, about.best_for))
-    return all(part in words.lower() for part in text.lower().split())
+    # Not its cons: who asks for outliers does not want what is sensitive to them.
+    words = " ".join((loss.name, *loss.aliases, type(loss).__doc__ or "", about.pros, about.best_for)).lower()
+    return all(part in words or (len(part) > 4 and part.removesuffix("s") in words) for part in text.lower().split())
 
 
 def _claims(loss: Loss, wanted: dict[str, Any]) -> bool:
