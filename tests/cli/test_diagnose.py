@@ -78,6 +78,7 @@ def test_named_columns(tmp_path, capsys):
         (b'{"step": 0, "loss": 1.0}\n', ["--columns", "loss"]),
         (b'{"step": 0, "loss": 1.0}\n', ["--mute", "LM-NONE"]),
         (b'{"step": 0, "loss": 1.0}\n', ["--html", "/nowhere/page.html"]),
+        (b'{"step": 0, "loss": 1.0}\n', ["--sarif", "/nowhere/found.sarif"]),
     ],
 )
 def test_what_cannot_be_used_is_one_line_and_two(tmp_path, capsys, content, options):
@@ -88,6 +89,8 @@ def test_what_cannot_be_used_is_one_line_and_two(tmp_path, capsys, content, opti
     error = capsys.readouterr().err
     assert error.startswith("lossmith: ")
     assert error.count("\n") == 1
+    assert "Errno" not in error
+    assert ".tmp" not in error
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,8 @@ def test_compare_of_classes_by_default(table: Path, tmp_path: Path, capsys, monk
         (["--loss", "mae", "--solver", "newton"], "nothing to compare: newton with mae needs a loss without kinks"),
         ([part for n in range(7) for part in ("--solver", f"adam(step=0.{n + 1})")], "pictures hold 6"),
         (["--loss", "cce"], "it is for classes"),
+        (["--max-seconds", "nan"], "--max-seconds nan is not accepted; give a number > 0"),
+        (["--max-seconds", "0"], "give a number > 0"),
     ],
 )
 def test_compare_refuses_in_one_line(table: Path, tmp_path: Path, capsys, arguments: list[str], words: str) -> None:

@@ -136,6 +136,12 @@ def test_columns_that_are_left_out_are_noted_and_not_needed(X, fitted):
     notes = " ".join(fitted.notes)
     assert "'id' is left out: it identifies" in notes
     assert "'same' is left out: it is constant" in notes
+    strange = pd.DataFrame({"a": range(9), "huge": [1e300 * i for i in range(1, 10)], "void": [None] * 9})
+    strange["a"] = strange["a"] ** 2 / 7
+    assert fit(strange).notes == (
+        "column 'huge' is left out: it holds no number below 1e+150 in size",
+        "column 'void' is left out: it is empty",
+    )
     assert np.array_equal(both(fitted, X.drop(columns=["id", "same"])), both(fitted, X), equal_nan=True)
 
 

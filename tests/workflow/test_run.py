@@ -238,6 +238,11 @@ def test_a_changed_or_damaged_model_is_refused(results, tmp_path):
             trees[0].write_text(trees[0].read_text() + " ")
             with pytest.raises(InputError, match="changed after the training"):
                 load_model(copy)
+        saved = json.loads((result.folder / "model" / "model.json").read_text())
+        for damage in (None, {"kind": "shift"}):
+            (copy / "model.json").write_text(json.dumps(saved | {"adjustment": damage}))
+            with pytest.raises(InputError, match=r"damaged|changed after"):
+                load_model(copy)
         (copy / "model.json").write_text('{"format": 1}')
         with pytest.raises(InputError, match="damaged"):
             load_model(copy)

@@ -32,10 +32,10 @@ def write_page(results: Results, folder: Path) -> Path:
     Path
         ``bench.html`` in it, replaced as a whole or not at all.
     """
-    from ..plots.files import write_atomically
+    from ..plots.files import write_output
 
     path = folder / "bench.html"
-    write_atomically(path, render(results).encode("utf-8"))
+    write_output(path, render(results).encode("utf-8"))
     return path
 
 

@@ -295,10 +295,10 @@ def write(results: Results, folder: Path) -> Path:
     Path
         The file.
     """
-    from ..plots.files import write_atomically
+    from ..plots.files import write_output
 
     path = folder / "results.json"
-    write_atomically(path, results.to_json().encode())
+    write_output(path, results.to_json().encode())
     return path
 
 

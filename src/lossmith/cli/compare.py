@@ -60,7 +60,7 @@ def compare(
     from ..workflow.single import Question, open_folder, penalty_of
     from .checks import limits
 
-    limits(tolerance, max_iter)
+    limits(tolerance, max_iter, max_seconds)
     chosen, ways = penalty_of(penalty, alpha, l1_ratio), [get(name) for name in _few(solver or _SOLVERS, "--solver")]
     folder = output or Path("runs") / f"{_stem(data)}-compare"
     question = Question.of(data, target, task)
@@ -112,7 +112,7 @@ def _tell(found: Comparison) -> None:
     screen, question = console(), found.question
     screen.print(Text(f"{question.dataset.target} ~ {question.X.shape[1]} columns", style="bold cyan"))
     screen.print(
-        f"{found.rows[0]:,} rows to learn from, {found.rows[1]:,} held out; all fits start from the best constant"
+        f"{found.rows[0]:,} rows to learn from, {found.rows[1]:,} held out; all solvers start a loss from one place"
     )
     screen.print()
     screen.print(_fitting(found, screen))

@@ -65,9 +65,9 @@ def _columns(text: str) -> dict[str, str] | None:
 
 def _write_sarif(found: Diagnosis, path: str, log: str) -> None:
     from ..diagnose.sarif import to_sarif
-    from ..plots.files import write_atomically
+    from ..plots.files import write_output
 
-    write_atomically(Path(path), (json.dumps(to_sarif(found, log), indent=1, allow_nan=False) + "\n").encode())
+    write_output(Path(path), (json.dumps(to_sarif(found, log), indent=1, allow_nan=False) + "\n").encode())
 
 
 def _write_html(found: Diagnosis, path: str, log: str) -> None:

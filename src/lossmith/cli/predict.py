@@ -39,8 +39,7 @@ _WRITERS = (".csv", ".tsv", ".parquet", ".jsonl")
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    from ..core.errors import InputError
-    from ..plots.files import write_atomically
+    from ..plots.files import write_output
 
     kind = path.suffix.lower()
     if kind == ".parquet":
@@ -49,7 +48,4 @@ def _write(table: pd.DataFrame, path: Path) -> None:
         content = table.to_json(orient="records", lines=True, force_ascii=False).encode()
     else:
         content = table.to_csv(index=False, sep="\t" if kind == ".tsv" else ",").encode()
-    try:
-        write_atomically(path, content)
-    except OSError as problem:
-        raise InputError(f"cannot write {str(path)!r}: {problem.strerror or problem}") from None
+    write_output(path, content)

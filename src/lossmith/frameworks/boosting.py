@@ -80,8 +80,8 @@ class Hooks:
     --------
     >>> import lossmith as lm
     >>> hooks = Hooks(lm.Quantile(q=0.9))
-    >>> hooks.constant_curvature, hooks.refits_leaves, hooks.start(hooks.sample([1.0, 2.0, 3.0]))
-    (True, True, 3.0)
+    >>> hooks.refits_leaves, hooks.start(hooks.sample([1.0, 2.0, 3.0]))
+    (True, 3.0)
     """
 
     loss: Loss
@@ -95,11 +95,6 @@ class Hooks:
     def curvature(self) -> WorkingCurvature:
         """How the second-order number of each score is made, and its name."""
         return self.choose(self.loss)
-
-    @property
-    def constant_curvature(self) -> bool:
-        """Whether it is one number for all scores; it is handed over as 1, with the gradient divided by it."""
-        return self.curvature.constant is not None
 
     @property
     def refits_leaves(self) -> bool:

@@ -109,6 +109,29 @@ def write_atomically(target: Path, content: bytes) -> None:
         raise
 
 
+def write_output(target: Path, content: bytes) -> None:
+    """Write a file that a user asked for, as `write_atomically` does.
+
+    Parameters
+    ----------
+    target : Path
+        The file.
+    content : bytes
+        What it will hold.
+
+    Raises
+    ------
+    InputError
+        One line, when it cannot be written, such as on a full disk.
+    """
+    from ..core.errors import InputError
+
+    try:
+        write_atomically(target, content)
+    except OSError as problem:
+        raise InputError(f"cannot write {str(target)!r}: {problem.strerror or problem}") from None
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -54,14 +54,10 @@ def write_diagnosis(diagnosis: Diagnosis, path: str | os.PathLike[str], source: 
     InputError
         When it cannot be written.
     """
-    from ..core.errors import InputError
-    from ..plots.files import write_atomically
+    from ..plots.files import write_output
 
     target = Path(path)
-    try:
-        write_atomically(target, render_diagnosis(diagnosis, source).encode("utf-8"))
-    except OSError as problem:
-        raise InputError(f"cannot write {str(target)!r}: {problem.strerror or problem}") from None
+    write_output(target, render_diagnosis(diagnosis, source).encode("utf-8"))
     return target
 
 

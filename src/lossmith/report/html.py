@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,14 +40,10 @@ def write_report(facts: Mapping[str, Any], folder: str | os.PathLike[str]) -> Pa
     InputError
         When it cannot be written, such as on a full disk.
     """
-    from ..core.errors import InputError
+    from ..plots.files import write_output
 
     path = Path(folder) / "report.html"
-    text = render(facts, str(folder))
-    try:
-        _replace(path, text.encode("utf-8"))
-    except OSError as problem:
-        raise InputError(f"cannot write {str(path)!r}: {problem.strerror or problem}") from None
+    write_output(path, render(facts, str(folder)).encode("utf-8"))
     return path
 
 
@@ -181,15 +176,3 @@ def version() -> str:
     from .._version import __version__
 
     return __version__
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".report.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

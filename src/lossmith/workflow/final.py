@@ -221,6 +221,12 @@ def save(predictor: Predictor, folder: Path) -> tuple[str, ...]:
     return tuple(files)
 
 
+def _adjustment(saved: Adjustment) -> Adjustment:
+    """Return it, once it is seen to work: a damaged one must not come to light in the middle of predictions."""
+    adjust(saved, np.full((1, 2), 0.5))
+    return saved
+
+
 def load_model(folder: str | Path) -> Predictor:
     """Read a saved model.
 
@@ -252,7 +258,7 @@ def load_model(folder: str | Path) -> Predictor:
             saved["task"],
             saved["target"],
             tuple(saved["classes"]),
-            saved["adjustment"],
+            _adjustment(saved["adjustment"]),
             saved["threshold"],
             saved["probabilities"],
         )

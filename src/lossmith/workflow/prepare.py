@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossmith.core.errors import InputError
-from lossmith.select.columns import ColumnFacts, quoted
+from lossmith.select.columns import LARGEST, ColumnFacts, quoted
 from lossmith.select.records import Facts
 from lossmith.workflow.encoders import (
     MOST_LEVELS,
@@ -181,12 +181,20 @@ def _used(facts: Facts) -> list[ColumnFacts]:
 def _note(column: ColumnFacts, used: bool) -> str | None:
     name = quoted(column.name)
     if not used:
-        return f"column {name} is left out: it {'is constant' if column.constant else 'identifies the row'}"
+        return f"column {name} is left out: it {_reason(column)}"
     if column.kind == "text" and column.distinct > MOST_LEVELS:
         return f"column {name} has {column.distinct} levels; rare ones are pooled"
     if column.kind == "date":
         return f"column {name} holds dates; read as days, month, weekday and hour"
     return None
+
+
+def _reason(column: ColumnFacts) -> str:
+    if not column.constant:
+        return "identifies the row"
+    if column.kind == "empty":
+        return "is empty"
+    return "is constant" if column.distinct else f"holds no number below {LARGEST:g} in size"
 
 
 def _fit(column: pd.Series, facts: ColumnFacts) -> Encoder:

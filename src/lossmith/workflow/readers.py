@@ -169,7 +169,7 @@ def _check_rows(text: str, path: Path, mark: str) -> tuple[list[str], str]:
             commas += sum(_decimal(cell, ",") for cell in row)
             points += sum(_decimal(cell, ".") for cell in row)
     if not count:
-        raise InputError(f"{quoted(path, 200)} has a header and no rows; give at least two rows")
+        raise InputError(f"{quoted(path, 200)} has a header and no rows; give a file with rows")
     return names, "," if commas and not points else "."
 
 
@@ -269,7 +269,7 @@ def _parse_parquet(content: bytes, path: Path) -> tuple[pd.DataFrame, list[str]]
         reason = quoted(str(error).split("\n")[0], 120)
         raise InputError(f"{quoted(path, 200)} is no readable Parquet file: {reason}; write it again") from error
     if not table.num_rows or not table.num_columns:
-        raise InputError(f"{quoted(path, 200)} has no rows; give at least two rows")
+        raise InputError(f"{quoted(path, 200)} has no rows; give a file with rows")
     nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
     if nested:
         raise InputError(

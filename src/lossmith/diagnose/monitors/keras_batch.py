@@ -175,38 +175,19 @@ def search(model: Any, values: Mapping[str, Sequence[Any]], inputs: Any, number:
     NonFinite or None
         None when all are finite.
     """
-    found: list[NonFinite] = []
-    places = {}
     for name, held in values.items():
-        places[name] = list(held)
-        if not found and not all(np.isfinite(a).all() for a in held):
-            found.append(NonFinite(number, "parameter", name, None, f"was not finite before step {since} already"))
-    if found:
-        return found[0]
+        if not all(np.isfinite(a).all() for a in held):
+            return NonFinite(number, "parameter", name, None, f"was not finite before step {since} already")
+    places = {name: list(held) for name, held in values.items()}
     ordered = [places[v.path.rpartition("/")[0] or v.path].pop(0) for v in model.trainable_variables]
-
-    def looking(layer: Any, own: Any) -> Any:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            output = own(*args, **kwargs)
-            for leaf in [] if found else keras.tree.flatten(output):
-                array = _numbers(leaf)
-                if array is not None and not np.isfinite(array).all():
-                    rows = ~np.isfinite(array).reshape(len(array), -1).all(1) if array.ndim else np.ones(1, bool)
-                    sample = None if rows.all() and len(rows) > 1 else int(np.flatnonzero(rows)[0])
-                    detail = f"the layer's output holds {_kind(array)}, with the parameters of step {since}"
-                    found.append(NonFinite(number, "activation", layer.path or layer.name, sample, detail))
-                    break
-            return output
-
-        return call
-
+    found: list[NonFinite] = []
     layers = [
         la for la in model._flatten_layers(include_self=False) if not list(la._flatten_layers(include_self=False))
     ]
     owns = [(layer, layer.call) for layer in layers]
     try:
         for layer, own in owns:
-            layer.call = looking(layer, own)
+            layer.call = _looking(layer, own, found, number, since)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.stateless_call(
@@ -221,6 +202,24 @@ def search(model: Any, values: Mapping[str, Sequence[Any]], inputs: Any, number:
         for layer, _ in owns:
             del layer.call
     return found[0] if found else None
+
+
+def _looking(layer: Any, own: Any, found: list[NonFinite], number: int, since: int) -> Any:
+    """Return a layer's call that adds its output to what was found, if it is the first that is not finite."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        output = own(*args, **kwargs)
+        for leaf in [] if found else keras.tree.flatten(output):
+            array = _numbers(leaf)
+            if array is not None and not np.isfinite(array).all():
+                rows = ~np.isfinite(array).reshape(len(array), -1).all(1) if array.ndim else np.ones(1, bool)
+                sample = None if rows.all() and len(rows) > 1 else int(np.flatnonzero(rows)[0])
+                detail = f"the layer's output holds {_kind(array)}, with the parameters of step {since}"
+                found.append(NonFinite(number, "activation", layer.path or layer.name, sample, detail))
+                break
+        return output
+
+    return call
 
 
 def _numbers(leaf: Any) -> Any:
