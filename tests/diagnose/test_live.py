@@ -57,8 +57,21 @@ def test_a_terminal_is_redrawn_at_most_twice_a_second(monkeypatch):
 def test_a_picture_marks_where_the_loss_is_no_longer_finite():
     drawn = live.curves(record())
     upper = drawn.axes[0]
-    assert [line.get_label() for line in upper.lines] == ["loss", "loss not finite", "eval loss"]
+    assert [line.get_label() for line in upper.lines] == ["training loss", "training loss not finite", "held-out loss"]
     np.testing.assert_array_equal(upper.lines[1].get_xdata(), [99, 99])
+
+
+def test_a_picture_hides_no_number():
+    def drawn(*rows):
+        return live.curves(Record.of(Facts(), [Step(i, loss=a, eval_loss=b) for i, (a, b) in enumerate(rows)]))
+
+    # A held-out loss below 0 beside a training loss above it.
+    assert drawn((2.0, 1.0), (1.0, -1.0)).axes[0].get_yscale() == "linear"
+    assert drawn((2.0, 1.0), (1.0, 0.5)).axes[0].get_yscale() == "log"
+    # One value alone is a dot, and what was not recorded takes no place.
+    (only,) = drawn((2.0, None)).axes
+    assert [line.get_marker() for line in only.lines] == ["."]
+    assert live.curves(Record()).axes == []
 
 
 def test_no_drawing_into_a_pipe_unless_asked():

@@ -17,6 +17,7 @@ from lossmith.diagnose.record import Facts, Layer, Record, Step
 from lossmith.diagnose.remedies import Remedy
 from lossmith.diagnose.sarif import to_sarif
 from lossmith.diagnose.symptoms import RULES
+from lossmith.plots.diagnosis import _median
 from lossmith.report.diagnosis import render_diagnosis, write_diagnosis
 from report.test_html import Page
 
@@ -137,6 +138,14 @@ def test_the_page_is_well_formed_offline_and_small(tmp_path):
     assert "Most likely: the learning rate is too high." in page.text
     assert "NAN" in page.text, "the evidence is marked on the curve"
     assert [tag for tag, _ in page.tags].count("svg") >= 3
+
+
+def test_a_running_median_has_no_flat_ends():
+    falling = np.arange(100.0)[::-1]
+    for width in (1, 2, 5, 10, 100, 200):
+        np.testing.assert_array_equal(_median(falling, width), falling)
+    noisy = np.where(np.arange(100) == 50, 1e9, falling)
+    assert _median(noisy, 5)[50] < 100
 
 
 def test_hostile_names_are_shown_as_they_are(tmp_path):

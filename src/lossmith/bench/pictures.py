@@ -221,8 +221,10 @@ def plot_limit(results: Results, dtype: str) -> Figure:
             pairs.append(((rival.median or 0.0) / limit, _look(rival.contender)[0], 0.19))
         for (ratio, colour, shift), name in zip(pairs, (OURS, *(t.contender for t in cell.peers[:1])), strict=True):
             axes.barh(place + shift, ratio, height=0.34, color=colour)
+            # Right of the limit's line, which would go through the text of a shorter bar.
+            end = (max(ratio, 1.0), place + shift)
             axes.annotate(
-                f"{ratio:.2g}  {name}", (ratio, place + shift), (4, 0), textcoords="offset points", va="center",
+                f"{ratio:.2g}  {name}", end, (4, 0), textcoords="offset points", va="center",
                 fontsize=8.5, color=MUTED,
             )  # fmt: skip
     axes.axvline(1.0, color=INK, linewidth=1.2)

@@ -221,7 +221,14 @@ def _extremes(part: Array) -> tuple[int, int]:
 def _median(values: Array, width: int) -> Array:
     from ..diagnose.symptoms.curves import smooth
 
-    return smooth(values, width | 1)
+    middle = smooth(values, width | 1)
+    if middle is values:
+        return values
+    # Windows narrow towards the ends: a flat end would look like a plateau.
+    for i in range(width // 2 + 1):
+        middle[i] = np.median(values[: 2 * i + 1])
+        middle[-1 - i] = np.median(values[values.size - 2 * i - 1 :])
+    return middle
 
 
 def _logarithmic(axes: Axes, columns: Sequence[Array]) -> None:

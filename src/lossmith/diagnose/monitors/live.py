@@ -6,7 +6,7 @@ import importlib
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, final
 
 import numpy as np
@@ -18,6 +18,7 @@ Array = np.ndarray[Any, Any]
 _BARS = "▁▂▃▄▅▆▇█"
 _EVERY = 0.5
 _SHOWN = ("loss", "eval_loss", "grad_norm", "learning_rate")
+_SAID = {"loss": "training loss", "eval_loss": "held-out loss", "grad_norm": "gradient norm"}
 
 
 def sparkline(values: Sequence[float] | Array, width: int = 40, places: Array | None = None) -> str:
@@ -239,7 +240,7 @@ class Notebook:
 
 
 def curves(record: Record) -> Any:
-    """Draw the losses, and the gradient norm under them, with matplotlib.
+    """Draw the losses, and the gradient norm under them where there is one, with matplotlib.
 
     Parameters
     ----------
@@ -253,24 +254,39 @@ def curves(record: Record) -> Any:
     """
     from matplotlib.figure import Figure
 
+    panels = [
+        (ratio, held)
+        for ratio, names in ((3, ("loss", "eval_loss")), (1, ("grad_norm",)))
+        if (held := {n: c for n in names if np.isfinite((c := record.column(n))[1]).any()})
+    ]
     drawn = Figure(figsize=(7, 4.2), layout="constrained")
-    upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    for axes, names in ((upper, ("loss", "eval_loss")), (lower, ("grad_norm",))):
-        for name in names:
-            steps, values = record.column(name)
-            finite = np.isfinite(values)
-            if finite.any():
-                axes.plot(steps[finite], values[finite], label=name.replace("_", " "), linewidth=1.2)
-                bad = steps[~finite]
-                if len(bad):
-                    axes.axvline(bad[0], color="tab:red", linestyle=":", label=f"{name} not finite")
-                if (values[finite] > 0).all():
-                    axes.set_yscale("log")
-        if axes.lines:
-            axes.legend(frameon=False, fontsize=8)
-        axes.grid(alpha=0.25)
-    lower.set_xlabel("step")
+    if not panels:
+        return drawn
+    ratios = [ratio for ratio, _ in panels]
+    below = drawn.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+    for axes, (_, held) in zip(below, panels, strict=True):
+        _panel(axes, held)
+    below[-1].set_xlabel("step")
     return drawn
+
+
+def _panel(axes: Any, held: Mapping[str, tuple[Array, Array]]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    for name, (steps, values) in held.items():
+        finite, said = np.isfinite(values), _SAID[name]
+        # A line through one point cannot be seen.
+        axes.plot(steps[finite], values[finite], marker="." if finite.sum() == 1 else "", label=said, linewidth=1.2)
+        if not finite.all():
+            axes.axvline(steps[~finite][0], color="tab:red", linestyle=":", label=f"{said} not finite")
+    # One number that is not positive would vanish from a logarithmic axis.
+    if all((values[np.isfinite(values)] > 0).all() for _, values in held.values()):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.legend(frameon=False, fontsize=8)
+    axes.grid(alpha=0.25)
 
 
 def screen(live: bool | None) -> Screen:
