@@ -95,6 +95,14 @@ def test_get_says_what_is_wrong(spec: str, message: str) -> None:
         lm.get(spec)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"), [(3, "not 3"), (None, "not None"), (lm.Huber, r"not the class Huber; write Huber\(\)")]
+)
+def test_what_is_no_loss_is_not_handed_back(given: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        lm.get(given)
+
+
 def test_find() -> None:
     names: Any = [loss.name for loss in lm.find(task="regression", convex=True)]
     assert "huber" in names

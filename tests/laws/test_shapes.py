@@ -164,3 +164,36 @@ def test_sums_do_not_overflow_on_the_way(dtype: Any) -> None:
     tiny = np.r_[dtype(1000.0), np.full(20_000, 2e-5, dtype)]
     want = dtype(tiny.astype(float).mean())
     assert lm.MeanAbsoluteError()(np.zeros_like(tiny), tiny) == want
+
+
+@everything
+def test_masked_numbers_are_refused_wherever_they_stand(case: Case) -> None:
+    """NumPy's masked arithmetic would mix the hidden numbers into the value."""
+    y, f = case.sample(6)
+    hidden = np.ma.masked_array(f, mask=np.arange(np.size(f)).reshape(np.shape(f)) == 1)
+    with pytest.raises(ValueError, match="y_pred is a masked array with 1 hidden numbers"):
+        case.loss(y, hidden)
+    assert case.loss(y, np.ma.masked_array(f)) == case.loss(y, f)
+
+
+@per_sample
+def test_masked_targets_and_weights_are_refused(case: Case) -> None:
+    y, f = case.sample(6)
+    with pytest.raises(ValueError, match="y_true is a masked array"):
+        case.loss(np.ma.masked_array(y, mask=np.arange(np.size(y)).reshape(np.shape(y)) == 1), f)
+    with pytest.raises(ValueError, match="sample_weight is a masked array"):
+        case.loss(y, f, np.ma.masked_array(np.ones(6), mask=np.arange(6) == 1))
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@every
+def test_a_square_matrix_is_read_as_an_array(case: Case) -> None:
+    """The * of numpy.matrix is the product of matrices."""
+    y, f = (part.reshape(3, 3) for part in case.sample(9))
+    assert case.loss(np.asmatrix(y), np.asmatrix(f)) == case.loss(y, f)
+    np.testing.assert_array_equal(case.loss.gradient(np.asmatrix(y), np.asmatrix(f)), case.loss.gradient(y, f))
+
+
+def test_a_number_just_outside_is_told_from_the_bound() -> None:
+    with pytest.raises(ValueError, match=r"y_pred holds 1\.0000001 at index 0"):
+        lm.BinaryCrossEntropy(inputs="probabilities")([1.0], np.array([1.0 + 1e-7], np.float32))

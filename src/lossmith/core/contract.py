@@ -20,9 +20,13 @@ def as_array(value: Any, argument: str) -> Array:
     ------
     TypeError
         For None, text and other things that are no numbers.
+    ValueError
+        For rows of different lengths, and for masked arrays that hide numbers.
     """
     if value is None:
         raise TypeError(f"{argument} is None; give an array of numbers")
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+        value = _plain(value, argument)
     if type(value).__module__.partition(".")[0] not in _CONVERTED and not isinstance(value, np.generic):
         library = namespace(value)
         if not isinstance(library, type):
@@ -36,6 +40,16 @@ def as_array(value: Any, argument: str) -> Array:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{argument} has dtype {array.dtype}; give numbers (encode text or dates first)")
     return array
+
+
+def _plain(value: Array, argument: str) -> Array:
+    """Return a matrix or another kind of NumPy's array as an array, in which * is what the formulas mean by it."""
+    if np.ma.is_masked(value):
+        raise ValueError(
+            f"{argument} is a masked array with {int(np.ma.getmaskarray(value).sum())} hidden numbers; "
+            f"leave those samples out, or give {argument}.data with sample_weight 0 where they are"
+        )
+    return np.asarray(value)
 
 
 def settled(y: Any, f: Any) -> bool:

@@ -172,6 +172,12 @@ def check(values: Array, domain: Domain, argument: str, loss: str, *, nan_allowe
     where = place[0] if len(place) == 1 else place
     remedy = f"; {domain.remedy}" if domain.remedy else ""
     raise ValueError(
-        f"{loss}: {argument} holds {values[place]:g} at index {where} "
+        f"{loss}: {argument} holds {_told(values[place])} at index {where} "
         f"({int((~inside).sum())} of {values.size} values outside); accepted are {domain}{remedy}"
     )
+
+
+def _told(value: Any) -> str:
+    """Write a number in few digits, or in as many as tell it from its neighbours: 1.0000001 is not 1."""
+    short = f"{value:g}"
+    return short if value != value or float(short) == value else str(value)

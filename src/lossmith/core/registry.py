@@ -82,6 +82,8 @@ def get(spec: str | Loss, **params: Any) -> Loss:
     ------
     ValueError
         For an unknown name, an unreadable call, or a hyper-parameter the loss does not have.
+    TypeError
+        For what is neither text nor a loss, such as a class.
 
     Examples
     --------
@@ -90,9 +92,18 @@ def get(spec: str | Loss, **params: Any) -> Loss:
     Huber(delta=1.35)
     """
     if not isinstance(spec, str):
-        return spec
+        return _made(spec)
     name, written = _parse(spec)
     return build(name, {**written, **params})
+
+
+def _made(spec: Any) -> Loss:
+    from .loss import Loss
+
+    if isinstance(spec, Loss):
+        return spec
+    given = f"the class {spec.__name__}; write {spec.__name__}()" if isinstance(spec, type) else f"{spec!r}"
+    raise TypeError(f"a loss is a name, such as 'huber', or a Loss, not {given}")
 
 
 def build(name: str, params: dict[str, Any]) -> Loss:
