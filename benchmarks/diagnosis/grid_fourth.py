@@ -1,7 +1,8 @@
 """The fourth part: twins by lot, then its faults and long runs on twins that are sound; two halves that share nothing.
 
 The development half takes the faults, data sets, network and loops that `held.py` leaves to it, the held-out half the
-others; networks of the earlier parts are in both.
+others; networks of the earlier parts are in both. To the held-out twins, faults of development are done as well: what
+is known, on data and in loops that are not.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ MODULES = tuple(module.__name__ for module in grid.FOURTH_MODULES)
 SEEDS = {False: (11, 12, 13), True: (14, 15, 16)}
 NETS = ("shallow", "deep", "norm", "conv", "layered", "funnel", "image", "gru")
 TWINS, LONG, RUNS = 72, 60, 9  # candidates; long runs; runs of a fault
+KNOWN = 2  # runs of a fault of development on held-out twins
 
 
 def _lot(word: str) -> int:
@@ -28,6 +30,11 @@ def _lot(word: str) -> int:
 
 def faults(held_out: bool) -> list[str]:
     return [fault.name for fault in FAULTS.values() if fault.apply.__module__ in MODULES and fault.held_out == held_out]
+
+
+def known() -> list[str]:
+    """Faults of development, whatever part they came with."""
+    return [fault.name for fault in FAULTS.values() if not fault.held_out]
 
 
 def candidates(held_out: bool) -> list[Case]:
@@ -47,13 +54,20 @@ def planned(twins: list[Case], held_out: bool) -> Iterator[Case]:
     """What to do to the sound twins, in rounds, so that a part of it is a fair sample of all faults."""
     twins = sorted(twins, key=lambda case: _lot(case.name))
     fitting = [(twin, healthy(twin.dataset, twin.arch, twin.seed)) for twin in twins]
-    rounds: list[list[Case]] = [[] for _ in range(RUNS)]
-    for name in faults(held_out):
-        for turn, case in zip(rounds, _runs(name, fitting), strict=False):
-            turn.append(case)
-    for number, turn in enumerate(rounds):
+    for number, turn in enumerate(_rounds(faults(held_out), RUNS, fitting)):
         long = [Case(t.dataset, t.arch, t.seed, "long") for t in twins[:LONG][number::RUNS]] if held_out else []
         yield from sorted([*turn, *long], key=lambda case: _lot(f"order/{case.name}"))
+    for turn in _rounds(known(), KNOWN, fitting) if held_out else ():
+        yield from sorted(turn, key=lambda case: _lot(f"order/{case.name}"))
+
+
+def _rounds(names: list[str], runs: int, fitting: list[tuple[Case, Any]]) -> list[list[Case]]:
+    """One run of each fault, then another of each, and so on."""
+    rounds: list[list[Case]] = [[] for _ in range(runs)]
+    for name in names:
+        for turn, case in zip(rounds, _runs(name, fitting), strict=False):
+            turn.append(case)
+    return rounds
 
 
 def _runs(fault: str, fitting: list[tuple[Case, Any]]) -> Iterator[Case]:
