@@ -102,6 +102,18 @@ class Squash(nn.Module):
         return 1.0 / (1.0 + torch.exp(-x))
 
 
+class UnitLength(nn.Module):
+    """Scores on the sphere: they cannot grow."""
+
+    def forward(self, x):
+        return x / x.norm(dim=1, keepdim=True)
+
+
+class First(nn.Module):
+    def forward(self, x):
+        return x[:, 0]
+
+
 def swapped(repair, *between, after=()):
     plan = plan_of(build=lambda: nn.Sequential(nn.Linear(4, 8), *between, nn.Linear(8, 2), *after))
     fixed = repair(plan)
@@ -126,6 +138,9 @@ SHARED = nn.Sigmoid()
         (repairs.leaky, [nn.ReLU()], [nn.ReLU()], ["LeakyReLU", "Linear", "ReLU"]),
         (repairs.leaky, [nn.Sequential(nn.ReLU(), Squash())], [], ["LeakyReLU", "Squash", "Linear"]),
         (repairs.leaky, [nn.Sequential(nn.Threshold(5.0, 0.0))], [], ["LeakyReLU", "Linear"]),
+        (repairs.with_raw_output, [nn.Sigmoid()], [UnitLength()], ["Sigmoid", "Linear", "Identity"]),
+        (repairs.with_raw_output, [nn.Tanh()], [nn.Softmax(1), First()], ["Tanh", "Linear", "Identity", "First"]),
+        (repairs.with_raw_output, [nn.ReLU()], [nn.Flatten(0)], ["ReLU", "Linear", "Flatten"]),
         (repairs.leaky, [nn.BatchNorm1d(8, affine=False), nn.Identity()], [], ["BatchNorm1d", "Identity", "Linear"]),
     ],
 )

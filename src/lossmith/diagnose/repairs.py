@@ -255,22 +255,31 @@ def _elementwise(module: Any, line: Any) -> Any:
 
 
 def with_raw_output(plan: Plan) -> Plan:
-    """Take the activation off the output, and learn by the loss that expects raw scores."""
+    """Take what stands behind the last layer off the output, and learn by the loss that expects raw scores."""
     import torch
 
-    names = ("Softmax", "LogSoftmax", "Sigmoid", "Tanh", "ReLU", "Hardsigmoid", "Hardtanh", "Softplus")
-
     def strip(model: Any) -> None:
-        last = {id(module): module for module in model.modules() if not list(module.children())}
-        leaves = list(last.values())
-        head = max((k for k, m in enumerate(leaves) if list(m.parameters(recurse=False))), default=-1)
-        after = {id(m) for m in leaves[head + 1 :] if type(m).__name__ in names}
-        for parent in model.modules():
-            for name, child in parent.named_children():
-                if id(child) in after:
-                    setattr(parent, name, torch.nn.Identity())
+        places = list(model.named_modules(remove_duplicate=False))
+        last = max((k for k, (_, m) in enumerate(places) if list(m.parameters(recurse=False))), default=len(places))
+        for place, child in places[last + 1 :]:
+            if not list(child.children()) and _acts(child):
+                parent, _, name = place.rpartition(".")
+                setattr(model.get_submodule(parent), name, torch.nn.Identity())
 
     return prepared(with_usual_loss(plan), strip)
+
+
+def _acts(module: Any) -> bool:
+    """Whether a module changes numbers, and not only their shape."""
+    import torch
+
+    table = torch.linspace(-3.0, 5.0, 12).reshape(4, 3)
+    try:
+        out = module(table)
+    except (RuntimeError, ValueError, IndexError, TypeError, NotImplementedError):
+        return False  # it takes other shapes
+    same = isinstance(out, torch.Tensor) and out.numel() == table.numel()
+    return same and not torch.equal(out.flatten(), table.flatten())
 
 
 def with_scaled_inputs(plan: Plan) -> Plan:

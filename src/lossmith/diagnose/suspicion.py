@@ -54,8 +54,8 @@ SHOWS: Mapping[str, str] = MappingProxyType(
 ENOUGH = 0.3
 """Probability of all causes of a symptom from which it is told."""
 WELL = 0.08
-"""Probability of "healthy" below which a run is suspected in which no rule found anything. Of 300 sound runs, each judged
-without its data set, rules accuse 10 with a live model and 8 by the log; with what is suspected it is 13 and 13."""
+"""Probability of "healthy" below which a run is suspected in which no rule found anything. Of 300 sound runs, each
+judged without its data set, rules accuse 10 with a live model and 8 by the log; with what is suspected 13 and 13."""
 
 
 def with_suspected(found: Sequence[Symptom], causes: Sequence[Cause]) -> tuple[Symptom, ...]:
