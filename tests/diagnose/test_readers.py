@@ -271,9 +271,22 @@ def test_a_column_that_was_named_and_is_not_there_is_told(tmp_path):
     )
 
 
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_a_history_in_memory_holds_any_sequences(kind):
+    assert column({"loss": kind(LOSS), "val_loss": kind([0.8, 0.7])}, "eval_loss") == ([0, 1], [0.8, 0.7])
+
+
+@pytest.mark.parametrize("given", [3, None, LOSS])
+def test_what_is_no_log_in_memory(given):
+    with pytest.raises(TypeError, match=r"a log is a path, or a mapping of names .* not"):
+        lm.read_record(given)
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ValueError, match="there is no file"):
         lm.read_record(tmp_path / "nowhere.csv")
+    with pytest.raises(ValueError, match="there is no file"):
+        lm.read_record("x" * 5000)
 
 
 @pytest.mark.parametrize(

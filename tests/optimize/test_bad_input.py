@@ -136,6 +136,39 @@ def test_text_and_missing_targets_are_one_line() -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"loss": "hubr"}, ValueError, "did you mean 'huber'"),
+        ({"loss": None}, TypeError, "a loss is a name, such as 'huber', or a Loss, not None"),
+        ({"loss": lm.Huber}, TypeError, r"not the class Huber; write Huber\(\)"),
+        ({"penalty": "l1"}, TypeError, "penalty='l1' is not accepted; give None or a Penalty"),
+        ({"tolerance": -1.0}, ValueError, "tolerance=-1.0 is not accepted"),
+        ({"tolerance": np.nan}, ValueError, "tolerance=nan is not accepted"),
+        ({"max_iterations": 1.5}, ValueError, "max_iterations=1.5 is not accepted; give a whole number"),
+        ({"max_seconds": np.nan}, ValueError, "max_seconds is NaN"),
+        ({"X": np.ma.masked_array(X, mask=X > 2)}, ValueError, "X is a masked array"),
+        ({"y": np.ma.masked_array(REAL, mask=REAL > 2)}, ValueError, "y is a masked array"),
+        ({"X": X * 1e200}, ValueError, "products of the columns of X overflow; scale X"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_one_line(changes, error, message) -> None:
+    given = {"loss": lm.Huber(), "X": X, "y": REAL, **changes}
+    with pytest.raises(error, match=message) as caught:
+        solve(given.pop("loss"), given.pop("X"), given.pop("y"), **given)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loss_goes_by_its_name() -> None:
+    by_name = solve("huber(delta=2)", X, REAL)
+    np.testing.assert_array_equal(by_name.coefficients, solve(lm.Huber(delta=2.0), X, REAL).coefficients)
+    path = lm.regularisation_path("mse", X, REAL, penalty=lm.L1(), alphas=2)
+    assert len(path.solutions) == 2
+    for given in (None, "l1"):
+        with pytest.raises((TypeError, ValueError), match=r"penalty='l1' is not accepted|no strength"):
+            lm.regularisation_path("mse", X, REAL, penalty=given)
+
+
 def test_the_package_runs_as_a_command() -> None:
     ran = subprocess.run([sys.executable, "-m", "lossmith", "--version"], capture_output=True, text=True, check=True)
     assert lm.__version__ in ran.stdout

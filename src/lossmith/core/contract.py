@@ -25,8 +25,7 @@ def as_array(value: Any, argument: str) -> Array:
     """
     if value is None:
         raise TypeError(f"{argument} is None; give an array of numbers")
-    if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
-        value = _plain(value, argument)
+    value = plain(value, argument)
     if type(value).__module__.partition(".")[0] not in _CONVERTED and not isinstance(value, np.generic):
         library = namespace(value)
         if not isinstance(library, type):
@@ -42,8 +41,28 @@ def as_array(value: Any, argument: str) -> Array:
     return array
 
 
-def _plain(value: Array, argument: str) -> Array:
-    """Return a matrix or another kind of NumPy's array as an array, in which * is what the formulas mean by it."""
+def plain(value: Any, argument: str) -> Any:
+    """Return a matrix or another kind of NumPy's array as an array, in which * is what the formulas mean by it.
+
+    Parameters
+    ----------
+    value : object
+        An array of NumPy; anything else is returned as it is.
+    argument : str
+        Its name, for the message.
+
+    Returns
+    -------
+    object
+        Of type numpy.ndarray, if it was one of a kind.
+
+    Raises
+    ------
+    ValueError
+        For a masked array that hides numbers.
+    """
+    if not isinstance(value, np.ndarray) or type(value) is np.ndarray:
+        return value
     if np.ma.is_masked(value):
         raise ValueError(
             f"{argument} is a masked array with {int(np.ma.getmaskarray(value).sum())} hidden numbers; "

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.elementwise import ElementwiseLoss
 from ..core.loss import Loss
+from ..core.registry import get
 from ..optimize.curvature import WorkingCurvature, working_curvature
 from ..optimize.smoothing import kinks
 from .boosting import Hooks, absent
@@ -27,12 +28,12 @@ _LOUD = 1000.0
 _NARROWEST = 1e-3
 
 
-def to_catboost(loss: Loss) -> CatBoostLoss:
+def to_catboost(loss: Loss | str) -> CatBoostLoss:
     """Make a loss train CatBoost's trees.
 
     Parameters
     ----------
-    loss : Loss
+    loss : Loss or str
         On raw scores: of the residual, on a logit or log-rate, or on rows of logits.
 
     Returns
@@ -64,7 +65,7 @@ def to_catboost(loss: Loss) -> CatBoostLoss:
     >>> bool(estimator.fit(X, y - 1005).predict(X[[0]])[0] < -4)
     True
     """
-    return CatBoostLoss(loss)
+    return CatBoostLoss(get(loss))
 
 
 def library() -> Any:

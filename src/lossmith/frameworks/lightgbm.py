@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.loss import Loss
+from ..core.registry import get
 from .boosting import Callback, Derivatives, Hooks, Objective, Sample
 from .lightgbm_refit import Refitting
 from .links import Link
@@ -29,12 +30,12 @@ def softmax_factor(k: int) -> float:
     return k / (k - 1.0)
 
 
-def to_lightgbm(loss: Loss) -> LightGBMLoss:
+def to_lightgbm(loss: Loss | str) -> LightGBMLoss:
     """Make a loss train LightGBM's trees.
 
     Parameters
     ----------
-    loss : Loss
+    loss : Loss or str
         On raw scores: of the residual, on a logit or log-rate, or on rows of logits.
 
     Returns
@@ -63,7 +64,7 @@ def to_lightgbm(loss: Loss) -> LightGBMLoss:
     >>> float(estimator.fit(X, y - 1005).predict(X[[0]])[0]) < -4.9
     True
     """
-    return LightGBMLoss(loss)
+    return LightGBMLoss(get(loss))
 
 
 def boosting_available() -> str | None:

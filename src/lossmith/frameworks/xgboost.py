@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.loss import Loss
+from ..core.registry import get
 from ..losses.counts import GammaNLL, Tweedie
 from ..losses.quantile import Quantile
 from ..losses.squared import MeanAbsoluteError
@@ -29,12 +30,12 @@ def softmax_factor(k: int) -> float:
     return 2.0
 
 
-def to_xgboost(loss: Loss) -> XGBoostLoss:
+def to_xgboost(loss: Loss | str) -> XGBoostLoss:
     """Make a loss train XGBoost's trees.
 
     Parameters
     ----------
-    loss : Loss
+    loss : Loss or str
         On raw scores: of the residual, on a logit or log-rate, or on rows of logits.
 
     Returns
@@ -63,7 +64,7 @@ def to_xgboost(loss: Loss) -> XGBoostLoss:
     >>> bool(estimator.fit(X, y).predict(X[[0]])[0] < 1001)
     True
     """
-    return XGBoostLoss(loss)
+    return XGBoostLoss(get(loss))
 
 
 def library() -> Any:

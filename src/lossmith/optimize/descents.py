@@ -96,6 +96,8 @@ def newton(
 def _positive(matrix: Array) -> Array:
     """Lift a singular matrix off 0 by a trace of the identity."""
     level = float(np.trace(matrix)) / max(matrix.shape[0], 1)
+    if not np.isfinite(level):
+        raise ValueError("products of the columns of X overflow; scale X to numbers of ordinary size")
     return matrix + (1e-6 * level or 1.0) * np.eye(matrix.shape[0])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..core.contract import plain
 from ..core.loss import Loss
 from ..engine import pool
 from ..losses.linear_blas import one_thread
@@ -103,7 +104,7 @@ class Objective:
         by_columns = penalty is not None and not penalty.smooth and not loss.traits.kinks
         if y is None:
             raise ValueError("y is missing; give a target for each row of X")
-        matrix, targets = _matrix(X, by_columns), np.asarray(y)
+        matrix, targets = _matrix(plain(X, "X"), by_columns), np.asarray(plain(y, "y"))
         if look:
             must_be_finite(matrix)
         if targets.shape != matrix.shape[:1]:
@@ -385,7 +386,7 @@ def must_be_finite(X: Any) -> None:
 def _shares(sample_weight: Any, n: int) -> Array:
     if sample_weight is None:
         return np.full(n, 1.0 / n)
-    weight = np.asarray(sample_weight, np.float64)
+    weight = np.asarray(plain(sample_weight, "sample_weight"), np.float64)
     if weight.shape != (n,) or not (weight.min() >= 0 and weight.max() < np.inf):
         raise ValueError(f"sample_weight must hold {n} finite numbers >= 0; its shape is {weight.shape}")
     total = weight.sum()

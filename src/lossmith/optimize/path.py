@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.loss import Loss
+from ..core.registry import get
 from .objective import Objective
 from .penalties import Penalty
-from .progress import Progress
+from .progress import Progress, must_be_limits
 from .quadratic import Quadratic
 from .result import Solution
 from .solve import solution_of, start_of
-from .solvers.automatic import Automatic, made_solver, must_fit
+from .solvers.automatic import Automatic, made_solver, must_be_penalty, must_fit
 from .solvers.base import Solver
 
 Array = npt.NDArray[np.float64]
@@ -71,7 +72,7 @@ class RegularisationPath:
 
 
 def regularisation_path(
-    loss: Loss,
+    loss: Loss | str,
     X: Any,
     y: Any,
     *,
@@ -89,7 +90,7 @@ def regularisation_path(
 
     Parameters
     ----------
-    loss : Loss
+    loss : Loss or str
         As of :func:`lossmith.solve`.
     X : array_like or SciPy sparse matrix, shape (n, d)
         Features.
@@ -129,7 +130,10 @@ def regularisation_path(
     >>> (path.coefficients != 0).sum(axis=1).tolist()
     [0, 4, 7, 9, 10]
     """
-    if "alpha" not in {field.name for field in dataclasses.fields(penalty)}:
+    loss = get(loss)
+    must_be_limits(tolerance, max_iterations, max_seconds)
+    must_be_penalty(penalty)
+    if penalty is None or "alpha" not in {field.name for field in dataclasses.fields(penalty)}:
         raise ValueError(f"{penalty!r} has no strength alpha to go along; give L1(), L2(), ElasticNet(), MCP() ...")
     must_fit(made_solver(solver), loss, penalty)
     objective = Objective.build(loss, X, y, sample_weight, penalty, intercept, outputs)

@@ -54,6 +54,27 @@ class Descent:
     smoothing_error: float = 0.0
 
 
+def must_be_limits(tolerance: float, max_iterations: int, max_seconds: float) -> None:
+    """Refuse limits that mean nothing.
+
+    Parameters
+    ----------
+    tolerance, max_iterations, max_seconds
+        As of :func:`lossmith.solve`.
+
+    Raises
+    ------
+    ValueError
+        One line.
+    """
+    if not tolerance >= 0.0:
+        raise ValueError(f"tolerance={tolerance!r} is not accepted; give a number >= 0, such as 1e-8")
+    if isinstance(max_iterations, bool) or not isinstance(max_iterations, int | np.integer) or max_iterations < 0:
+        raise ValueError(f"max_iterations={max_iterations!r} is not accepted; give a whole number >= 0")
+    if max_seconds != max_seconds:  # below 0 means that no time is left
+        raise ValueError("max_seconds is NaN; give a number")
+
+
 @dataclass(frozen=True)
 class Best:
     """The lowest point so far, for ways down that also go up."""

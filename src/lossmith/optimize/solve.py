@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.loss import Loss
+from ..core.registry import get
 from .bars import Bar
 from .constant import best_constant
 from .objective import Objective, must_be_finite
 from .penalties import Elastic, Penalty, Separable
-from .progress import Descent, Progress
+from .progress import Descent, Progress, must_be_limits
 from .result import Solution, Step
 from .sharded import Settings, solve_shards
 from .shards.blocks import Shards
@@ -29,7 +30,7 @@ Watch = Callable[[Step], Any]
 
 
 def solve(
-    loss: Loss,
+    loss: Loss | str,
     X: Any,
     y: Any = None,
     *,
@@ -61,8 +62,8 @@ def solve(
 
     Parameters
     ----------
-    loss : Loss
-        Elementwise or row-wise, on raw scores. Robust losses have the target's unit: scale y first.
+    loss : Loss or str
+        Elementwise or row-wise, on raw scores; or its name. Robust losses have the target's unit: scale y first.
     X : array_like or SciPy sparse matrix, shape (n, d), or Shards
         Features, best of similar scale. A table in shards (:mod:`lossmith.optimize.shards`) holds targets and weights
         as well, and need not fit in memory.
@@ -105,6 +106,8 @@ def solve(
     ------
     ValueError
         For data or arguments that do not fit; for a solver that cannot minimise the loss under the penalty.
+    TypeError
+        For a loss or a penalty that is none.
 
     Examples
     --------
@@ -122,6 +125,8 @@ adam, interior, smoothing; losses that newton takes: huber, log_cosh, mse, \
 pseudo_huber
     """
     began = time.perf_counter()
+    loss = get(loss)
+    must_be_limits(tolerance, max_iterations, max_seconds)
     way = made_solver(solver)
     must_fit(way, loss, penalty)
     if isinstance(X, Shards):

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..elementwise import ElementwiseLoss
 from ..loss import Loss
+from ..registry import get
 from ..rowwise import RowWiseLoss
 from . import decision, row_claims, shape
 from .derivatives import check_derivatives
@@ -58,13 +59,13 @@ VERIFIERS: Mapping[str, Verifier] = {
 }
 
 
-def verify(loss: Loss) -> tuple[Verdict, ...]:
+def verify(loss: Loss | str) -> tuple[Verdict, ...]:
     """Try to refute every claim of a loss.
 
     Parameters
     ----------
-    loss : Loss
-        The loss, with its hyper-parameters.
+    loss : Loss or str
+        The loss with its hyper-parameters, or its name.
 
     Returns
     -------
@@ -78,6 +79,7 @@ def verify(loss: Loss) -> tuple[Verdict, ...]:
     >>> all(verdict.held for verdict in verify(lm.Huber(delta=1.35)))
     True
     """
+    loss = get(loss)
     view = _view(loss)
     return tuple(_examine(view, trait, getattr(loss.traits, trait)) for trait in VERIFIERS)
 

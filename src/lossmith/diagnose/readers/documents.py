@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..record import Facts, Record
 from .boosters import from_results, looks_like_results
 from .build import Builder
@@ -84,13 +86,21 @@ def from_document(said: Any, facts: Facts, naming: Naming, limit: int) -> Record
         said = said["history"]
     if looks_like_results(said):
         return from_results(said, facts, limit)
-    if isinstance(said, Mapping) and (columns := {k: v for k, v in said.items() if isinstance(v, list)}):
+    if isinstance(said, Mapping) and (columns := {k: _cells(v) for k, v in said.items() if _is_column(v)}):
         return _rows(_transposed(columns), facts, naming, limit)
     if isinstance(said, list) and any(isinstance(row, Mapping) for row in said):
         return _rows((numbers(row) for row in said if isinstance(row, Mapping)), facts, naming, limit)
     if isinstance(said, Mapping) and (row := numbers(said)):
         return _rows([row], facts, naming, limit)
-    raise ValueError("its JSON is neither a trainer state, a history, evaluation results, nor a list of rows")
+    raise ValueError("it is neither a trainer state, a history, evaluation results, nor a list of rows")
+
+
+def _is_column(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim == 1)
+
+
+def _cells(value: Any) -> list[Any]:
+    return value.tolist() if isinstance(value, np.ndarray) else list(value)
 
 
 def _trainer_state(said: Mapping[str, Any], facts: Facts, naming: Naming, limit: int) -> Record:

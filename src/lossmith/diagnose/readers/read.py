@@ -65,6 +65,8 @@ def read_record(
     ------
     ValueError
         With one line that says why, if it is no log, holds no number, or lacks a column that was named.
+    TypeError
+        If it is neither a path nor a mapping.
 
     Examples
     --------
@@ -76,6 +78,11 @@ def read_record(
     naming = Naming(columns)
     if isinstance(source, Mapping):
         return from_document(source, Facts(source="memory"), naming, limit)
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(
+            f"a log is a path, or a mapping of names to lists of numbers, not {type(source).__name__}; "
+            "a data frame's to_dict('list') is one"
+        )
     path = _found(Path(source))
     facts = Facts(source=str(path))
     try:
@@ -89,7 +96,7 @@ def read_record(
 
 
 def _found(path: Path) -> Path:
-    if not path.exists():
+    if not _there(path):
         raise ValueError(f"there is no file {str(path)!r}; give the log of a training run, or a folder that holds one")
     if not path.is_dir():
         return path
@@ -100,6 +107,13 @@ def _found(path: Path) -> Path:
         some = ", ".join(str(log.relative_to(path)) for log in logs[:4]) + (" ..." if len(logs) > 4 else "")
         raise ValueError(f"folder {str(path)!r} holds {len(logs)} logs; give one of {some}")
     return logs[0]
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def find_logs(folder: str | os.PathLike[str]) -> tuple[Path, ...]:

@@ -119,6 +119,18 @@ def made_solver(spec: Any) -> Solver:
     return found
 
 
+def must_be_penalty(penalty: Any) -> None:
+    """Refuse what is no penalty, such as the name of one, which says nothing of its strength.
+
+    Raises
+    ------
+    TypeError
+        One line.
+    """
+    if penalty is not None and not isinstance(penalty, Penalty):
+        raise TypeError(f"penalty={penalty!r} is not accepted; give None or a Penalty, such as L1(alpha=0.1)")
+
+
 def must_fit(solver: Solver, loss: Any, penalty: Penalty | None) -> None:
     """Refuse a pair that a solver cannot minimise.
 
@@ -126,7 +138,10 @@ def must_fit(solver: Solver, loss: Any, penalty: Penalty | None) -> None:
     ------
     ValueError
         One line: what is missing, which solvers fit, and which losses.
+    TypeError
+        For what is no penalty.
     """
+    must_be_penalty(penalty)
     lacking = solver.missing(loss, penalty)
     if not lacking:
         return
