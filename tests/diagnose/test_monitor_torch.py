@@ -349,3 +349,31 @@ def test_shared_parameters_count_once():
 def test_options_that_make_no_sense_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         lm.TorchMonitor(network(), **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "message"),
+    [
+        ((None,), {}, "the model is NoneType"),
+        ((torch.optim.SGD([torch.zeros(1)], lr=0.1), torch.nn.Linear(1, 1)), {}, "the model is SGD"),
+        ((torch.nn.Linear(1, 1), "sgd"), {}, "takes the optimizer itself, not str"),
+        (
+            (torch.nn.Linear(1, 1),),
+            {"pth": "run.jsonl"},
+            "no option is called 'pth'; give facts, limit, live, nan, path",
+        ),
+    ],
+)
+def test_what_makes_no_monitor_is_one_line(given, options, message):
+    with pytest.raises(TypeError, match=message):
+        lm.TorchMonitor(*given, **options)
+
+
+def test_a_loss_may_be_any_number_and_nothing_else():
+    with lm.TorchMonitor(network(), live=False) as monitor:
+        for loss in (np.float32(0.5), np.float64(0.5), 0.5, torch.tensor(0.5)):
+            monitor.step(loss)
+        for other in (None, "0.5", [0.5]):
+            with pytest.raises(TypeError, match="step takes the loss as a tensor or a number"):
+                monitor.step(other)
+    assert monitor.record.column("loss")[1].tolist() == [0.5] * 4

@@ -83,6 +83,11 @@ class Run:
     found : NonFinite or None
         The first number that was not finite.
 
+    Raises
+    ------
+    TypeError
+        For an option that does not exist: a misspelt path would lose the record.
+
     Examples
     --------
     >>> run = Run(live=False)
@@ -93,6 +98,11 @@ class Run:
     """
 
     def __init__(self, **options: Unpack[RunOptions]) -> None:
+        unknown = sorted(set(options) - RunOptions.__optional_keys__)
+        if unknown:
+            raise TypeError(
+                f"no option is called {unknown[0]!r}; give {', '.join(sorted(RunOptions.__optional_keys__))}"
+            )
         path = options.get("path")
         self.nan = check_policy(options.get("nan", "stop"))
         self._record = Record(options.get("facts"), limit=options.get("limit", LIMIT))

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack, final
 
+import numpy as np
+
 from ..record import Record
 from .run import Run, RunOptions
 from .torch_losses import as_list, known, share_of
@@ -86,6 +88,7 @@ class TorchMonitor:
     ) -> None:
         if importlib.util.find_spec("torch") is None:
             raise ImportError("TorchMonitor needs PyTorch; pip install 'lossmith[torch]'")
+        _must_be_torch(model, optimizer)
         share = share_of(watch, budget)
         run = Run(**options)
         optimizers = as_list(optimizer)
@@ -155,6 +158,8 @@ class TorchMonitor:
         ------
         NonFiniteError
             If the loss is not finite and ``nan="stop"``.
+        TypeError
+            If the loss is neither a tensor nor a number.
         """
         left = self._left
         if left and samples is None and eval_loss is None and terms is None and epoch is None and not metrics:
@@ -173,6 +178,7 @@ class TorchMonitor:
                         self._steps.settle()
                         self._arm()
                     return
+        loss = loss if isinstance(loss, (float, int)) else _loss_of(loss)
         self._steps.add(loss, samples, terms, eval_loss, epoch, metrics)
         self._direct = not isinstance(loss, (float, int)) and loss.numel() == 1 and bool(loss.is_cpu)
         self._arm()
@@ -268,3 +274,25 @@ class TorchMonitor:
         self._rate = rate
         self._steps.rates.append((len(self._waiting), rate))
         return True
+
+
+def _must_be_torch(model: Any, optimizer: Any) -> None:
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(
+            f"TorchMonitor takes a torch.nn.Module, then its optimizer; the model is {type(model).__name__}"
+        )
+    for each in as_list(optimizer):
+        if isinstance(each, (str, torch.nn.Module)):
+            raise TypeError(f"TorchMonitor takes the optimizer itself, not {type(each).__name__}")
+
+
+def _loss_of(loss: Any) -> Any:
+    import torch
+
+    if isinstance(loss, np.generic):
+        return loss.item()
+    if not isinstance(loss, torch.Tensor):
+        raise TypeError(f"step takes the loss as a tensor or a number, not {type(loss).__name__}")
+    return loss
