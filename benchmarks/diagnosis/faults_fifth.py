@@ -185,6 +185,12 @@ def updates_thrown_away(s: Setup, level: int) -> None:
     s.step = step
 
 
+def before_head(model: nn.Module, *added: nn.Module) -> nn.Sequential:
+    parts = list(model)
+    at = max(number for number, part in enumerate(parts) if isinstance(part, nn.Linear))
+    return nn.Sequential(*parts[:at], *added, *parts[at:])
+
+
 class HalfNorm(nn.Module):
     """Divides rows by the root of their mean square, which is taken in half precision."""
 
@@ -200,8 +206,8 @@ class HalfNorm(nn.Module):
 @fault("mean_square_in_half", "fp16-overflow", "LM-NAN", "LM-EXPLODE")
 def mean_square_in_half(s: Setup, level: int) -> None:
     """Squares for a row's norm are taken in half precision, and pass 65504 (Transformers: RMS norm in float32)."""
-    s.precision, unit = "float16", (60.0, 120.0, 400.0)[level]
-    s.wrap = lambda model: nn.Sequential(HalfNorm(unit), *model)
+    s.precision, unit = "float16", (150.0, 300.0, 1000.0)[level]
+    s.wrap = lambda model: before_head(model, HalfNorm(unit))
 
 
 @fault("max_norm_small", "weight-decay-too-high", *STILL)
@@ -230,12 +236,6 @@ class DropRows(nn.Module):
             return x
         keep = torch.rand(len(x), *[1] * (x.ndim - 1)) >= self.rate
         return x * keep / (1.0 - self.rate)
-
-
-def before_head(model: nn.Module, *added: nn.Module) -> nn.Sequential:
-    parts = list(model)
-    at = max(number for number, part in enumerate(parts) if isinstance(part, nn.Linear))
-    return nn.Sequential(*parts[:at], *added, *parts[at:])
 
 
 @fault("paths_dropped", "dropout-too-high", "LM-PLATEAU", "LM-SLOW")

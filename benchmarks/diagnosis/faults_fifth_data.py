@@ -216,7 +216,7 @@ def place_in_the_file(s: Setup, level: int) -> None:
 
 @fault("tasks_in_sequence", "sorted-batches", "LM-SORTED", "LM-OSCILLATE", "LM-SPIKE")
 def tasks_in_sequence(s: Setup, level: int) -> None:
-    """Half of the classes, or of the targets' range, for a time, then the other half alone (catastrophic forgetting)."""
+    """Half of the classes, or of the targets' range, for a time, then the other alone (catastrophic forgetting)."""
     hold, s.schedule = max(8, round(s.steps * (0.1, 0.2, 0.5)[level])), None
 
     def order(rng: np.random.Generator, y: np.ndarray, size: int) -> Iterator[np.ndarray]:
