@@ -35,7 +35,7 @@ class Rounded(nn.Module):
 @fault("rounded_between", "frozen-layers", "LM-FROZEN", "LM-VANISH", repairable=False)
 def rounded_between(s: Setup, level: int) -> None:
     """round() or long() within the model: no gradient passes to what lies below (PyTorch forum, Stack Overflow)."""
-    steps = (4.0, 1.0, 0.5)[level]
+    steps = (16.0, 4.0, 1.0)[level]
     s.spec = replace(s.spec, width=max(6, s.spec.width // 2))
     s.wrap = lambda model: before_head(model, Rounded(steps))
 
@@ -62,7 +62,7 @@ class Closed(nn.Module):
 
 @fault("gates_without_carry", "deep-sigmoid", *FADING, fits=plain_stack)
 def gates_without_carry(s: Setup, level: int) -> None:
-    """Highway layers with gates that begin closed, their carry left out (Srivastava et al. 2015, as retold in forums)."""
+    """Highway layers with gates that begin closed, their carry left out (Srivastava et al. 2015; forum)."""
     s.spec = replace(s.spec, width=24, depth=(3, 5, 8)[level], activation=Closed)
 
 
@@ -121,7 +121,7 @@ def both_factors_zero(s: Setup, level: int) -> None:
 
 @fault("wrong_winding", "local-minimum", "LM-MINIMA", *PLATEAU, fits=KIND.regression)
 def wrong_winding(s: Setup, level: int) -> None:
-    """An angle's loss, 1 - cos, for numbers that are no angles: a minimum in each turn (Stack Overflow, wind headings)."""
+    """An angle's loss, 1 - cos, for numbers that are no angles: a minimum in each turn (Stack Overflow, headings)."""
     speed = (1.5, 2.0, 3.0)[level]
     s.loss = lambda out, y: (1.0 - torch.cos(speed * (out - y))) / speed**2
     s.loss_name = "cosine_of_error"
@@ -156,7 +156,7 @@ def exponent_output(s: Setup, level: int) -> None:
 
 @fault("correlation_alone", "wrong-loss-for-target", OUTPUT, "LM-DISAGREE", fits=KIND.regression)
 def correlation_alone(s: Setup, level: int) -> None:
-    """1 - correlation within a batch says nothing of scale and offset, which are asked for (threads on Pearson's loss)."""
+    """1 - correlation within a batch says nothing of scale and offset, which are asked for (Pearson's loss, forum)."""
     far = (0.5, 1.5, 4.0)[level]
 
     def loss(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
