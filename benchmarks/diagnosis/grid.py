@@ -22,6 +22,9 @@ from . import (
     data,
     faults,
     faults_data,
+    faults_fifth,
+    faults_fifth_data,
+    faults_fifth_model,
     faults_fourth,
     faults_fourth_data,
     faults_fourth_model,
@@ -43,7 +46,8 @@ OLD_SETS, DRAWN_SETS = tuple(data.SOURCES)[:9], tuple(data.SOURCES)[:12]  # late
 OLD_MODULES = tuple(module.__name__ for module in (faults, faults_data, faults_model))
 THIRD_MODULES = (faults_third, faults_third_data, faults_third_model)
 FOURTH_MODULES = (faults_fourth, faults_fourth_data, faults_fourth_model)
-LATER_MODULES = (*THIRD_MODULES, *FOURTH_MODULES)
+FIFTH_MODULES = (faults_fifth, faults_fifth_data, faults_fifth_model)
+LATER_MODULES = (*THIRD_MODULES, *FOURTH_MODULES, *FIFTH_MODULES)
 MODULES = (faults, faults_data, faults_model, faults_more, faults_new, *LATER_MODULES)  # importing fills the registry
 DRAWN_MODULES = (*OLD_MODULES, faults_more.__name__, faults_new.__name__)
 WORSE = 0.05

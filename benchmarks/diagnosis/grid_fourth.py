@@ -1,8 +1,8 @@
 """The fourth part: twins by lot, then its faults and long runs on twins that are sound; two halves that share nothing.
 
 The development half takes the faults, data sets, network and loops that `held.py` leaves to it, the held-out half the
-others; networks of the earlier parts are in both. To the held-out twins, faults of development are done as well: what
-is known, on data and in loops that are not.
+others; networks of the earlier parts are in both. To the held-out twins, the faults made last (`faults_fifth*.py`) and
+those of development are done as well: what is known, on data and in loops that are not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .grid import Case
 from .registry import FAULTS
 from .setup import healthy
 
-MODULES = tuple(module.__name__ for module in grid.FOURTH_MODULES)
+MODULES = tuple(module.__name__ for module in (*grid.FOURTH_MODULES, *grid.FIFTH_MODULES))
 SEEDS = {False: (11, 12, 13), True: (14, 15, 16)}
 NETS = ("shallow", "deep", "norm", "conv", "layered", "funnel", "image", "gru")
 TWINS, LONG, RUNS = 72, 60, 9  # candidates; long runs; runs of a fault

@@ -129,6 +129,7 @@ PARTS: dict[str, Callable[[Row], bool]] = {
     "development": lambda row: not row["held_out"],
     "held out": lambda row: bool(row["held_out"]),
     "new faults": lambda row: "fault" in row["held_out"],
+    "newest faults": lambda row: row["fault"] in FAULTS and FAULTS[row["fault"]].newest,
     "known faults": lambda row: bool(row["held_out"]) and "fault" not in row["held_out"] and row["fault"] in FAULTS,
     "new data": lambda row: "data" in row["held_out"],
     "new networks": lambda row: "architecture" in row["held_out"],

@@ -30,6 +30,11 @@ class Fault:
         """Whether it was never used for tuning."""
         return "fault" in held.marks("", "", 0, self.name, self.apply.__module__)
 
+    @property
+    def newest(self) -> bool:
+        """Whether nothing was changed since it was judged first."""
+        return self.apply.__module__.rpartition(".")[2] in held.NEWEST
+
 
 FAULTS: dict[str, Fault] = {}
 

@@ -84,6 +84,14 @@ def test_faults_of_the_fourth_part_name_their_source(bench):
         assert fault.apply.__doc__.rstrip(".").endswith(")")
 
 
+def test_the_newest_faults_are_all_held_out_and_name_their_source(bench):
+    newest = [fault for fault in bench.FAULTS.values() if fault.newest]
+    assert len(newest) >= 30
+    for fault in newest:
+        assert fault.held_out
+        assert fault.apply.__doc__.rstrip(".").endswith(")")
+
+
 def test_held_out_by_one_rule(bench):
     assert bench.Case("iris", "shallow", 1, "no_step").held_out == ()
     assert bench.Case("votes", "residual", 5, "nan_target").held_out == ()
