@@ -145,7 +145,7 @@ def _search(patient: Patient) -> Numbers:
     if not np.isfinite(start).all():
         return {}
     g = patient.gradient(x, y)
-    size, pull, before = float(np.linalg.norm(start)), float(np.linalg.norm(g)), _mean_loss(patient, x, y)
+    size, pull, before = float(np.linalg.norm(start)), float(np.linalg.norm(g)), patient.mean_loss(x, y)
     if not np.isfinite(pull) or not np.isfinite(before):
         return {}
     found: Numbers = {}
@@ -154,7 +154,7 @@ def _search(patient: Patient) -> Numbers:
         falls = []
         for k in exponents:
             patient.put(start - g * (10.0**k * size / pull))
-            falls.append((before - _mean_loss(patient, x, y)) / (abs(before) + TINY))
+            falls.append((before - patient.mean_loss(x, y)) / (abs(before) + TINY))
         table = np.nan_to_num(np.array(falls), nan=-1e9, neginf=-1e9, posinf=0.0)
         found |= {
             "best_fall": float(np.clip(table.max(), 0.0, 1.0)),
@@ -173,12 +173,8 @@ def _own_step(patient: Patient, start: Array, before: float, best: float | None,
         if stride is None:
             return {}
         lengths.append(float(np.linalg.norm(patient.vector() - here)))
-    after = _mean_loss(patient, *rows)
+    after = patient.mean_loss(*rows)
     own = log10(float(np.mean(lengths)) / (float(np.linalg.norm(start)) + TINY))
     change = (before - after) / (abs(before) + TINY) if np.isfinite(after) else -10.0
     found = {"own_step": own, "own_fall": float(np.clip(change, -10.0, 1.0))}
     return found | ({} if best is None else {"step_excess": own - best})
-
-
-def _mean_loss(patient: Patient, x: Array, y: Array) -> float:
-    return float(patient.losses(patient.outputs(x), y).mean())

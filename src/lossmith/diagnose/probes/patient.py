@@ -190,6 +190,21 @@ class Patient(ABC):
         chosen = np.sort(np.random.default_rng(0).choice(len(y), rows, replace=False))
         return x[chosen], y[chosen]
 
+    def mean_loss(self, x: Array, y: Array) -> float:
+        """Return the mean loss of rows as the model stands.
+
+        Parameters
+        ----------
+        x, y : ndarray
+            Inputs and targets.
+
+        Returns
+        -------
+        float
+            May be NaN or infinite.
+        """
+        return float(self.losses(self.outputs(x), y).mean())
+
     @property
     def classes(self) -> int:
         """Number of classes; 0 for numeric targets."""

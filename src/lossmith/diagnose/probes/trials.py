@@ -33,16 +33,12 @@ def memorise(patient: Patient) -> Numbers:
         with patient.undisturbed():
             if name.startswith("fresh"):
                 patient.reinitialise(1)
-            before = _mean(patient, x, y)
+            before = patient.mean_loss(x, y)
             patient.rehearse(x, y, STEPS, 1e-2)
-            after = _mean(patient, x, y)
+            after = patient.mean_loss(x, y)
             found[name] = log10(after / before) if before > 0 and after > 0 else float("nan")
             found[f"{name}_right"] = _right(patient, x, y)
     return found
-
-
-def _mean(patient: Patient, x: Array, y: Array) -> float:
-    return float(patient.losses(patient.outputs(x), y).mean())
 
 
 def _right(patient: Patient, x: Array, y: Array) -> float:
@@ -68,17 +64,17 @@ def restarts(patient: Patient) -> Numbers:
         starts, and the same comparison for going on from here.
     """
     x, y = patient.train
-    now = _mean(patient, x, y)
+    now = patient.mean_loss(x, y)
     ends, skills = [], []
     for seed in (1, 2):
         with patient.undisturbed():
             patient.reinitialise(seed)
             patient.rehearse(x, y, STEPS, 5e-3, 64)
-            ends.append(_mean(patient, x, y))
+            ends.append(patient.mean_loss(x, y))
             skills.append(_right(patient, *patient.valid))
     with patient.undisturbed():
         patient.rehearse(x, y, STEPS, 3e-3, 64)
-        onward = _mean(patient, x, y)
+        onward = patient.mean_loss(x, y)
     best = min(ends)
     return {
         "restart_gain": _ratio(now, best),
@@ -106,14 +102,14 @@ def starts(patient: Patient) -> Numbers:
         log10 of the training's own loss over the best's.
     """
     x, y = patient.train
-    begun, now = time.perf_counter(), _mean(patient, x, y)
+    begun, now = time.perf_counter(), patient.mean_loss(x, y)
     before, ends = [], []
     for seed in range(11, 11 + STARTS):
         with patient.undisturbed():
             patient.reinitialise(seed)
-            before.append(_mean(patient, x, y))
+            before.append(patient.mean_loss(x, y))
             patient.rehearse(x, y, LONGER, 2e-2, 64)
-            ends.append(_mean(patient, x, y))
+            ends.append(patient.mean_loss(x, y))
         if len(ends) >= FEWEST and time.perf_counter() - begun > SECONDS:
             break
     best = min(ends)
