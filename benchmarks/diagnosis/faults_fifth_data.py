@@ -168,13 +168,13 @@ def another_target_column(s: Setup, level: int) -> None:
 def totals_left_in(s: Setup, level: int) -> None:
     """Rows of totals stand between the rows that they add up (spreadsheets read as they are, Stack Overflow)."""
     size = (15, 40, 100)[level]
-    shift = s.train[0].min(0), s.train[1].min()
+    rng, shift = s.rng, (s.train[0].min(0), s.train[1].min())
 
     def total(part: Part, many: int) -> Part:
         x, y = part
         x, y = x.copy(), y.copy()
-        for at in s.rng.choice(len(y), many, replace=False):
-            rows = s.rng.choice(len(y), min(size, len(y)), replace=False)
+        for at in rng.choice(len(y), many, replace=False):
+            rows = rng.choice(len(y), min(size, len(y)), replace=False)
             x[at], y[at] = (x[rows] - shift[0]).sum(0) / 8.0, (y[rows] - shift[1]).sum()
         return x, y
 
