@@ -6,6 +6,7 @@ python -m benchmarks.diagnosis.fit FOLDER [FOLDER ...]     # fit on all of them,
 from __future__ import annotations
 
 import json
+import math
 import sys
 import zlib
 from collections import Counter
@@ -20,6 +21,7 @@ import scipy.optimize
 from lossmith.diagnose import causes
 from lossmith.diagnose.features import curve_numbers, log_numbers
 from lossmith.diagnose.marks import marks, paired_numbers
+from lossmith.diagnose.record import Record
 
 from . import grid
 
@@ -86,11 +88,19 @@ def _load(folder: Path, table: Table) -> None:
         if not row["accepted"] or row["name"] not in probed:
             continue
         record = grid.read_record(folder, row["name"])
-        log = log_numbers(record)
-        table.rows.append(row)
-        table.curve.append(curve_numbers(record))
-        table.log.append(log)
-        table.live.append(with_probes(log, probed[row["name"]]))
+        for seen in (record, *_stopped(record)):
+            log = log_numbers(seen)
+            table.rows.append(row)
+            table.curve.append(curve_numbers(seen))
+            table.log.append(log)
+            table.live.append(with_probes(log, probed[row["name"]]))
+
+
+def _stopped(record: Record) -> list[Record]:
+    """The run as a monitor ends it, at the first number that is not finite; none where it ended so."""
+    odd = (k for k, s in enumerate(record.steps) if not math.isfinite((s.loss or 0.0) + (s.grad_norm or 0.0)))
+    first = next(odd, len(record.steps))
+    return [Record.of(record.facts, record.steps[: first + 1])] if first + 2 < len(record.steps) else []
 
 
 def development(row: Row) -> bool:

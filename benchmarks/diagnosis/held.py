@@ -2,7 +2,7 @@
 
 The faults of `faults_fourth*.py`, made from published catalogues of faults, are split by the checksum of their names:
 odd ones are held out, even ones are development. Those of `faults_fifth*.py` were made when the former had been judged;
-all are held out, and nothing was changed since they were judged. The data sets, networks and loops that came with the
+all are held out, and nothing was changed by what they showed. The data sets, networks and loops that came with the
 fourth part are split, too: held out are those named here, and loops of seeds from `FIRST_SEED` on. A run is held out if
 anything of it is; the fourth part's development runs use none of it. All else is development, also what earlier
 versions of this bench held out: `FORMER` (kept since lots were drawn by it) and everything named "third". `fit.py`

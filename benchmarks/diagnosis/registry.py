@@ -32,7 +32,7 @@ class Fault:
 
     @property
     def newest(self) -> bool:
-        """Whether nothing was changed since it was judged first."""
+        """Whether nothing was changed by what it showed."""
         return self.apply.__module__.rpartition(".")[2] in held.NEWEST
 
 

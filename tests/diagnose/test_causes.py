@@ -11,6 +11,7 @@ import pytest
 
 import lossmith as lm
 from lossmith.diagnose.causes import HEALTHY, Judge, Scale, causes, judges
+from lossmith.diagnose.features import curve_numbers
 from lossmith.diagnose.record import Facts, Layer, Record, Step
 from lossmith.diagnose.remedies import REMEDIES
 from lossmith.diagnose.words import CAUSES
@@ -92,3 +93,13 @@ def test_the_code_of_remedies_parses_and_names_what_exists():
         ast.parse(code)
     assert len(named) >= 3
     assert [name for name in named if not hasattr(lm, name)] == []
+
+
+@pytest.mark.parametrize(("name", "last"), [("loss", math.inf), ("loss", math.nan), ("grad_norm", math.nan)])
+def test_a_run_that_broke_off_is_not_called_short(name, last):
+    steps = [Step(k, loss=10.0**k, grad_norm=10.0**k) for k in range(7)]
+    whole = Record.of(Facts(), [*steps, Step(7, loss=1e7, grad_norm=1e7)])
+    broken = Record.of(Facts(), [*steps, Step(7, **{name: last})])
+    assert "steps" in curve_numbers(whole)
+    assert "steps" not in curve_numbers(broken)
+    assert causes(broken)[0].id != "too-few-steps"

@@ -377,3 +377,29 @@ def test_a_loss_may_be_any_number_and_nothing_else():
             with pytest.raises(TypeError, match="step takes the loss as a tensor or a number"):
                 monitor.step(other)
     assert monitor.record.column("loss")[1].tolist() == [0.5] * 4
+
+
+def test_steps_after_the_end_are_left_out_and_said_so():
+    torch.manual_seed(0)
+    model, (x, y) = network(), data()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    monitor = lm.TorchMonitor(model, optimizer, live=False)
+
+    def step():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        optimizer.step()
+        monitor.step(loss)
+
+    for _ in range(3):
+        step()
+    monitor.close()
+    monitor.close()
+    with pytest.warns(UserWarning, match="is closed: this step is not recorded"):
+        step()
+    monitor.at(7)
+    with pytest.warns(UserWarning, match="make a new one"):
+        step()
+    monitor.close()
+    assert monitor.record.total == 3

@@ -260,3 +260,17 @@ def test_a_loss_that_falls_below_zero_ever_faster_has_no_lowest_value():
     steps = np.arange(float(N))
     assert "LM-OUTPUT" in ids(run(1.0 - 0.002 * steps**2))
     assert "LM-OUTPUT" not in ids(run(1.0 - 20.0 * (1.0 - np.exp(-steps / 30))))  # a density's logarithm that settles
+
+
+def test_a_loss_that_fell_and_came_back_does_not_stand_still():
+    fell = np.concatenate([falling(100, 2.0, 0.5, 0.2), np.linspace(0.5, 1.95, 200)])
+    there = run(falling(noise=0.02, start=2.0, end=0.05), held=fell)
+    assert "LM-PLATEAU" not in ids(there)
+    assert "LM-OVERFIT" in ids(there)
+    assert "LM-PLATEAU" in ids(run(np.full(N, 2.0) + 0.01 * np.sin(np.arange(N)), held=np.full(N, 2.0)))
+
+
+def test_a_gradient_that_is_not_finite_is_told_without_a_share_of_losses():
+    record = run(falling(8), n=8, grad=np.array([1.0] * 7 + [np.nan]))
+    told = next(s for s in symptoms(record)[0] if s.id == "LM-NAN")
+    assert "recorded losses" not in told.evidence

@@ -40,13 +40,30 @@ def curve_numbers(record: Record) -> Numbers:
         The finite ones; what was not recorded gives none.
     """
     steps, loss = record.column("loss")
-    found = {"steps": log10(float(steps[-1] + 1)) if len(steps) else math.nan}
+    # A run that broke off was not meant to be so short.
+    found = {"steps": log10(float(steps[-1] + 1)) if len(steps) and not broke_off(record) else math.nan}
     found |= _shape("loss", loss)
     found |= _shape("eval", record.column("eval_loss")[1])
     found |= _gap(record)
     found |= _gradients(record.column("grad_norm")[1])
     found |= _rates(record.column("learning_rate")[1], record.facts.optimizer)
     return finite(found)
+
+
+def broke_off(record: Record) -> bool:
+    """Whether the last loss or gradient is not finite: the run ended there, whether or not steps went on.
+
+    Parameters
+    ----------
+    record : Record
+        What happened.
+
+    Returns
+    -------
+    bool
+    """
+    ends = [record.column(name)[1][-1:] for name in ("loss", "grad_norm")]
+    return not all(np.isfinite(end).all() for end in ends)
 
 
 def finite(numbers: Numbers) -> Numbers:
@@ -255,8 +272,9 @@ def _updates(record: Record) -> Numbers:
         "size_change": log10(float(sizes[-1]) / (float(sizes[0]) + TINY)),
         "size_first": log10(float(sizes[0])),
         "path": log10(float(good.mean()) * (float(at[-1]) + 1.0)),
-        "moving_steps": max(0.0, log10(float(np.mean(good > 0.0)) * (float(at[-1]) + 1.0))),
     }
+    if not broke_off(record):
+        found["moving_steps"] = max(0.0, log10(float(np.mean(good > 0.0)) * (float(at[-1]) + 1.0)))
     lr, g = _beside(record, "learning_rate", at), _beside(record, "grad_norm", at)
     ratio = update / (lr * g)
     kept = ratio[np.isfinite(ratio) & (ratio > 0)]

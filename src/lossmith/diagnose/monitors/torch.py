@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack, final
@@ -100,7 +101,7 @@ class TorchMonitor:
         # What waits: losses of the latest steps, at one learning rate; and how many more may come so.
         self._waiting = self._steps.waiting
         self._rate: Any = _UNKNOWN
-        self._left, self._direct = 0, False
+        self._left, self._direct, self._closed = 0, False, False
 
     @property
     def record(self) -> Record:
@@ -179,6 +180,9 @@ class TorchMonitor:
                         self._arm()
                     return
         loss = loss if isinstance(loss, (float, int)) else _loss_of(loss)
+        if self._closed:
+            warnings.warn("the monitor is closed: this step is not recorded; make a new one to go on", stacklevel=2)
+            return
         self._steps.add(loss, samples, terms, eval_loss, epoch, metrics)
         self._direct = not isinstance(loss, (float, int)) and loss.numel() == 1 and bool(loss.is_cpu)
         self._arm()
@@ -255,8 +259,10 @@ class TorchMonitor:
             self._looks.told(parts, run)
 
     def close(self) -> None:
-        """Take the hooks off, and write what is left; a second call does nothing."""
-        self._steps.close()
+        """Take the hooks off, and write what is left; a second call does nothing, and steps to come are left out."""
+        if not self._closed:
+            self._steps.close()
+        self._left, self._closed = 0, True
 
     # --- inside -------------------------------------------------------------------------------------------
 
@@ -264,7 +270,7 @@ class TorchMonitor:
         """Decide how many steps may come plainly, before something has to be done."""
         room, sole = self._steps.room(), self._sole
         plain = self._looks is not None or (sole is not None and len(sole.param_groups) == 1)
-        self._left = room if plain and self._direct else 0
+        self._left = room if plain and self._direct and not self._closed else 0
         self._rate = _UNKNOWN
 
     def _changed(self, rate: Any) -> bool:

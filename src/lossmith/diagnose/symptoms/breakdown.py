@@ -44,7 +44,8 @@ def not_a_number(view: View) -> Verdict:
     where = f"; first layer: {layer[0]} ({layer[2]}, step {layer[1]})" if layer and layer[1] <= first else ""
     what = f"{column} is {_odd_value(columns[column])}" if column else f"{layer[2]} of a layer is not finite"  # type: ignore[index]
     share = 1.0 - len(view.main.finite) / max(1, len(view.main))
-    text = f"{what} at step {first}{where}; {share:.0%} of the recorded losses are not finite (threshold: one number)"
+    many = f"; {share:.0%} of the recorded losses are not finite" if share else ""
+    text = f"{what} at step {first}{where}{many} (threshold: one number)"
     return Seen(text, {"step": float(first), "share": share, "share_limit": 0.0}, first, column)
 
 

@@ -22,7 +22,8 @@ UNMOVED = 0.05  # of the parameters' size, all steps together; healthy runs go .
 BEGUN = 0.08  # ... less than this share of the first loss is gone
 CLOSING = 0.045  # of the cost of knowing nothing, in the last fifth; healthy runs end below .025
 LAST_FIFTH = 0.02  # of the whole decrease, for solvers that end by themselves
-STUCK = 0.10  # less than this share below chance counts as nothing learned
+STUCK = 0.10  # less than this share below chance counts as nothing learned ...
+FELL = 0.30  # ... unless it once was this far below
 LR_DEAD = 1e-3  # of the largest learning rate
 STEP_GONE = 0.01  # of the largest step; sound runs pass it at .6 of the run at the earliest
 STEP_EARLY = 0.5
@@ -226,6 +227,8 @@ def plateau(view: View) -> Verdict:
         return shrunk
     if told.reference <= 0 or told.gained > STUCK or told.end > 1.25 * told.reference or _few_steps(view):
         return None
+    if told.best < (1.0 - FELL) * told.reference:
+        return None  # it fell, and came back: LM-OVERFIT or LM-DIVERGE
     late, error = late_share(curve, view.column("learning_rate").finite)
     if late - 2.0 * error > LATE_SHARE:
         return None
